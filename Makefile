@@ -1,0 +1,79 @@
+# The one door to the project: `make help` lists what there is. The work is done by the scripts in .ci/.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+CPP_FILES = $(shell find cpp tests/cpp benchmarks -name '*.h' -o -name '*.cc')
+SEEDS ?= 10000
+KILLS ?= 30
+ARGS ?=
+
+.PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
+        types asan tsan ci clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	  while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+setup:  ## Install the system packages and make .venv, linters included
+	@.ci/apt.sh
+	@.ci/venv.sh lint
+
+build:  ## Build the engine and its tests, install headrace into .venv (editable)
+	@.ci/build.sh
+
+test: build  ## Run all tests: C++, Python, house rules
+	@.ci/test.sh
+
+test-cpp: build  ## Run the C++ tests
+	@.ci/test-cpp.sh
+
+test-py: build  ## Run the Python tests; ARGS="-k name" chooses
+	@.ci/test-py.sh $(ARGS)
+
+tidy: build  ## Check the house rules: layers, names, sizes, ledger
+	@$(PY) -m pytest tests/tidy -q -s
+
+demo: build  ## Run the flights job, then kill and resume it
+	@$(PY) -m headrace.examples.flights $(ARGS)
+
+bench: build  ## Measure whole pipelines beside other engines
+	@$(PY) benchmarks/run.py $(ARGS)
+
+bench-micro: build  ## Measure single kernels with Google Benchmark
+	@cmake build/release -DHEADRACE_BUILD_BENCHMARKS=ON >/dev/null && cmake --build build/release
+	@for program in build/release/bin/*_bench; do "$$program" $(ARGS); done
+
+sim: build  ## Run the seeded simulation; SEEDS=10000 says how many
+	@HEADRACE_SIM_SEEDS=$(SEEDS) build/release/bin/hr_test_simulation $(ARGS)
+
+torture: build  ## Kill and resume the demo at random moments; KILLS=30 says how often
+	@HEADRACE_KILLS=$(KILLS) $(PY) -m pytest tests/recovery -s $(ARGS)
+
+lint: build  ## Check formatting, style and types
+	@.ci/venv.sh lint
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	@.venv/bin/clang-format --dry-run -Werror $(CPP_FILES)
+
+format:  ## Format C++ and Python in place
+	@.ci/venv.sh lint
+	@.venv/bin/ruff check -q --fix-only . && .venv/bin/ruff format .
+	@.venv/bin/clang-format -i $(CPP_FILES)
+
+types:  ## Check types only
+	@.ci/venv.sh lint && .venv/bin/mypy
+
+asan:  ## Run the C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@.ci/sanitize.sh asan
+
+tsan:  ## Run the C++ tests under ThreadSanitizer
+	@.ci/sanitize.sh tsan
+
+ci:  ## Run what continuous integration runs
+	@.ci/run
+
+clean:  ## Remove the build trees; .venv stays
+	@rm -rf build .venv/.editable

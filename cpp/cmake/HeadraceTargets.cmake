@@ -1,0 +1,51 @@
+# headrace_library(<folder> [DEPS <folder>...] [EXTERNAL <target>...])
+#
+# Defines the target hr_<folder> from every .cc below the calling folder. DEPS are the folders it may
+# use, EXTERNAL the third-party targets only its own sources see. A folder that holds headers only
+# becomes an interface target, so the layers link before the first source is written.
+function(headrace_library folder)
+  cmake_parse_arguments(ARG "" "" "DEPS;EXTERNAL" ${ARGN})
+  list(TRANSFORM ARG_DEPS PREPEND hr_)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  if(sources)
+    add_library(hr_${folder} STATIC ${sources})
+    target_link_libraries(hr_${folder} PUBLIC hr_flags headrace::headers ${ARG_DEPS}
+                                       PRIVATE ${ARG_EXTERNAL})
+  else()
+    add_library(hr_${folder} INTERFACE)
+    target_link_libraries(hr_${folder} INTERFACE hr_flags headrace::headers ${ARG_DEPS})
+  endif()
+endfunction()
+
+# One GoogleTest executable hr_test_<folder> for each folder below `directory` that holds a *_test.cc.
+# Tests are named <folder>.<Suite>.<Name> in ctest and find files by HEADRACE_SOURCE_DIR.
+function(headrace_add_tests directory)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+  file(GLOB entries CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/${directory}/*)
+  foreach(entry ${entries})
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${entry}/*.cc)
+    if(NOT IS_DIRECTORY ${entry} OR NOT sources)
+      continue()
+    endif()
+    get_filename_component(folder ${entry} NAME)
+    add_executable(hr_test_${folder} ${sources})
+    target_include_directories(hr_test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/${directory})
+    target_link_libraries(hr_test_${folder} PRIVATE hr_testing GTest::gtest GTest::gtest_main)
+    target_compile_definitions(hr_test_${folder} PRIVATE
+      HEADRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    gtest_discover_tests(hr_test_${folder} TEST_PREFIX ${folder}. DISCOVERY_TIMEOUT 60
+                         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES TIMEOUT 900)
+  endforeach()
+endfunction()
+
+# One Google Benchmark executable for each *_bench.cc below `directory`, named after the file.
+function(headrace_add_benchmarks directory)
+  find_package(benchmark REQUIRED)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*_bench.cc)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE hr_testing benchmark::benchmark_main)
+  endforeach()
+endfunction()

@@ -1,0 +1,34 @@
+#include "headrace/base/hash.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "headrace/base/check.h"
+
+namespace headrace {
+
+uint64_t Hash64(const void* data, size_t size) { return XXH3_64bits(data, size); }
+
+Digest128 Hash128(const void* data, size_t size) {
+  const XXH128_hash_t hash = XXH3_128bits(data, size);
+  return {hash.low64, hash.high64};
+}
+
+struct Hash128Stream::State {
+  XXH3_state_t xxh;
+};
+
+Hash128Stream::Hash128Stream() : state_(new State) { XXH3_128bits_reset(&state_->xxh); }
+
+Hash128Stream::~Hash128Stream() = default;
+
+void Hash128Stream::Update(std::string_view bytes) {
+  HR_CHECK(XXH3_128bits_update(&state_->xxh, bytes.data(), bytes.size()) == XXH_OK);
+}
+
+Digest128 Hash128Stream::Digest() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(&state_->xxh);
+  return {hash.low64, hash.high64};
+}
+
+}  // namespace headrace

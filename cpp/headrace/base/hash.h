@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace headrace {
+
+/// XXH3-64 with seed 0 of the bytes. On disk: key groups depend on it, so it never changes (golden vectors
+/// in tests/cpp/base/hash_test.cc).
+uint64_t Hash64(const void* data, size_t size);
+inline uint64_t Hash64(std::string_view bytes) { return Hash64(bytes.data(), bytes.size()); }
+
+/// XXH3-128, low half first; the digest of checkpoint files.
+struct Digest128 {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  bool operator==(const Digest128&) const = default;
+};
+Digest128 Hash128(const void* data, size_t size);
+inline Digest128 Hash128(std::string_view bytes) { return Hash128(bytes.data(), bytes.size()); }
+
+/// Hash128 of bytes that arrive in pieces; the cut does not matter. Threading: owned by one thread.
+class Hash128Stream {
+ public:
+  Hash128Stream();
+  ~Hash128Stream();
+  Hash128Stream(const Hash128Stream&) = delete;
+  Hash128Stream& operator=(const Hash128Stream&) = delete;
+
+  void Update(std::string_view bytes);
+  /// Digest of everything so far; more may follow.
+  Digest128 Digest() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// CRC32C (Castagnoli), `crc` = value so far (0 to start). Uses SSE4.2 when the processor has it.
+uint32_t Crc32c(uint32_t crc, const void* data, size_t size);
+
+namespace internal {
+/// Crc32c() without special instructions; open to tests, which compare the two.
+uint32_t Crc32cPortable(uint32_t crc, const void* data, size_t size);
+}  // namespace internal
+
+/// Mixes a 64-bit integer; for in-memory tables only, never on disk.
+inline uint64_t MixInt64(uint64_t x) {
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ULL;
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ULL;
+  x ^= x >> 32;
+  return x;
+}
+
+}  // namespace headrace

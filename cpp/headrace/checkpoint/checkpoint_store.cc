@@ -1,0 +1,402 @@
+#include "headrace/checkpoint/checkpoint_store.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "headrace/base/check.h"
+#include "headrace/checkpoint/protocol.h"
+#include "headrace/storage/safe_path.h"
+
+namespace headrace {
+namespace {
+
+std::string CheckpointContext(CheckpointId id) { return "checkpoint " + std::to_string(id); }
+
+// Whether the disk or the connection failed, as opposed to what is stored.
+bool IsTransient(const Status& status) {
+  return status.code() == StatusCode::kIoError || status.code() == StatusCode::kResourceExhausted;
+}
+
+class LocalCheckpointStore final : public CheckpointStore,
+                                   public std::enable_shared_from_this<LocalCheckpointStore> {
+ public:
+  LocalCheckpointStore(Env* env, CheckpointStoreOptions options)
+      : files_(env->files()), options_(std::move(options)) {}
+
+  Status Init();
+
+  const CheckpointStoreOptions& options() const override { return options_; }
+  const std::string& job_directory() const override { return directory_; }
+  uint64_t run_id() const override { return run_id_; }
+  CheckpointId next_checkpoint_id() const override;
+  Digest128 parent_digest() const override;
+  Result<std::vector<CheckpointEntry>> List() override;
+  Result<std::optional<Manifest>> LoadLatest(bool allow_older, std::string* warning) override;
+  bool Holds(const Manifest& manifest) override;
+  std::string DataFileName(CheckpointId id, int task) override;
+  Status Commit(const Manifest& manifest, const std::function<bool()>& still_wanted) override;
+  bool Decided(CheckpointId id) const override;
+  void Abandon(CheckpointId id) override;
+  std::shared_ptr<CheckpointStore> Share() override { return shared_from_this(); }
+
+ private:
+  std::string PathOf(const std::string& name) const { return directory_ + "/" + name; }
+  void UseUp(CheckpointId id);
+  Status BeginRun(const std::vector<std::string>& names);
+  Status LoadKnown(const std::vector<std::string>& names);
+  Result<Manifest> ReadOwn(const std::string& name);
+  Status CheckMine(const Manifest& manifest) const;
+  Status CheckFence(const std::vector<std::string>& names, const std::string& name) const;
+  Status PublishManifest(const Manifest& manifest, const std::string& bytes);
+  Status WriteTemporary(const std::string& path, const std::string& bytes);
+  void DeleteWhatMayGo();
+
+  FileSystem& files_;
+  const CheckpointStoreOptions options_;
+  std::string directory_;
+  uint64_t run_id_ = 0;
+  std::unique_ptr<FileLock> lock_;
+
+  // Held during a whole Commit, LoadLatest: guards what is on disk and `known_`. Taken before `mutex_`.
+  std::mutex disk_mutex_;
+  std::vector<KnownManifest> known_;
+
+  // Guards the numbers below; never held during I/O.
+  mutable std::mutex mutex_;
+  CheckpointId next_id_ = 1;
+  uint64_t counter_ = 0;
+  Digest128 parent_digest_;
+  std::set<CheckpointId> decided_;
+  std::set<CheckpointId> abandoned_;
+};
+
+Status LocalCheckpointStore::Init() {
+  directory_ = options_.directory + "/" + SanitizeName(options_.job_key);
+  HR_RETURN_IF_ERROR(files_.MakeDirectories(directory_));
+  Result<std::unique_ptr<FileLock>> lock = files_.Lock(PathOf("LOCK"));
+  if (!lock.ok()) {
+    if (lock.status().code() != StatusCode::kFailedPrecondition) return lock.status();
+    return Status::FailedPrecondition("checkpoint directory " + directory_ +
+                                      " is in use by another live process; stop it, or give this "
+                                      "job another name or execution.checkpointing.dir");
+  }
+  lock_ = std::move(lock).value();
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  HR_RETURN_IF_ERROR(LoadKnown(names));
+  return BeginRun(names);
+}
+
+// The marker is durable before anything of this run is written, so no two runs ever share a number, also
+// when all else of the first was lost.
+Status LocalCheckpointStore::BeginRun(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const StoredName stored = ParseStoredName(name);
+    if (stored.kind == StoredName::Kind::kForeign) continue;
+    run_id_ = std::max(run_id_, stored.run);
+    UseUp(stored.checkpoint);
+  }
+  ++run_id_;
+  HR_ASSIGN_OR_RETURN(auto marker, files_.Create(PathOf(RunMarkerName(run_id_))));
+  HR_RETURN_IF_ERROR(marker->Sync());
+  HR_RETURN_IF_ERROR(marker->Close());
+  HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
+  for (const std::string& name : names) {
+    const StoredName::Kind kind = ParseStoredName(name).kind;
+    if (kind != StoredName::Kind::kRunMarker && kind != StoredName::Kind::kManifestTemporary) {
+      continue;
+    }
+    // Rubbish that stays does no harm; the next start tries again.
+    const Status removed = files_.Remove(PathOf(name));
+    if (!removed.ok()) continue;
+  }
+  return Status::Ok();
+}
+
+Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
+  known_.clear();
+  for (const std::string& name : names) {
+    const StoredName stored = ParseStoredName(name);
+    if (stored.kind != StoredName::Kind::kManifest) continue;
+    KnownManifest known{.id = stored.checkpoint, .usable = false, .files = {}};
+    const Result<Manifest> manifest = ReadOwn(name);
+    if (manifest.ok()) {
+      for (const FileManifest& file : manifest->files) known.files.insert(file.name);
+      const Status present = CheckFilesPresent(files_, *manifest, directory_);
+      if (IsTransient(present)) return present;
+      known.usable = present.ok();
+      run_id_ = std::max(run_id_, manifest->run_id);
+    } else if (IsTransient(manifest.status())) {
+      return manifest.status();
+    }
+    known_.push_back(std::move(known));
+  }
+  return Status::Ok();
+}
+
+void LocalCheckpointStore::UseUp(CheckpointId id) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  next_id_ = std::max(next_id_, id + 1);
+}
+
+CheckpointId LocalCheckpointStore::next_checkpoint_id() const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  return next_id_;
+}
+
+Digest128 LocalCheckpointStore::parent_digest() const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  return parent_digest_;
+}
+
+bool LocalCheckpointStore::Decided(CheckpointId id) const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  return decided_.contains(id);
+}
+
+void LocalCheckpointStore::Abandon(CheckpointId id) {
+  UseUp(id);
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (!decided_.contains(id)) abandoned_.insert(id);
+}
+
+std::string LocalCheckpointStore::DataFileName(CheckpointId id, int task) {
+  UseUp(id);
+  const std::lock_guard<std::mutex> guard(mutex_);
+  return DataName(run_id_, id, task, ++counter_);
+}
+
+Status LocalCheckpointStore::CheckMine(const Manifest& manifest) const {
+  if (manifest.job_key == options_.job_key) return Status::Ok();
+  return Status::FailedPrecondition("checkpoint " + std::to_string(manifest.id) + " in " +
+                                    directory_ + " belongs to job '" + manifest.job_key +
+                                    "', not to job '" + options_.job_key + "'");
+}
+
+Result<Manifest> LocalCheckpointStore::ReadOwn(const std::string& name) {
+  HR_ASSIGN_OR_RETURN(Manifest manifest, ReadManifestFile(files_, PathOf(name)));
+  HR_RETURN_IF_ERROR(CheckMine(manifest));
+  if (manifest.id != ParseStoredName(name).checkpoint) {
+    return Status::Corruption("file " + PathOf(name) + ", offset 0: holds checkpoint " +
+                              std::to_string(manifest.id));
+  }
+  if (manifest.decision != 0) {
+    return Status::Unimplemented("file " + PathOf(name) +
+                                 ": whether this checkpoint is decided is told by a marker outside "
+                                 "the directory, which this build cannot read");
+  }
+  return manifest;
+}
+
+Result<std::vector<CheckpointEntry>> LocalCheckpointStore::List() {
+  const std::lock_guard<std::mutex> guard(disk_mutex_);
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  std::vector<CheckpointEntry> entries;
+  for (const std::string& name : names) {
+    const StoredName stored = ParseStoredName(name);
+    if (stored.kind != StoredName::Kind::kManifest) continue;
+    const Result<Manifest> manifest = ReadOwn(name);
+    entries.push_back({.id = stored.checkpoint,
+                       .manifest_path = PathOf(name),
+                       .status = manifest.ok() ? CheckFilesPresent(files_, *manifest, directory_)
+                                               : manifest.status()});
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const CheckpointEntry& a, const CheckpointEntry& b) { return a.id < b.id; });
+  return entries;
+}
+
+Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_older,
+                                                                 std::string* warning) {
+  const std::lock_guard<std::mutex> guard(disk_mutex_);
+  // A name that a dying process published may be visible and not yet durable. Whoever resumes from it
+  // publishes output; a power cut must not take the checkpoint away after that.
+  HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  HR_RETURN_IF_ERROR(LoadKnown(names));
+  std::sort(known_.begin(), known_.end(),
+            [](const KnownManifest& a, const KnownManifest& b) { return a.id > b.id; });
+
+  // Newest first; the first whole one ends the search, older ones need not be read.
+  std::vector<LatestCandidate> candidates;
+  Manifest manifest;
+  for (KnownManifest& known : known_) {
+    const std::string name = ManifestName(known.id);
+    Result<Manifest> read = ReadOwn(name);
+    const Status status =
+        read.ok() ? CheckFilesWhole(files_, *read, directory_) : read.status();
+    if (IsTransient(status)) return status;
+    known.usable = status.ok();
+    candidates.push_back({.id = known.id, .path = PathOf(name), .status = status});
+    if (status.ok()) {
+      manifest = std::move(read).value();
+      break;
+    }
+  }
+  LatestDecision decision = DecideLatest(candidates, allow_older);
+  if (decision.kind == LatestDecision::Kind::kFreshStart) return std::optional<Manifest>();
+  if (decision.kind == LatestDecision::Kind::kRefuse) return decision.refusal;
+  HR_CHECK_EQ(candidates[decision.index].id, manifest.id);
+  if (warning != nullptr) *warning = std::move(decision.warning);
+
+  const std::lock_guard<std::mutex> numbers(mutex_);
+  // One whose publication was in doubt is not any more.
+  abandoned_.erase(manifest.id);
+  decided_.insert(manifest.id);
+  parent_digest_ = Hash128(SerializeManifest(manifest));
+  return std::optional<Manifest>(std::move(manifest));
+}
+
+bool LocalCheckpointStore::Holds(const Manifest& manifest) {
+  const std::lock_guard<std::mutex> guard(disk_mutex_);
+  const Result<std::string> bytes = files_.ReadAll(PathOf(ManifestName(manifest.id)));
+  return bytes.ok() && *bytes == SerializeManifest(manifest);
+}
+
+Status LocalCheckpointStore::CheckFence(const std::vector<std::string>& names,
+                                        const std::string& name) const {
+  for (const std::string& other : names) {
+    if (other == name) {
+      return Status::AlreadyExists("file " + PathOf(name) + " exists; it was left alone");
+    }
+    const StoredName stored = ParseStoredName(other);
+    if (stored.kind == StoredName::Kind::kRunMarker && stored.run > run_id_) {
+      return Status::FailedPrecondition("run " + std::to_string(run_id_) + " of job '" +
+                                        options_.job_key + "' was succeeded by run " +
+                                        std::to_string(stored.run) + " in " + directory_);
+    }
+  }
+  return Status::Ok();
+}
+
+Status LocalCheckpointStore::WriteTemporary(const std::string& path, const std::string& bytes) {
+  HR_ASSIGN_OR_RETURN(auto file, files_.Create(path));
+  HR_RETURN_IF_ERROR(file->Append(bytes));
+  HR_RETURN_IF_ERROR(file->Sync());
+  return file->Close();
+}
+
+Status LocalCheckpointStore::PublishManifest(const Manifest& manifest, const std::string& bytes) {
+  const std::string name = ManifestName(manifest.id);
+  // Data names become durable before the manifest that needs them can.
+  HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  HR_RETURN_IF_ERROR(CheckFence(names, name));
+
+  uint64_t counter = 0;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    counter = ++counter_;
+  }
+  const std::string temporary = PathOf(ManifestTemporaryName(manifest.id, run_id_, counter));
+  const Status written = WriteTemporary(temporary, bytes);
+  if (!written.ok()) {
+    // What cannot be removed now is removed by the next start.
+    const Status removed = files_.Remove(temporary);
+    return removed.ok() || removed.code() == StatusCode::kNotFound
+               ? written
+               : written.WithContext("left " + temporary + " behind");
+  }
+  // From here to the end of the directory sync a failure leaves the decision in doubt: the new name may
+  // or may not survive. Both outcomes are sound. The job goes on or restarts without having published
+  // anything of this checkpoint; if the manifest does survive, all it refers to is still there, because
+  // data and manifest of an abandoned checkpoint stay until two newer ones are complete; and LoadLatest
+  // settles the matter before anyone resumes.
+  HR_RETURN_IF_ERROR(files_.Rename(temporary, PathOf(name)));
+  return files_.SyncDirectory(directory_);
+}
+
+Status LocalCheckpointStore::Commit(const Manifest& manifest,
+                                    const std::function<bool()>& still_wanted) {
+  const std::lock_guard<std::mutex> guard(disk_mutex_);
+  const std::string context = CheckpointContext(manifest.id);
+  if (still_wanted && !still_wanted()) return Status::Cancelled(context + " was given up");
+  HR_CHECK_EQ(manifest.run_id, run_id_);
+  HR_CHECK_EQ(manifest.job_key, options_.job_key);
+  UseUp(manifest.id);
+
+  const std::string bytes = SerializeManifest(manifest);
+  HR_RETURN_IF_ERROR(PublishManifest(manifest, bytes).WithContext(context));
+
+  KnownManifest known{.id = manifest.id, .usable = true, .files = {}};
+  for (const FileManifest& file : manifest.files) known.files.insert(file.name);
+  known_.push_back(std::move(known));
+  {
+    const std::lock_guard<std::mutex> numbers(mutex_);
+    decided_.insert(manifest.id);
+    parent_digest_ = Hash128(bytes);
+  }
+  HR_RETURN_IF_ERROR(PublishAll(files_, manifest.renames)
+                         .WithContext(context + " is decided, but its output could not be "
+                                                "published; a restart completes it"));
+  DeleteWhatMayGo();
+  return Status::Ok();
+}
+
+// Failures are left to the next checkpoint: the one just committed is complete all the same.
+void LocalCheckpointStore::DeleteWhatMayGo() {
+  const Result<std::vector<std::string>> names = files_.List(directory_);
+  if (!names.ok()) return;
+  std::set<CheckpointId> abandoned;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    abandoned = abandoned_;
+  }
+  const CleanUp clean_up =
+      DecideCleanUp(*names, known_, abandoned, run_id_, options_.retained);
+  for (const std::string& name : clean_up.manifests) {
+    if (!files_.Remove(PathOf(name)).ok()) return;
+  }
+  // A manifest must never come back after a power cut when its data is gone.
+  if (!clean_up.manifests.empty() && !files_.SyncDirectory(directory_).ok()) return;
+  std::erase_if(known_, [&](const KnownManifest& known) {
+    return std::find(clean_up.manifests.begin(), clean_up.manifests.end(),
+                     ManifestName(known.id)) != clean_up.manifests.end();
+  });
+  for (const std::string& name : clean_up.data) {
+    // Each for itself: one that cannot be removed must not keep the others.
+    const Status removed = files_.Remove(PathOf(name));
+    if (!removed.ok()) continue;
+  }
+}
+
+// What Open hands out: the store lives until the last background work that shares it is done.
+class StoreHandle final : public CheckpointStore {
+ public:
+  explicit StoreHandle(std::shared_ptr<LocalCheckpointStore> store) : store_(std::move(store)) {}
+
+  const CheckpointStoreOptions& options() const override { return store_->options(); }
+  const std::string& job_directory() const override { return store_->job_directory(); }
+  uint64_t run_id() const override { return store_->run_id(); }
+  CheckpointId next_checkpoint_id() const override { return store_->next_checkpoint_id(); }
+  Digest128 parent_digest() const override { return store_->parent_digest(); }
+  Result<std::vector<CheckpointEntry>> List() override { return store_->List(); }
+  Result<std::optional<Manifest>> LoadLatest(bool allow_older, std::string* warning) override {
+    return store_->LoadLatest(allow_older, warning);
+  }
+  bool Holds(const Manifest& manifest) override { return store_->Holds(manifest); }
+  std::string DataFileName(CheckpointId id, int task) override {
+    return store_->DataFileName(id, task);
+  }
+  Status Commit(const Manifest& manifest, const std::function<bool()>& still_wanted) override {
+    return store_->Commit(manifest, still_wanted);
+  }
+  bool Decided(CheckpointId id) const override { return store_->Decided(id); }
+  void Abandon(CheckpointId id) override { store_->Abandon(id); }
+  std::shared_ptr<CheckpointStore> Share() override { return store_; }
+
+ private:
+  std::shared_ptr<LocalCheckpointStore> store_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(Env* env,
+                                                               CheckpointStoreOptions options) {
+  auto store = std::make_shared<LocalCheckpointStore>(env, std::move(options));
+  HR_RETURN_IF_ERROR(store->Init());
+  return std::unique_ptr<CheckpointStore>(std::make_unique<StoreHandle>(std::move(store)));
+}
+
+}  // namespace headrace

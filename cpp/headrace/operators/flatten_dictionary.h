@@ -1,0 +1,14 @@
+#pragma once
+
+#include "headrace/operators/operator.h"
+
+namespace headrace {
+
+/// `schema` with dictionary-encoded fields as fields of their value type.
+SchemaPtr FlattenedSchema(const SchemaPtr& schema);
+
+/// Replaces dictionary-encoded columns by plain ones, for operators that look at values. Batches without such
+/// columns pass untouched. `output` = FlattenedSchema(input). Stateless.
+OperatorFactoryPtr FlattenDictionary(SchemaPtr output);
+
+}  // namespace headrace

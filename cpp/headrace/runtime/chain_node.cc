@@ -1,0 +1,350 @@
+#include "headrace/runtime/chain_node.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "headrace/runtime/batch_concat.h"
+
+namespace headrace {
+
+namespace {
+
+constexpr size_t kInboxElementsMax = 64;
+// Event time a node had reached goes into its operator state, so that a row that was late before a crash is
+// late after it too and cannot fire a window a second time.
+constexpr std::string_view kWatermarkItem = "headrace.watermark";
+
+}  // namespace
+
+ChainNode::ChainNode(ChainNodeSpec spec) : spec_(std::move(spec)) {}
+ChainNode::~ChainNode() = default;
+
+void ChainNode::AddReader(const std::string& tag, ChainNode* node) {
+  Reader reader{node, nullptr};
+  (tag.empty() ? main_readers_ : side_readers_[tag]).push_back(reader);
+  all_readers_.push_back(reader);
+}
+
+void ChainNode::AddReader(const std::string& tag, ExchangeWriter* writer) {
+  Reader reader{nullptr, writer};
+  (tag.empty() ? main_readers_ : side_readers_[tag]).push_back(reader);
+  all_readers_.push_back(reader);
+}
+
+std::string ChainNode::Describe() const {
+  return "operator '" + spec_.context.name + "' (subtask " +
+         std::to_string(spec_.context.subtask_index) + "/" +
+         std::to_string(spec_.context.parallelism) + ")";
+}
+
+Status ChainNode::Open() {
+  spec_.context.metrics = spec_.metrics.get();
+  if (!spec_.factory) return Status::Ok();
+  if (spec_.keyed) {
+    keyed_ = std::make_unique<KeyedState>(
+        KeyGroupRangeOf(spec_.context.subtask_index, spec_.context.parallelism,
+                        spec_.context.max_parallelism),
+        spec_.context.max_parallelism, spec_.state_memory_budget_bytes);
+  }
+  if (spec_.restore && spec_.restore->Has(spec_.context.uid)) HR_RETURN_IF_ERROR(RestoreState());
+  spec_.context.keyed_state = keyed_.get();
+  spec_.context.operator_state = &operator_state_;
+  HR_ASSIGN_OR_RETURN(op_, spec_.factory->Make(spec_.context.subtask_index));
+  HR_RETURN_IF_ERROR(op_->Open(spec_.context));
+  if (keyed_) spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
+  next_processing_time_ = op_->NextProcessingTime();
+  return Status::Ok();
+}
+
+Status ChainNode::RestoreState() {
+  const OperatorContext& context = spec_.context;
+  spec_.context.restored = true;
+  if (keyed_) {
+    HR_ASSIGN_OR_RETURN(
+        StoredKeyedState stored,
+        spec_.restore->KeyedStateFor(context.uid, context.subtask_index, context.parallelism));
+    HR_RETURN_IF_ERROR(keyed_->Restore(std::move(stored)));
+  }
+  HR_ASSIGN_OR_RETURN(
+      operator_state_,
+      spec_.restore->OperatorStateFor(context.uid, context.subtask_index, context.parallelism));
+  TimestampMs watermark = kMaxWatermark;
+  for (const std::string& item : operator_state_.Items(kWatermarkItem)) {
+    ByteReader in(item);
+    TimestampMs former = kMinWatermark;
+    HR_RETURN_IF_ERROR(in.Fixed(&former));
+    watermark = std::min(watermark, former);
+  }
+  if (!operator_state_.Items(kWatermarkItem).empty() && watermark > kMinWatermark) {
+    Enqueue(StreamElement::Watermark(watermark));
+  }
+  // An operator that had used up its input has emitted its last rows; they are in the state of its readers.
+  const OperatorManifest* manifest = spec_.restore->manifest().Find(context.uid);
+  if (manifest && !manifest->subtasks.empty()) {
+    const bool same = manifest->parallelism == context.parallelism;
+    restored_finished_ = true;
+    for (const SubtaskManifest& subtask : manifest->subtasks) {
+      if (same && subtask.index != context.subtask_index) continue;
+      restored_finished_ = restored_finished_ && subtask.finished;
+    }
+  }
+  return Status::Ok();
+}
+
+Status ChainNode::Close() {
+  inbox_.clear();
+  Status status = op_ ? op_->Close() : Status::Ok();
+  op_.reset();
+  return status;
+}
+
+int64_t ChainNode::InboxRoomRows() const {
+  if (inbox_.size() >= kInboxElementsMax) return 0;
+  return std::max<int64_t>(0, spec_.context.batch_rows - inbox_rows_);
+}
+
+int64_t ChainNode::RoomRows() const {
+  int64_t room = spec_.context.batch_rows;
+  for (const Reader& reader : all_readers_) {
+    if (reader.node) {
+      room = std::min(room, reader.node->InboxRoomRows());
+    } else if (!reader.writer->HasRoom()) {
+      room = 0;
+    }
+    if (room == 0) break;
+  }
+  return room;
+}
+
+bool ChainNode::HasSideReader(const std::string& tag) const {
+  return side_readers_.find(tag) != side_readers_.end();
+}
+
+void ChainNode::Emit(RecordBatch batch) {
+  if (batch.num_rows == 0) return;
+  spec_.metrics->rows_out.Add(batch.num_rows);
+  spec_.metrics->batches_out.Increment();
+  EmitTo(main_readers_, std::move(batch));
+}
+
+void ChainNode::EmitSide(const std::string& tag, RecordBatch batch) {
+  const auto readers = side_readers_.find(tag);
+  if (readers == side_readers_.end() || batch.num_rows == 0) return;
+  EmitTo(readers->second, std::move(batch));
+}
+
+void ChainNode::EmitTo(const std::vector<Reader>& readers, RecordBatch batch) {
+  if (readers.empty()) return;
+  for (size_t i = 1; i < readers.size(); ++i) {
+    if (spec_.object_reuse) {
+      Deliver(readers[i], batch);
+      continue;
+    }
+    Result<RecordBatch> copy = CopyMutableObjects(batch);
+    if (!copy.ok()) {
+      emit_failure_ = copy.status();
+      return;
+    }
+    Deliver(readers[i], std::move(*copy));
+  }
+  Deliver(readers[0], std::move(batch));
+}
+
+void ChainNode::Deliver(const Reader& reader, RecordBatch batch) {
+  if (reader.node) {
+    reader.node->Enqueue(StreamElement::Batch(std::move(batch)));
+    return;
+  }
+  Status status = reader.writer->Write(batch, now_ns_);
+  if (!status.ok() && emit_failure_.ok()) emit_failure_ = std::move(status);
+}
+
+void ChainNode::Enqueue(StreamElement element) {
+  if (element.kind == StreamElement::Kind::kBatch) inbox_rows_ += element.batch.num_rows;
+  inbox_.push_back(std::move(element));
+}
+
+Status ChainNode::Forward(const StreamElement& element) {
+  for (const Reader& reader : all_readers_) {
+    if (reader.node) {
+      reader.node->Enqueue(element);
+    } else {
+      HR_RETURN_IF_ERROR(reader.writer->WriteControl(element));
+    }
+  }
+  return Status::Ok();
+}
+
+Status ChainNode::ForwardWatermark(TimestampMs watermark) {
+  if (watermark <= watermark_out_) return Status::Ok();
+  watermark_out_ = watermark;
+  return Forward(StreamElement::Watermark(watermark));
+}
+
+Status ChainNode::FinishSource() {
+  HR_RETURN_IF_ERROR(ForwardWatermark(kMaxWatermark));
+  finished_ = true;
+  return Forward(StreamElement::Control(StreamElement::Kind::kEndOfInput));
+}
+
+Result<ChainNode::Ran> ChainNode::Run(int64_t now_ms, int64_t now_ns) {
+  now_ns_ = now_ns;
+  if (!op_) return Ran::kNothing;
+  if (completed_ > told_completed_ && call_ == Call::kNone) {
+    told_completed_ = completed_;
+    std::erase_if(unconfirmed_, [&](const auto& entry) { return entry.first <= completed_; });
+    if (keyed_) keyed_->OnCheckpointComplete();
+    HR_RETURN_IF_ERROR(op_->OnCheckpointComplete(completed_));
+    return Ran::kProgress;
+  }
+  if (call_ == Call::kProcessingTime ||
+      (call_ == Call::kNone && !finished_ && next_processing_time_ <= now_ms)) {
+    return RunProcessingTime(now_ms);
+  }
+  if (inbox_.empty()) return Ran::kNothing;
+  return RunElement();
+}
+
+Result<ChainNode::Ran> ChainNode::RunProcessingTime(int64_t now_ms) {
+  if (RoomRows() == 0) return Ran::kNothing;
+  if (call_ == Call::kNone) {
+    call_ = Call::kProcessingTime;
+    call_time_ = now_ms;
+  }
+  HR_ASSIGN_OR_RETURN(const Progress progress, op_->OnProcessingTime(call_time_, *this));
+  HR_RETURN_IF_ERROR(AfterCall());
+  if (progress == Progress::kDone) {
+    call_ = Call::kNone;
+    HR_RETURN_IF_ERROR(CheckMemory());
+  }
+  return Ran::kProgress;
+}
+
+Result<ChainNode::Ran> ChainNode::RunElement() {
+  switch (inbox_.front().kind) {
+    case StreamElement::Kind::kBarrier:
+      return Ran::kBarrier;
+    case StreamElement::Kind::kIdle:
+    case StreamElement::Kind::kActive: {
+      const StreamElement element = std::move(inbox_.front());
+      inbox_.pop_front();
+      HR_RETURN_IF_ERROR(Forward(element));
+      return Ran::kProgress;
+    }
+    default:
+      break;
+  }
+  // Watermarks and the end of input may emit, and a full reader must not collect control elements without bound.
+  if (RoomRows() == 0) return Ran::kNothing;
+  if (call_ == Call::kNone && inbox_.front().kind == StreamElement::Kind::kBatch) {
+    spec_.metrics->rows_in.Add(inbox_.front().batch.num_rows);
+    spec_.metrics->batches_in.Increment();
+  }
+  call_ = Call::kElement;
+  HR_ASSIGN_OR_RETURN(const Progress progress, CallForFront());
+  HR_RETURN_IF_ERROR(AfterCall());
+  if (progress == Progress::kBlocked) return Ran::kProgress;
+  call_ = Call::kNone;
+  return CompleteFront();
+}
+
+Result<Progress> ChainNode::CallForFront() {
+  StreamElement& front = inbox_.front();
+  switch (front.kind) {
+    case StreamElement::Kind::kBatch:
+      return op_->Process(front.batch, front.input, *this);
+    case StreamElement::Kind::kWatermark:
+      if (restored_finished_) return Progress::kDone;
+      return op_->OnWatermark(front.watermark, *this);
+    default:
+      if (restored_finished_) return Progress::kDone;
+      return op_->Finish(*this);
+  }
+}
+
+Status ChainNode::AfterCall() {
+  if (!emit_failure_.ok()) return std::move(emit_failure_);
+  const TimestampMs produced = op_->TakeProducedWatermark();
+  if (produced != kMinWatermark) HR_RETURN_IF_ERROR(ForwardWatermark(produced));
+  next_processing_time_ = op_->NextProcessingTime();
+  return Status::Ok();
+}
+
+Result<ChainNode::Ran> ChainNode::CompleteFront() {
+  const StreamElement done = std::move(inbox_.front());
+  inbox_.pop_front();
+  switch (done.kind) {
+    case StreamElement::Kind::kBatch:
+      inbox_rows_ -= done.batch.num_rows;
+      HR_RETURN_IF_ERROR(CheckMemory());
+      return Ran::kProgress;
+    case StreamElement::Kind::kWatermark:
+      watermark_in_ = std::max(watermark_in_, done.watermark);
+      spec_.metrics->watermark_ms.Set(watermark_in_);
+      HR_RETURN_IF_ERROR(ForwardWatermark(op_->ForwardedWatermark(done.watermark)));
+      HR_RETURN_IF_ERROR(CheckMemory());
+      return Ran::kProgress;
+    default:
+      break;
+  }
+  finished_ = true;
+  for (PendingRename& rename : op_->TakePendingRenames()) {
+    unconfirmed_.emplace_back(std::numeric_limits<CheckpointId>::max(), std::move(rename));
+  }
+  HR_RETURN_IF_ERROR(Forward(done));
+  return Ran::kFinished;
+}
+
+Status ChainNode::CheckMemory() {
+  if (!keyed_) return Status::Ok();
+  spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
+  return keyed_->CheckBudget();
+}
+
+Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
+  OperatorSnapshot snapshot;
+  snapshot.operator_id = spec_.context.uid;
+  snapshot.name = spec_.context.name;
+  snapshot.kind = spec_.kind;
+  snapshot.subtask_index = spec_.context.subtask_index;
+  snapshot.parallelism = spec_.context.parallelism;
+  snapshot.max_parallelism = spec_.context.max_parallelism;
+  snapshot.finished = finished_;
+  if (!op_) return snapshot;
+  // The operator first: it may still write cached values back into its keyed state.
+  HR_RETURN_IF_ERROR(op_->Snapshot(id, &snapshot.operator_state));
+  if (keyed_) {
+    snapshot.key_groups = keyed_->range();
+    snapshot.keyed = keyed_->Snapshot();
+    snapshot.registry = keyed_->Registry();
+  }
+  ByteWriter watermark;
+  watermark.Fixed(watermark_in_);
+  snapshot.operator_state.Set(kWatermarkItem, Redistribution::kUnion, {watermark.Take()});
+  for (auto& entry : unconfirmed_) entry.first = std::min(entry.first, id);
+  for (PendingRename& rename : op_->TakePendingRenames()) {
+    unconfirmed_.emplace_back(id, std::move(rename));
+  }
+  // Renames of a checkpoint that failed go into the next one; publishing twice is harmless.
+  snapshot.renames = UnconfirmedRenames();
+  return snapshot;
+}
+
+Status ChainNode::PassBarrier() {
+  const StreamElement barrier = std::move(inbox_.front());
+  inbox_.pop_front();
+  return Forward(barrier);
+}
+
+std::vector<PendingRename> ChainNode::UnconfirmedRenames() const {
+  std::vector<PendingRename> renames;
+  for (const auto& entry : unconfirmed_) renames.push_back(entry.second);
+  return renames;
+}
+
+std::vector<StateRegistration> ChainNode::Registry() const {
+  return keyed_ ? keyed_->Registry() : std::vector<StateRegistration>();
+}
+
+}  // namespace headrace

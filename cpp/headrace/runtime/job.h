@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "headrace/base/env.h"
+#include "headrace/checkpoint/coordinator.h"
+#include "headrace/graph/job_graph.h"
+#include "headrace/runtime/restart_strategy.h"
+#include "headrace/runtime/thread_hooks.h"
+
+namespace headrace {
+
+enum class JobState : uint8_t {
+  kCreated,
+  kRunning,
+  kRestarting,
+  kCancelling,
+  kCanceled,
+  kFinished,
+  kFailed,
+};
+std::string_view JobStateName(JobState state);
+
+/// Configuration of one execute().
+struct JobOptions {
+  std::string name;
+  std::string job_key;
+  Env* env = nullptr;
+  int native_threads = 2;              ///< workers shared by tasks without Python
+  int64_t buffer_timeout_ms = 100;
+  int64_t channel_rows = 32768;        ///< bound of one channel
+  int64_t channel_bytes = 8 << 20;
+  int64_t batch_rows = 4096;
+  int64_t state_memory_budget_bytes = 0;   ///< 0 = 60 % of RAM
+  CheckpointOptions checkpoints;
+  std::string checkpoint_directory;    ///< "" = none
+  int retained_checkpoints = 1;
+  std::string restore_path;            ///< "", a path, or "latest"
+  bool allow_older = false;
+  bool allow_dropped_state = false;
+  RestartSpec restart;
+  bool chaining = true;
+  bool object_reuse = false;           ///< readers of one stream share mutable host values
+  int64_t stop_timeout_ms = 1000;      ///< a task that has not come back by then is abandoned
+  std::shared_ptr<ThreadHooks> hooks;  ///< what the host language needs around task work, or null
+};
+
+/// One cause of a restart and what it cost.
+struct RecoveryRecord {
+  std::string cause;
+  CheckpointId checkpoint = 0;         ///< 0 = from the start
+  int64_t downtime_ms = 0;
+};
+
+/// What execute() returns in the end.
+struct JobResult {
+  Status status;                       ///< first fatal failure, kCancelled, or Ok
+  JobState state = JobState::kFinished;
+  int64_t runtime_ms = 0;
+  std::map<std::string, int64_t> metrics;   ///< "<operator>.rows_in", … summed over subtasks and attempts
+  std::vector<CheckpointRecord> checkpoints;
+  std::vector<RecoveryRecord> recoveries;
+  std::vector<std::string> messages;   ///< e.g. "resumed from checkpoint 7", "at least once from source X"
+};
+
+/// Runs a job graph to its end through failures.
+///
+/// Destroying a running job cancels it and waits, at most about `stop_timeout_ms`. Threading: thread-safe.
+class Job {
+ public:
+  /// Prepares: opens the checkpoint store, finds the restore point. Fails before any record flows.
+  static Result<std::unique_ptr<Job>> Create(JobGraph graph, JobOptions options);
+  virtual ~Job() = default;
+
+  /// Starts threads and returns.
+  virtual Status Start() = 0;
+  /// Waits up to `timeout_ms` (< 0: for ever); true when the job ended.
+  virtual bool WaitFor(int64_t timeout_ms) = 0;
+  virtual void Cancel() = 0;
+  virtual JobState state() const = 0;
+  /// Snapshot of the numbers while it runs.
+  virtual std::map<std::string, int64_t> Metrics() const = 0;
+  virtual std::vector<CheckpointRecord> Checkpoints() const = 0;
+  virtual std::vector<StateRegistration> StateRegistry() const = 0;
+  /// REQUIRES: ended.
+  virtual const JobResult& result() const = 0;
+
+  /// Simulation: runs one step on the calling thread instead of Start(), chosen by Env::Random64 among the tasks
+  /// that can run and the job's own loop; false when the job ended. Background work is the Env owner's to run.
+  virtual bool Step() = 0;
+  /// Simulation: steady time before which Step() has nothing to do unless background work comes back; 0 = now.
+  virtual int64_t NextStepNs() = 0;
+};
+
+}  // namespace headrace

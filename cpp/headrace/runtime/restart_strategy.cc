@@ -1,0 +1,52 @@
+#include "headrace/runtime/restart_strategy.h"
+
+#include <algorithm>
+
+namespace headrace {
+
+namespace {
+
+constexpr int kDefaultAttempts = 3;
+
+bool IsTransient(const Status& failure) {
+  return failure.code() == StatusCode::kIoError;
+}
+
+}  // namespace
+
+std::optional<int64_t> RestartStrategy::OnFailure(const Status& failure, int64_t now_ms) {
+  // Neither a wish to stop nor damaged state gets better by trying again.
+  if (failure.code() == StatusCode::kCancelled || failure.code() == StatusCode::kCorruption) {
+    return std::nullopt;
+  }
+  const bool exponential = spec_.kind == RestartSpec::Kind::kDefault ||
+                           spec_.kind == RestartSpec::Kind::kExponentialDelay;
+  if (exponential && failures_ > 0 && now_ms - last_failure_ms_ >= spec_.reset_after_ms) {
+    failures_ = 0;
+  }
+  last_failure_ms_ = now_ms;
+  ++failures_;
+  int attempts = spec_.attempts;
+  switch (spec_.kind) {
+    case RestartSpec::Kind::kNone:
+      return std::nullopt;
+    case RestartSpec::Kind::kDefault:
+      if (!IsTransient(failure)) return std::nullopt;
+      attempts = kDefaultAttempts;
+      break;
+    case RestartSpec::Kind::kFixedDelay:
+    case RestartSpec::Kind::kExponentialDelay:
+      break;
+  }
+  if (attempts >= 0 && failures_ > attempts) return std::nullopt;
+  if (!exponential) return spec_.delay_ms;
+  if (failures_ == 1) {
+    delay_ms_ = spec_.delay_ms;
+  } else {
+    const double next = static_cast<double>(delay_ms_) * spec_.backoff_multiplier;
+    delay_ms_ = static_cast<int64_t>(std::min(next, static_cast<double>(spec_.max_delay_ms)));
+  }
+  return std::min(delay_ms_, spec_.max_delay_ms);
+}
+
+}  // namespace headrace

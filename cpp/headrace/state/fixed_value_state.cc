@@ -1,0 +1,11 @@
+#include "headrace/state/fixed_value_state.h"
+
+#include "headrace/state/state_table_snapshots.h"
+
+namespace headrace {
+
+std::unique_ptr<TableSnapshot> FixedValueState::Snapshot(TableMeta meta) {
+  return std::make_unique<FixedTableSnapshot>(std::move(meta), table_.BeginSnapshot());
+}
+
+}  // namespace headrace

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "headrace/state/key_dictionary.h"
+#include "headrace/state/paged_table.h"
+
+namespace headrace {
+
+/// A value of fixed width for each key, without namespace: ValueState of primitive types.
+/// Reads and writes are array accesses by key id. Threading: owned by one task thread.
+class FixedValueState {
+ public:
+  FixedValueState(KeyDictionary* keys, int value_bytes, MemoryMeterPtr meter = nullptr)
+      : keys_(keys), table_(value_bytes, PagedTable::kPagesPerPartition, std::move(meter)) {}
+
+  bool Has(KeyId key) const { return key < table_.size() && table_.live(key); }
+  /// REQUIRES: Has(key).
+  template <typename T>
+  T Get(KeyId key) const {
+    return *reinterpret_cast<const T*>(table_.Row(key));
+  }
+  template <typename T>
+  void Set(KeyId key, T value) {
+    *reinterpret_cast<T*>(MutableRow(key)) = value;
+  }
+  /// The value for writing (zero when new); counts a use of the key when it had none.
+  char* MutableRow(KeyId key) {
+    if (__builtin_expect(!Has(key), 0)) {
+      table_.EnsureSize(key + 1);
+      keys_->AddUse(key);
+    }
+    return table_.MutableRow(key);
+  }
+  void Clear(KeyId key) {
+    if (!Has(key)) return;
+    table_.Erase(key);
+    keys_->DropUse(key);
+  }
+
+  std::unique_ptr<TableSnapshot> Snapshot(TableMeta meta);
+  PagedTable& table() { return table_; }
+  const PagedTable& table() const { return table_; }
+
+ private:
+  KeyDictionary* keys_;
+  PagedTable table_;
+};
+
+}  // namespace headrace

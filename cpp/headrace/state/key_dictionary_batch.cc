@@ -1,0 +1,115 @@
+// Lookups of a whole key column: one loop for each kind of column, so that the known-key path of the common
+// kinds is a hash, a probe and a store.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "headrace/state/key_dictionary.h"
+#include "headrace/types/dictionary_index.h"
+#include "headrace/types/value_codec.h"
+
+namespace headrace {
+
+KeyId KeyDictionary::NoneKey() {
+  static constexpr char kNone[] = {static_cast<char>(ValueTag::kNone)};
+  return LookupOrInsertEncoded(std::string_view(kNone, 1));
+}
+
+template <typename Integer>
+void KeyDictionary::LookupIntegers(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
+  const Integer* values = keys.Values<Integer>() + start;
+  if (!keys.validity) {
+    for (int64_t i = 0; i < count; ++i) ids[i] = LookupOrInsertInt(values[i]);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    ids[i] = keys.IsNull(start + i) ? NoneKey() : LookupOrInsertInt(values[i]);
+  }
+}
+
+void KeyDictionary::LookupStrings(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
+  for (int64_t i = 0; i < count; ++i) {
+    ids[i] = keys.IsNull(start + i) ? NoneKey() : LookupOrInsertString(keys.StringAt(start + i));
+  }
+}
+
+Status KeyDictionary::LookupObjects(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
+  ObjectHooks* hooks = keys.objects->hooks();
+  std::string encoded;
+  Object last = nullptr;
+  for (int64_t i = 0; i < count; ++i) {
+    const Object value = keys.ObjectAt(start + i);
+    if (i > 0 && value == last) {
+      ids[i] = ids[i - 1];
+      continue;
+    }
+    encoded.clear();
+    HR_RETURN_IF_ERROR(hooks->EncodeKey(value, &encoded));
+    ids[i] = LookupOrInsertEncoded(encoded);
+    last = value;
+  }
+  return Status::Ok();
+}
+
+Status KeyDictionary::LookupByDictionary(const Column& keys, int64_t start, int64_t count,
+                                         KeyId* ids) {
+  // Each distinct value is looked up once, and only if a row refers to it: values of other subtasks' rows
+  // must not enter this dictionary.
+  std::vector<KeyId> known(static_cast<size_t>(keys.dictionary->length), kNoKey);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = start + i;
+    if (keys.IsNull(row)) {
+      ids[i] = NoneKey();
+      continue;
+    }
+    const int64_t value = DictionaryIndexAt(keys, row);
+    if (value < 0 || value >= keys.dictionary->length) {
+      return Status::InvalidArgument("dictionary index " + std::to_string(value) +
+                                     " of a key column is outside of its " +
+                                     std::to_string(keys.dictionary->length) + " values");
+    }
+    KeyId& id = known[static_cast<size_t>(value)];
+    if (id == kNoKey) HR_RETURN_IF_ERROR(LookupOrInsertBatch(*keys.dictionary, value, 1, &id));
+    ids[i] = id;
+  }
+  return Status::Ok();
+}
+
+Status KeyDictionary::LookupAny(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
+  KeyView view(keys);
+  Key key;
+  for (int64_t i = 0; i < count; ++i) {
+    HR_RETURN_IF_ERROR(view.Read(start + i, &key));
+    ids[i] = LookupOrInsert(key);
+  }
+  return Status::Ok();
+}
+
+Status KeyDictionary::LookupOrInsertBatch(const Column& keys, int64_t start, int64_t count,
+                                          KeyId* ids) {
+  switch (keys.type->kind()) {
+    case TypeKind::kInt8:
+      LookupIntegers<int8_t>(keys, start, count, ids);
+      return Status::Ok();
+    case TypeKind::kInt16:
+      LookupIntegers<int16_t>(keys, start, count, ids);
+      return Status::Ok();
+    case TypeKind::kInt32:
+      LookupIntegers<int32_t>(keys, start, count, ids);
+      return Status::Ok();
+    case TypeKind::kInt64:
+      LookupIntegers<int64_t>(keys, start, count, ids);
+      return Status::Ok();
+    case TypeKind::kString:
+      LookupStrings(keys, start, count, ids);
+      return Status::Ok();
+    case TypeKind::kObject:
+      return LookupObjects(keys, start, count, ids);
+    case TypeKind::kDictionary:
+      return LookupByDictionary(keys, start, count, ids);
+    default:
+      return LookupAny(keys, start, count, ids);
+  }
+}
+
+}  // namespace headrace

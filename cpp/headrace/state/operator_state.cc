@@ -1,0 +1,100 @@
+#include "headrace/state/operator_state.h"
+
+#include <utility>
+
+#include "headrace/base/bytes.h"
+#include "headrace/base/check.h"
+
+namespace headrace {
+
+void OperatorState::Set(std::string_view name, Redistribution redistribution,
+                        std::vector<std::string> items) {
+  lists_.insert_or_assign(std::string(name), List{redistribution, std::move(items)});
+}
+
+const std::vector<std::string>& OperatorState::Items(std::string_view name) const {
+  static const std::vector<std::string> kNone;
+  const auto found = lists_.find(name);
+  return found == lists_.end() ? kNone : found->second.items;
+}
+
+OperatorState OperatorState::Redistribute(const std::vector<OperatorState>& former, int index,
+                                          int parallelism) {
+  HR_CHECK(0 <= index && index < parallelism);
+  if (static_cast<int>(former.size()) == parallelism) {
+    OperatorState same = former[index];
+    // Items that all subtasks get still come from all of them.
+    for (auto& [name, list] : same.lists_) {
+      if (list.redistribution == Redistribution::kUnion) list.items.clear();
+    }
+    for (const OperatorState& one : former) {
+      for (const auto& [name, list] : one.lists_) {
+        if (list.redistribution != Redistribution::kUnion) continue;
+        List& mine = same.lists_[name];
+        mine.redistribution = Redistribution::kUnion;
+        mine.items.insert(mine.items.end(), list.items.begin(), list.items.end());
+      }
+    }
+    return same;
+  }
+  OperatorState dealt;
+  std::map<std::string_view, int64_t> positions;
+  for (const OperatorState& one : former) {
+    for (const auto& [name, list] : one.lists_) {
+      List& mine = dealt.lists_[name];
+      mine.redistribution = list.redistribution;
+      int64_t& position = positions[name];
+      for (const std::string& item : list.items) {
+        const bool takes = list.redistribution == Redistribution::kUnion ||
+                           position % parallelism == index;
+        if (takes) mine.items.push_back(item);
+        ++position;
+      }
+    }
+  }
+  return dealt;
+}
+
+// varint lists; each: string name, byte redistribution, varint items, the items as strings.
+std::string OperatorState::Encode() const {
+  ByteWriter out;
+  out.Varint(lists_.size());
+  for (const auto& [name, list] : lists_) {
+    out.String(name);
+    out.Fixed(static_cast<uint8_t>(list.redistribution));
+    out.Varint(list.items.size());
+    for (const std::string& item : list.items) out.String(item);
+  }
+  return out.Take();
+}
+
+Result<OperatorState> OperatorState::Decode(std::string_view bytes) {
+  ByteReader in(bytes);
+  OperatorState state;
+  uint64_t lists = 0;
+  HR_RETURN_IF_ERROR(in.Count(/*bytes_each=*/3, &lists));
+  for (uint64_t i = 0; i < lists; ++i) {
+    std::string_view name;
+    uint8_t redistribution = 0;
+    uint64_t items = 0;
+    HR_RETURN_IF_ERROR(in.String(&name));
+    HR_RETURN_IF_ERROR(in.Fixed(&redistribution));
+    if (redistribution > static_cast<uint8_t>(Redistribution::kUnion)) {
+      return Status::Corruption("operator state list '" + std::string(name) +
+                                "' has unknown redistribution " + std::to_string(redistribution));
+    }
+    HR_RETURN_IF_ERROR(in.Count(/*bytes_each=*/1, &items));
+    std::vector<std::string> values;
+    values.reserve(items);
+    for (uint64_t item = 0; item < items; ++item) {
+      std::string_view value;
+      HR_RETURN_IF_ERROR(in.String(&value));
+      values.emplace_back(value);
+    }
+    state.Set(name, static_cast<Redistribution>(redistribution), std::move(values));
+  }
+  HR_RETURN_IF_ERROR(in.ExpectDone());
+  return state;
+}
+
+}  // namespace headrace

@@ -1,0 +1,204 @@
+#include "headrace/state/paged_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "headrace/base/check.h"
+#include "headrace/state/page_pool.h"
+#include "headrace/state/paged_table_core.h"
+#include "headrace/state/paged_table_snapshot.h"
+
+namespace headrace {
+
+PagedTableCore::PagedTableCore(int row_bytes, int pages_per_partition, MemoryMeterPtr meter)
+    : row_bytes(row_bytes), pages_per_partition(pages_per_partition), meter(std::move(meter)) {
+  HR_CHECK_GT(row_bytes, 0);
+  HR_CHECK_GT(pages_per_partition, 0);
+  rows_per_page = std::bit_floor(static_cast<uint32_t>(PagedTable::kPageBytes / row_bytes));
+  if (rows_per_page == 0) rows_per_page = 1;
+  page_shift = std::countr_zero(rows_per_page);
+  bit_words = 2 * ((rows_per_page + 63) / 64);
+  data_offset = static_cast<uint32_t>(sizeof(Page) + bit_words * sizeof(uint64_t));
+  page_bytes = data_offset + static_cast<size_t>(rows_per_page) * row_bytes;
+  // One zeroed page serves all tables of common widths; wide rows bring their own.
+  alignas(64) static char shared_empty[sizeof(Page) + 2 * 512 + PagedTable::kPageBytes] = {};
+  if (page_bytes <= sizeof(shared_empty)) {
+    empty_page = reinterpret_cast<Page*>(shared_empty);
+  } else {
+    empty_page = AllocatePage();
+    std::memset(static_cast<void*>(empty_page), 0, page_bytes);
+  }
+}
+
+PagedTableCore::~PagedTableCore() {
+  for (Page* page : pages) {
+    if (page == empty_page) continue;
+    if (free_row) {
+      for (uint32_t row = 0; row < rows_per_page; ++row) {
+        if ((page->bits()[2 * (row >> 6)] >> (row & 63)) & 1) {
+          free_row(reinterpret_cast<char*>(page) + data_offset +
+                   static_cast<size_t>(row) * row_bytes);
+        }
+      }
+    }
+    if (page->preserved != nullptr) FreePage(page->preserved);
+    FreePage(page);
+  }
+  for (const Retired& one : retired) std::free(one.block);
+  if (page_bytes > sizeof(Page) + 2 * 512 + PagedTable::kPageBytes) FreePage(empty_page);
+  if (meter) meter->Add(-bytes.load(std::memory_order_relaxed));
+}
+
+PagedTable::Page* PagedTableCore::AllocatePage() const {
+  return static_cast<Page*>(PagePool::Global().Allocate(page_bytes));
+}
+
+void PagedTableCore::FreePage(Page* page) const { PagePool::Global().Free(page, page_bytes); }
+
+void PagedTableCore::Release(bool finished) {
+  std::vector<Page*> copies;
+  std::deque<Retired> blocks;
+  {
+    const std::lock_guard lock(mutex);
+    for (const uint32_t index : preserved_pages) {
+      Page* copy = std::exchange(pages[index]->preserved, nullptr);
+      if (copy != nullptr) copies.push_back(copy);
+    }
+    preserved_pages.clear();
+    blocks.swap(retired);
+    if (!finished) next_full = true;
+    open_epoch = 0;
+    open.store(false, std::memory_order_release);
+  }
+  int64_t freed_bytes = static_cast<int64_t>(copies.size() * page_bytes);
+  for (Page* copy : copies) FreePage(copy);
+  for (const Retired& one : blocks) {
+    std::free(one.block);
+    freed_bytes += one.bytes;
+  }
+  Charge(-freed_bytes);
+}
+
+PagedTable::PagedTable(int row_bytes, int pages_per_partition, MemoryMeterPtr meter)
+    : row_bytes_(row_bytes),
+      core_(std::make_shared<PagedTableCore>(row_bytes, pages_per_partition, std::move(meter))) {
+  page_shift_ = core_->page_shift;
+  page_mask_ = core_->rows_per_page - 1;
+  data_offset_ = core_->data_offset;
+}
+
+PagedTable::~PagedTable() = default;
+
+void PagedTable::Grow(uint32_t size) {
+  const uint32_t pages = static_cast<uint32_t>((uint64_t{size} + page_mask_) >> page_shift_);
+  const std::lock_guard lock(core_->mutex);
+  const size_t before = core_->pages.capacity() * sizeof(Page*);
+  core_->pages.resize(pages, core_->empty_page);
+  const uint32_t per_partition = static_cast<uint32_t>(core_->pages_per_partition);
+  core_->partitions.resize((pages + per_partition - 1) / per_partition);
+  core_->Charge(static_cast<int64_t>(core_->pages.capacity() * sizeof(Page*) - before));
+  pages_ = core_->pages.data();
+  const uint64_t capacity = uint64_t{pages} << page_shift_;
+  capacity_ = static_cast<uint32_t>(std::min<uint64_t>(capacity, UINT32_MAX));
+}
+
+PagedTable::Page* PagedTable::EnterEpoch(uint32_t page_index) {
+  PagedTableCore& core = *core_;
+  const std::lock_guard lock(core.mutex);
+  Page*& page = core.pages[page_index];
+  PagedTableCore::Partition& partition = core.partitions[page_index / core.pages_per_partition];
+  if (page == core.empty_page) {
+    // An open snapshot knows by the page's epoch that it was empty at the barrier.
+    page = core.AllocatePage();
+    std::memset(static_cast<void*>(page), 0, core.page_bytes);
+    core.Charge(static_cast<int64_t>(core.page_bytes));
+  } else if (core.open_epoch != 0 && page_index < core.open_pages &&
+             page->saved_epoch != core.open_epoch && page->epoch <= core.open_epoch &&
+             (core.open_full || partition.dirty_epoch == core.open_epoch ||
+              partition.previous_dirty_epoch == core.open_epoch)) {
+    Page* copy = core.AllocatePage();
+    std::memcpy(static_cast<void*>(copy), page, core.page_bytes);
+    page->preserved = copy;
+    core.preserved_pages.push_back(page_index);
+    core.Charge(static_cast<int64_t>(core.page_bytes));
+    copied_bytes_ += static_cast<int64_t>(core.page_bytes);
+  }
+  for (uint32_t word = 1; word < core.bit_words; word += 2) page->bits()[word] = 0;
+  page->epoch = epoch_;
+  if (partition.dirty_epoch != epoch_) {
+    partition.previous_dirty_epoch = partition.dirty_epoch;
+    partition.dirty_epoch = epoch_;
+    dirty_partitions_.push_back(page_index / core.pages_per_partition);
+  }
+  return page;
+}
+
+void PagedTable::Erase(uint32_t row) {
+  if (!live(row)) return;
+  char* content = MutableRow(row);
+  std::memset(content, 0, row_bytes_);
+  auto* page = const_cast<Page*>(pages_[row >> page_shift_]);
+  page->bits()[2 * ((row & page_mask_) >> 6)] &= ~(uint64_t{1} << (row & 63));
+  --live_rows_;
+}
+
+int64_t PagedTable::memory_bytes() const {
+  return core_->bytes.load(std::memory_order_relaxed);
+}
+
+std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
+  const std::lock_guard lock(core_->mutex);
+  HR_CHECK_EQ(core_->open_epoch, 0u);
+  const bool full = std::exchange(core_->next_full, false);
+  const uint32_t partition_rows = static_cast<uint32_t>(core_->pages_per_partition) << page_shift_;
+  std::shared_ptr<PagedTableCore> core;
+  if (full || !dirty_partitions_.empty()) {
+    core = core_;
+    core_->open_epoch = epoch_;
+    core_->open_pages = static_cast<uint32_t>(core_->pages.size());
+    core_->open_full = full;
+    core_->open.store(true, std::memory_order_release);
+  }
+  auto snapshot = std::make_shared<PagedTableSnapshot>(
+      std::move(core), epoch_, full, size_, partition_rows, live_rows_,
+      std::exchange(dirty_partitions_, {}));
+  ++epoch_;
+  dirty_rows_ = 0;
+  return snapshot;
+}
+
+void PagedTable::MarkClean() {
+  const std::lock_guard lock(core_->mutex);
+  core_->next_full = false;
+  dirty_partitions_.clear();
+  dirty_rows_ = 0;
+  ++epoch_;
+}
+
+void PagedTable::RequireFullSnapshot() {
+  const std::lock_guard lock(core_->mutex);
+  core_->next_full = true;
+}
+
+void PagedTable::Charge(int64_t bytes) { core_->Charge(bytes); }
+
+void PagedTable::Retire(void* block, int64_t bytes) {
+  if (core_->open.load(std::memory_order_acquire)) {
+    const std::lock_guard lock(core_->mutex);
+    if (core_->open_epoch != 0) {
+      core_->retired.push_back({block, bytes});
+      return;
+    }
+  }
+  std::free(block);
+  core_->Charge(-bytes);
+}
+
+void PagedTable::OwnRowMemory(std::function<void(const char* row)> free_row) {
+  core_->free_row = std::move(free_row);
+}
+
+}  // namespace headrace

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "headrace/state/key_dictionary.h"
+#include "headrace/state/row_blob.h"
+
+namespace headrace {
+
+/// State of any shape as rows (key, namespace, sub-key) -> encoded value: values of variable size, lists
+/// (sub-key = segment number, big-endian), maps (sub-key = encoded map key), and everything with a window as
+/// namespace.
+///
+/// Sub-keys of one (key, namespace) iterate in order of their bytes, on every backend and after any restore.
+/// Views returned stay valid until the next write to the same state.
+///
+/// A row is a block of memory in a slot of a paged table. An update of the same size in the epoch that made
+/// the block is done in place; any other makes a new block, and the old one waits for the open snapshot.
+/// Cost: Get, Put, Remove of a row with empty sub-key O(1), else O(log sub-keys).
+/// Threading: owned by one task thread.
+class RowState {
+ public:
+  explicit RowState(KeyDictionary* keys, MemoryMeterPtr meter = nullptr);
+  ~RowState();
+
+  /// False when there is no such row.
+  bool Get(KeyId key, std::string_view ns, std::string_view sub_key, std::string_view* value) const;
+  void Put(KeyId key, std::string_view ns, std::string_view sub_key, std::string_view value);
+  /// False when there was none.
+  bool Remove(KeyId key, std::string_view ns, std::string_view sub_key);
+  /// Removes all sub-keys.
+  void Clear(KeyId key, std::string_view ns);
+  /// Number of sub-keys.
+  uint64_t Count(KeyId key, std::string_view ns) const;
+  /// Walks the sub-keys after `after` (null: from the start), at most until `visit` returns false.
+  /// REQUIRES: no write to this (key, namespace) during the walk.
+  using Visitor = std::function<bool(std::string_view sub_key, std::string_view value)>;
+  void Walk(KeyId key, std::string_view ns, const std::string* after, const Visitor& visit) const;
+
+  int64_t rows() const { return table_.live_rows(); }
+  int64_t memory_bytes() const;
+
+  // ---- What KeyedState does with it ----
+
+  std::unique_ptr<TableSnapshot> Snapshot(TableMeta meta);
+  /// Puts a stored row back into its slot; kCorruption when slot or row is taken.
+  Status RestoreRow(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
+                    std::string_view value);
+  /// After the last RestoreRow or Put of a restore. `clean`: the next snapshot may be a delta.
+  void FinishRestore(bool clean);
+  PagedTable& table() { return table_; }
+
+ private:
+  // Rows of one (key, namespace) that has sub-keys.
+  struct Group {
+    std::string ns;
+    std::map<std::string, uint32_t, std::less<>> slots;
+  };
+  // Where (key, namespace) lives: its only slot, as long as the only sub-key is the empty one, else a Group.
+  struct Entry {
+    uint32_t hash;
+    KeyId key;
+    uint64_t target;  // slot · 2, or Group* + 1
+
+    bool is_group() const { return target & 1; }
+    Group* group() const { return reinterpret_cast<Group*>(target - 1); }
+    uint32_t slot() const { return static_cast<uint32_t>(target >> 1); }
+    static uint64_t OfSlot(uint32_t slot) { return uint64_t{slot} << 1; }
+    static uint64_t OfGroup(Group* group) { return reinterpret_cast<uint64_t>(group) + 1; }
+  };
+  struct EntryTraits {
+    static Entry Empty() { return {0, 0, ~uint64_t{0}}; }
+    static bool IsEmpty(const Entry& entry) { return entry.target == ~uint64_t{0}; }
+    static uint32_t Hash(const Entry& entry) { return entry.hash; }
+  };
+
+  static uint32_t HashOf(KeyId key, std::string_view ns);
+  Entry* Find(uint32_t hash, KeyId key, std::string_view ns) const;
+  RowBlob* BlobAt(uint32_t slot) const {
+    return *reinterpret_cast<RowBlob* const*>(table_.Row(slot));
+  }
+  uint32_t NewSlot();
+  void WriteNew(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
+                std::string_view value);
+  void Update(uint32_t slot, std::string_view value);
+  void EraseSlot(uint32_t slot);
+  void EraseEntry(Entry* entry);
+  // Adds a row that is not there, in `slot`.
+  void Insert(Entry* entry, uint32_t hash, uint32_t slot, KeyId key, std::string_view ns,
+              std::string_view sub_key, std::string_view value);
+
+  KeyDictionary* keys_;
+  PagedTable table_;
+  SegmentedIndex<Entry, EntryTraits> index_;
+  std::deque<uint32_t> free_slots_;
+  int64_t live_bytes_ = 0;  // encoded
+};
+
+}  // namespace headrace

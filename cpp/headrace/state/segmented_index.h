@@ -1,0 +1,201 @@
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "headrace/base/check.h"
+#include "headrace/state/memory_meter.h"
+
+namespace headrace {
+
+/// A hash index of small entries that never rehashes more than one segment of 4,096 slots at a time, so that
+/// the worst insertion stays far below 1 ms however large it grows.
+///
+/// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the low bits a slot
+/// (linear probing, at most 3/4 full). A full segment doubles up to 4,096 slots and then splits in two; where
+/// equal hashes make splitting useless it goes on doubling. The first segment has 16 slots: thousands of
+/// small indexes are cheap.
+///
+/// `Entry` is trivially copyable; `Traits` has `Empty() -> Entry`, `IsEmpty(const Entry&)` and
+/// `Hash(const Entry&) -> uint32_t`.
+/// Threading: owned by one thread.
+/// Source: Fagin et al., Extendible Hashing, TODS 1979.
+template <typename Entry, typename Traits>
+class SegmentedIndex {
+ public:
+  explicit SegmentedIndex(MemoryMeterPtr meter = nullptr) : meter_(std::move(meter)) {}
+  ~SegmentedIndex() {
+    for (size_t i = 0; i < directory_.size();) {
+      Header* header = directory_[i].header;
+      i += size_t{1} << (depth_ - header->depth);
+      std::free(header);
+    }
+    if (meter_) meter_->Add(-memory_bytes_);
+  }
+  SegmentedIndex(const SegmentedIndex&) = delete;
+  SegmentedIndex& operator=(const SegmentedIndex&) = delete;
+
+  /// The entry with this hash for which `equals(entry)`, or null. Valid until the next Insert or Erase.
+  template <typename Equals>
+  Entry* Find(uint32_t hash, const Equals& equals) const {
+    if (__builtin_expect(directory_.empty(), 0)) return nullptr;
+    const Segment& segment = directory_[uint64_t{hash} >> shift_];
+    for (uint32_t slot = hash & segment.mask;; slot = (slot + 1) & segment.mask) {
+      Entry& entry = segment.entries[slot];
+      if (Traits::IsEmpty(entry)) return nullptr;
+      if (equals(entry)) return &entry;
+    }
+  }
+
+  /// Adds an entry. REQUIRES: there is no equal one.
+  void Insert(const Entry& entry) {
+    const uint32_t hash = Traits::Hash(entry);
+    if (directory_.empty()) {
+      directory_.push_back(NewSegment(kSlotsMin, 0));
+    }
+    Header* header = directory_[uint64_t{hash} >> shift_].header;
+    while (header->count * 4 >= header->slots * 3) {
+      MakeRoom(hash);
+      header = directory_[uint64_t{hash} >> shift_].header;
+    }
+    Place(directory_[uint64_t{hash} >> shift_], entry);
+    ++header->count;
+    ++size_;
+  }
+
+  /// Removes an entry that Find returned.
+  void Erase(Entry* entry) {
+    const Segment& segment = directory_[uint64_t{Traits::Hash(*entry)} >> shift_];
+    uint32_t hole = static_cast<uint32_t>(entry - segment.entries);
+    // Linear probing without tombstones: move back whatever the hole cuts off from its home slot.
+    for (uint32_t slot = (hole + 1) & segment.mask;; slot = (slot + 1) & segment.mask) {
+      const Entry& candidate = segment.entries[slot];
+      if (Traits::IsEmpty(candidate)) break;
+      const uint32_t home = Traits::Hash(candidate) & segment.mask;
+      if (((slot - home) & segment.mask) >= ((slot - hole) & segment.mask)) {
+        segment.entries[hole] = candidate;
+        hole = slot;
+      }
+    }
+    segment.entries[hole] = Traits::Empty();
+    --segment.header->count;
+    --size_;
+  }
+
+  template <typename Visit>
+  void ForEach(const Visit& visit) const {
+    for (size_t i = 0; i < directory_.size();) {
+      const Segment& segment = directory_[i];
+      i += size_t{1} << (depth_ - segment.header->depth);
+      for (uint32_t slot = 0; slot <= segment.mask; ++slot) {
+        if (!Traits::IsEmpty(segment.entries[slot])) visit(segment.entries[slot]);
+      }
+    }
+  }
+
+  int64_t size() const { return size_; }
+  int64_t memory_bytes() const { return memory_bytes_; }
+
+ private:
+  static constexpr uint32_t kSlotsMin = 16;
+  static constexpr uint32_t kSlotsMax = 4096;
+
+  struct alignas(16) Header {
+    uint32_t count;
+    uint32_t slots;
+    int depth;  // hash bits that all entries of the segment share
+  };
+  struct Segment {
+    Entry* entries;
+    Header* header;
+    uint32_t mask;
+  };
+
+  Segment NewSegment(uint32_t slots, int depth) {
+    const size_t bytes = sizeof(Header) + slots * sizeof(Entry);
+    auto* header = static_cast<Header*>(std::malloc(bytes));
+    HR_CHECK(header != nullptr);
+    *header = {0, slots, depth};
+    auto* entries = reinterpret_cast<Entry*>(header + 1);
+    for (uint32_t i = 0; i < slots; ++i) entries[i] = Traits::Empty();
+    Charge(static_cast<int64_t>(bytes));
+    return {entries, header, slots - 1};
+  }
+  void FreeSegment(const Segment& segment) {
+    Charge(-static_cast<int64_t>(sizeof(Header) + segment.header->slots * sizeof(Entry)));
+    std::free(segment.header);
+  }
+  void Charge(int64_t bytes) {
+    memory_bytes_ += bytes;
+    if (meter_) meter_->Add(bytes);
+  }
+
+  static void Place(const Segment& segment, const Entry& entry) {
+    uint32_t slot = Traits::Hash(entry) & segment.mask;
+    while (!Traits::IsEmpty(segment.entries[slot])) slot = (slot + 1) & segment.mask;
+    segment.entries[slot] = entry;
+  }
+
+  // Doubles or splits the segment of `hash`.
+  void MakeRoom(uint32_t hash) {
+    const Segment old = directory_[uint64_t{hash} >> shift_];
+    const int local = old.header->depth;
+    const bool can_split =
+        local < depth_ || (depth_ < 31 && directory_.size() < 16 + static_cast<size_t>(size_) / 256);
+    if (old.header->slots < kSlotsMax || !can_split) {
+      Segment bigger = NewSegment(old.header->slots * 2, local);
+      Move(old, [&](const Entry&) -> const Segment& { return bigger; });
+      Point(hash, local, bigger);
+      FreeSegment(old);
+      return;
+    }
+    if (local == depth_) DoubleDirectory();
+    // As large as the old one: even if all entries land in one half, they fit.
+    const Segment low = NewSegment(old.header->slots, local + 1);
+    const Segment high = NewSegment(old.header->slots, local + 1);
+    const uint32_t bit = uint32_t{1} << (31 - local);
+    Move(old, [&](const Entry& e) -> const Segment& { return Traits::Hash(e) & bit ? high : low; });
+    Point(hash & ~bit, local + 1, low);
+    Point(hash | bit, local + 1, high);
+    FreeSegment(old);
+  }
+
+  template <typename Target>
+  static void Move(const Segment& from, const Target& target) {
+    for (uint32_t i = 0; i <= from.mask; ++i) {
+      const Entry& entry = from.entries[i];
+      if (Traits::IsEmpty(entry)) continue;
+      const Segment& to = target(entry);
+      Place(to, entry);
+      ++to.header->count;
+    }
+  }
+
+  // Lets all directory slots whose first `depth` hash bits are those of `hash` point to `segment`.
+  void Point(uint32_t hash, int depth, const Segment& segment) {
+    const size_t span = size_t{1} << (depth_ - depth);
+    const size_t first = (uint64_t{hash} >> shift_) & ~(span - 1);
+    for (size_t i = 0; i < span; ++i) directory_[first + i] = segment;
+  }
+
+  void DoubleDirectory() {
+    std::vector<Segment> doubled;
+    doubled.reserve(directory_.size() * 2);
+    for (const Segment& segment : directory_) doubled.insert(doubled.end(), 2, segment);
+    Charge(static_cast<int64_t>(directory_.size() * sizeof(Segment)));
+    directory_ = std::move(doubled);
+    ++depth_;
+    --shift_;
+  }
+
+  MemoryMeterPtr meter_;
+  std::vector<Segment> directory_;
+  int depth_ = 0;   // hash bits that index the directory
+  int shift_ = 32;  // 32 - depth_
+  int64_t size_ = 0;
+  int64_t memory_bytes_ = 0;
+};
+
+}  // namespace headrace

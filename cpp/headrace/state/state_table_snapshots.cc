@@ -1,0 +1,98 @@
+#include "headrace/state/state_table_snapshots.h"
+
+#include <utility>
+
+#include "headrace/state/key_row.h"
+#include "headrace/state/row_blob.h"
+#include "headrace/state/timer_row.h"
+
+namespace headrace {
+
+PagedTableSnapshotAdapter::PagedTableSnapshotAdapter(TableMeta meta,
+                                                     std::shared_ptr<PagedTableSnapshot> pages,
+                                                     uint32_t row_bytes, uint64_t live_bytes)
+    : row_bytes_(row_bytes),
+      meta_(std::move(meta)),
+      pages_(std::move(pages)),
+      live_bytes_(live_bytes) {}
+
+Status PagedTableSnapshotAdapter::ReadPartition(uint32_t index, bool want_whole,
+                                                PartitionImage* out) {
+  HR_RETURN_IF_ERROR(pages_->ReadPartition(index, &rows_));
+  *out = {};
+  out->changed_rows = rows_.changed_count;
+  out->live_rows = rows_.live_count;
+  for (uint32_t i = 0; i < rows_.row_count; ++i) {
+    if (rows_.IsLive(i)) {
+      out->live_bytes +=
+          static_cast<uint64_t>(EncodedBytes(rows_.content.data() + size_t{i} * row_bytes_));
+    }
+  }
+  out->whole = want_whole || full() ||
+               (rows_.changed_count > 0 && uint64_t{rows_.changed_count} * 4 >= rows_.live_count);
+  if (out->whole || rows_.changed_count > 0) out->payload = Encode(rows_, out->whole);
+  return Status::Ok();
+}
+
+FixedTableSnapshot::FixedTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages)
+    : PagedTableSnapshotAdapter(meta, pages, meta.row_bytes,
+                                static_cast<uint64_t>(pages->live_rows()) * meta.row_bytes) {}
+
+std::string FixedTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
+  return EncodeFixedPartition(rows, row_bytes_, whole);
+}
+
+int64_t FixedTableSnapshot::EncodedBytes(const char*) const { return row_bytes_; }
+
+std::string VariableTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
+  return EncodeRowPartition(rows, row_bytes_, whole, *this);
+}
+
+DictionaryTableSnapshot::DictionaryTableSnapshot(TableMeta meta,
+                                                 std::shared_ptr<PagedTableSnapshot> pages,
+                                                 int64_t live_bytes,
+                                                 std::shared_ptr<const KeyArena> arena)
+    : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(KeyRow),
+                            static_cast<uint64_t>(live_bytes)),
+      arena_(std::move(arena)) {}
+
+void DictionaryTableSnapshot::Append(const char* row, ByteWriter* out) const {
+  const auto* key_row = reinterpret_cast<const KeyRow*>(row);
+  ByteWriter canonical;
+  key_row->key().Encode(&canonical);
+  AppendDictionaryFields(key_row->key_group, canonical.view(), out);
+}
+
+int64_t DictionaryTableSnapshot::EncodedBytes(const char* row) const {
+  return reinterpret_cast<const KeyRow*>(row)->encoded_bytes();
+}
+
+RowTableSnapshot::RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
+                                   int64_t live_bytes)
+    : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(RowBlob*),
+                            static_cast<uint64_t>(live_bytes)) {}
+
+void RowTableSnapshot::Append(const char* row, ByteWriter* out) const {
+  const RowBlob* blob = *reinterpret_cast<const RowBlob* const*>(row);
+  AppendRowFields(blob->key, blob->ns(), blob->sub_key(), blob->value(), out);
+}
+
+int64_t RowTableSnapshot::EncodedBytes(const char* row) const {
+  return (*reinterpret_cast<const RowBlob* const*>(row))->encoded_bytes();
+}
+
+TimerTableSnapshot::TimerTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
+                                       int64_t live_bytes)
+    : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(TimerRow),
+                            static_cast<uint64_t>(live_bytes)) {}
+
+void TimerTableSnapshot::Append(const char* row, ByteWriter* out) const {
+  const auto* timer = reinterpret_cast<const TimerRow*>(row);
+  AppendTimerFields(timer->domain(), timer->key, timer->ns(), timer->time, out);
+}
+
+int64_t TimerTableSnapshot::EncodedBytes(const char* row) const {
+  return reinterpret_cast<const TimerRow*>(row)->encoded_bytes();
+}
+
+}  // namespace headrace

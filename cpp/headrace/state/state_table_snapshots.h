@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "headrace/state/key_arena.h"
+#include "headrace/state/paged_table_snapshot.h"
+#include "headrace/state/partition_codec.h"
+#include "headrace/state/table_snapshot.h"
+
+namespace headrace {
+
+/// The part of a TableSnapshot that all kinds share: pages come from a PagedTableSnapshot, and a partition is
+/// written whole when asked for, when the table is full, or when a quarter of its rows changed.
+/// Threading: owned by one thread.
+class PagedTableSnapshotAdapter : public TableSnapshot {
+ public:
+  PagedTableSnapshotAdapter(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
+                            uint32_t row_bytes, uint64_t live_bytes);
+
+  const TableMeta& meta() const override { return meta_; }
+  bool full() const override { return pages_->full(); }
+  uint32_t partition_count() const override { return pages_->partition_count(); }
+  const std::vector<uint32_t>& ChangedPartitions() const override {
+    return pages_->ChangedPartitions();
+  }
+  Status ReadPartition(uint32_t index, bool want_whole, PartitionImage* out) override;
+  uint64_t live_bytes() const override { return live_bytes_; }
+  void Finish() override { pages_->Finish(); }
+
+ protected:
+  virtual std::string Encode(const PartitionRows& rows, bool whole) const = 0;
+  /// About what a live row takes when encoded.
+  virtual int64_t EncodedBytes(const char* row) const = 0;
+
+  const uint32_t row_bytes_;
+
+ private:
+  const TableMeta meta_;
+  const std::shared_ptr<PagedTableSnapshot> pages_;
+  const uint64_t live_bytes_;
+  PartitionRows rows_;  // reused
+};
+
+/// Tables of kFixedValue and kSlice.
+class FixedTableSnapshot final : public PagedTableSnapshotAdapter {
+ public:
+  FixedTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages);
+
+ private:
+  std::string Encode(const PartitionRows& rows, bool whole) const override;
+  int64_t EncodedBytes(const char* row) const override;
+};
+
+/// Tables whose rows have fields of variable size.
+class VariableTableSnapshot : public PagedTableSnapshotAdapter, private RowFieldWriter {
+ public:
+  using PagedTableSnapshotAdapter::PagedTableSnapshotAdapter;
+
+ private:
+  std::string Encode(const PartitionRows& rows, bool whole) const override;
+};
+
+/// Table of kDictionary; keeps the key bytes alive.
+class DictionaryTableSnapshot final : public VariableTableSnapshot {
+ public:
+  DictionaryTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
+                          int64_t live_bytes, std::shared_ptr<const KeyArena> arena);
+
+ private:
+  void Append(const char* row, ByteWriter* out) const override;
+  int64_t EncodedBytes(const char* row) const override;
+  const std::shared_ptr<const KeyArena> arena_;
+};
+
+/// Table of kRows.
+class RowTableSnapshot final : public VariableTableSnapshot {
+ public:
+  RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages, int64_t live_bytes);
+
+ private:
+  void Append(const char* row, ByteWriter* out) const override;
+  int64_t EncodedBytes(const char* row) const override;
+};
+
+/// Table of kTimers.
+class TimerTableSnapshot final : public VariableTableSnapshot {
+ public:
+  TimerTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages, int64_t live_bytes);
+
+ private:
+  void Append(const char* row, ByteWriter* out) const override;
+  int64_t EncodedBytes(const char* row) const override;
+};
+
+}  // namespace headrace

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "headrace/base/hash.h"
+#include "headrace/base/status.h"
+#include "headrace/storage/codec.h"
+
+namespace headrace {
+
+/// What the payload of a block is. The numbers are on disk and never change.
+enum class BlockKind : uint8_t {
+  kRows = 1,   ///< free-standing rows: operator state, collected output
+  kDelta = 2,  ///< changed rows and tombstones of one partition, on top of an earlier block
+  kBase = 3,   ///< one partition whole
+};
+
+/// Length of the header of a block without key id and salt (this build writes neither).
+inline constexpr size_t kBlockHeaderBytes = 48;
+/// The most payload a block holds.
+inline constexpr uint64_t kBlockPayloadBytesMax = kCodecBytesMax;
+
+/// How WriteBlock() stores a payload.
+struct BlockOptions {
+  BlockKind kind = BlockKind::kBase;
+  CodecId codec = CodecId::kZstd;
+  int codec_level = 0;  ///< 0: the codec's default
+};
+
+/// The fields of a block's header; the bytes are drawn in block.cc.
+struct BlockHeader {
+  BlockKind kind = BlockKind::kBase;
+  CodecId codec = CodecId::kNone;
+  uint64_t raw_bytes = 0;     ///< payload before compression
+  uint64_t stored_bytes = 0;  ///< payload as stored, without the header
+  Digest128 stored_digest;    ///< XXH3-128 of the payload as stored
+
+  uint64_t block_bytes() const { return kBlockHeaderBytes + stored_bytes; }
+};
+
+/// A block as it was read.
+struct Block {
+  BlockKind kind = BlockKind::kBase;
+  std::string payload;
+};
+
+/// Appends `payload` to `out` as one block: compressed (stored as it is where that is not smaller), with lengths
+/// and checksums. Returns the digest of the block: XXH3-128 of its header, which holds the digest of the rest, so
+/// it stands for every byte. kInvalidArgument over kBlockPayloadBytesMax. Threading: thread-safe.
+Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view payload, std::string* out);
+
+/// Reads and checks the header at the front of `bytes`; more may follow. `file` and `offset` (of bytes[0]) go
+/// into the message of a failure. kCorruption for damage, kUnimplemented for what a newer or encrypting headrace
+/// wrote. Allocates nothing that the header asks for. Threading: thread-safe.
+Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view file, uint64_t offset);
+
+/// Reads `bytes`, which must be exactly one block. Every flipped bit, lost or added byte is kCorruption.
+/// Errors and threading as ReadBlockHeader().
+Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t offset);
+
+/// The digest WriteBlock() returned for this block, from its bytes; REQUIRES at least kBlockHeaderBytes.
+Digest128 BlockDigest(std::string_view bytes);
+
+}  // namespace headrace

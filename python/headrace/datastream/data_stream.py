@@ -1,0 +1,668 @@
+"""Streams: what a program does with records (PyFlink's `pyflink.datastream.data_stream`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from headrace import _core
+from headrace.aggregates import Aggregate
+from headrace.common.time import DurationLike, to_milliseconds
+from headrace.common.typeinfo import TypeInformation, Types, type_from_description
+from headrace.common.watermark_strategy import WatermarkStrategy
+from headrace.datastream import builtin_window_functions
+from headrace.datastream.connectors.file_system import FileSink
+from headrace.datastream.functions import (
+    AggregateFunction, Function, KeyedProcessFunction, ProcessWindowFunction, RichAggregateFunction, SinkFunction,
+)  # fmt: skip
+from headrace.datastream.output_tag import OutputTag
+from headrace.datastream.transformation import Edge, Transformation
+from headrace.datastream.window import TimeWindow, WindowAssigner
+
+if TYPE_CHECKING:
+    from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
+
+
+class DataStream:
+    """A stream of records, typed or opaque Python objects. Methods record steps; `env.execute()` runs them."""
+
+    def __init__(self, env: StreamExecutionEnvironment, transformation: Transformation) -> None:
+        self._env = env
+        self._step = transformation
+
+    # ---- names and settings of the last step ----------------------------------------------------------------
+
+    def name(self, name: str) -> DataStream:
+        """Names the step for people: explain(), errors, metrics."""
+        self._step.name = name
+        return self
+
+    def get_name(self) -> str:
+        """The step's name."""
+        return self._step.name
+
+    def uid(self, uid: str) -> DataStream:
+        """Names the step's state in checkpoints, so that it survives changes of the program around it."""
+        self._step.uid = uid
+        return self
+
+    def set_parallelism(self, parallelism: int) -> DataStream:
+        """Sets how many subtasks the step has.
+
+        Raises:
+            ValueError: not positive, or the step can only run as one (from_collection, window_all).
+        """
+        _require_positive(parallelism, "parallelism")
+        if self._step.fixed_parallelism is not None and parallelism != self._step.fixed_parallelism:
+            raise ValueError(
+                f"parallelism: {self._step.name!r} always runs with {self._step.fixed_parallelism}, got {parallelism}"
+            )
+        self._step.parallelism = parallelism
+        return self
+
+    def set_max_parallelism(self, max_parallelism: int) -> DataStream:
+        """Sets the number of key groups; fixed for the life of the state."""
+        _require_positive(max_parallelism, "max_parallelism")
+        self._step.max_parallelism = max_parallelism
+        return self
+
+    def force_non_parallel(self) -> DataStream:
+        """Makes the step run as one subtask."""
+        self._step.parallelism = 1
+        return self
+
+    def set_buffer_timeout(self, timeout_millis: int) -> DataStream:
+        """Longest time in ms that the step's output may wait for a full batch; 0 sends every record at once."""
+        self._step.buffer_timeout_ms = timeout_millis
+        return self
+
+    def start_new_chain(self) -> DataStream:
+        """Begins a new task at this step."""
+        self._step.start_new_chain = True
+        return self
+
+    def disable_chaining(self) -> DataStream:
+        """Gives the step a task of its own."""
+        self._step.disable_chaining = True
+        return self
+
+    def set_description(self, description: str) -> DataStream:
+        """Accepted for PyFlink programs; only the name is shown."""
+        return self
+
+    def get_type(self) -> TypeInformation:
+        """Type of the records; `Types.OBJECT()` for opaque ones."""
+        return type_from_description(self._step.schema.type_desc) or Types.OBJECT()
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """The environment that the stream belongs to."""
+        return self._env
+
+    # ---- one record at a time -----------------------------------------------------------------------------
+
+    def map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """One record out for each record in; `func` is a function or a MapFunction."""
+        return self._python("map", "Map", func, output_type)
+
+    def flat_map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Any number of records out for each record in; `func` returns an iterable, a generator or None."""
+        return self._python("flat_map", "FlatMap", func, output_type)
+
+    def filter(self, func: Any) -> DataStream:
+        """Keeps the records for which `func` is true; the type stays."""
+        return self._python("filter", "Filter", func, self.get_type() if self._typed else None)
+
+    def process(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Calls a ProcessFunction for each record."""
+        return self._python("process", "Process", func, output_type, _process_options(func))
+
+    def project(self, *field_indexes: int) -> DataStream:
+        """Keeps the fields at these positions, in this order. Needs a typed stream of several fields."""
+        return self._native("project", "Projection", {"fields": list(field_indexes)})
+
+    def union(self, *streams: DataStream) -> DataStream:
+        """All records of this stream and of `streams`, which must have the same type.
+
+        Raises:
+            ValueError: no stream given, one of another environment, or types that differ.
+        """
+        if not streams:
+            raise ValueError("union: give at least one other stream")
+        for other in streams:
+            if other._env is not self._env:
+                raise ValueError("union: the streams belong to different environments")
+            if other._step.schema != self._step.schema:
+                raise ValueError(f"union: the streams have different types: {self.get_type()} and {other.get_type()}")
+        step = self._native("union", "Union", {})._step
+        step.inputs = [edge for stream in (self, *streams) for edge in [stream._edge()]]
+        return DataStream(self._env, step)
+
+    # ---- keys and time ------------------------------------------------------------------------------------
+
+    def key_by(self, key_selector: Any, key_type: TypeInformation | None = None) -> KeyedStream:
+        """Routes records of equal keys to the same subtask.
+
+        Args:
+            key_selector: A function, a KeySelector, a field's name or position, or a list of these for several fields.
+            key_type: Type of a function's keys; None keeps any hashable plain Python value.
+        """
+        return KeyedStream(self._env, *self._keyed_step(key_selector, key_type))
+
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
+        """Gives records event time and the stream watermarks.
+
+        Raises:
+            TypeError: not a WatermarkStrategy.
+        """
+        if not isinstance(watermark_strategy, WatermarkStrategy):
+            raise TypeError(f"expected a WatermarkStrategy, got {type(watermark_strategy).__name__}")
+        stream: DataStream = self
+        field = watermark_strategy._field
+        assigner: Any = watermark_strategy._assigner
+        if field is not None and not self._typed:
+            assigner, field = builtin_window_functions.FieldTimestamps(field), None
+        if assigner is not None:
+            stream = self._python("assign_timestamps", "Timestamps", assigner, self.get_type() if self._typed else None)
+        options = {"field": field, "watermarks": watermark_strategy._describe()}
+        return stream._native("timestamps", "Timestamps/Watermarks", options)
+
+    def window_all(self, window_assigner: WindowAssigner) -> WindowedStream:
+        """Windows over all records, in one subtask."""
+        keyed = self.key_by(builtin_window_functions.no_key)
+        keyed._step.name = "window_all"
+        return WindowedStream(keyed, window_assigner, all_windows=True)
+
+    window = window_all
+    """On a stream without keys a window holds all records (document 000's example)."""
+
+    # ---- routing --------------------------------------------------------------------------------------------
+
+    def rebalance(self) -> DataStream:
+        """Deals batches of records round robin to the next step."""
+        return _Rerouted(self._env, self._step, "rebalance")
+
+    shuffle = rebalance
+    rescale = rebalance
+
+    def forward(self) -> DataStream:
+        """Keeps subtask i's records in subtask i of the next step."""
+        return _Rerouted(self._env, self._step, "forward")
+
+    def broadcast(self) -> DataStream:
+        """Sends every record to every subtask of the next step."""
+        return _Rerouted(self._env, self._step, "broadcast")
+
+    def global_(self) -> DataStream:
+        """Sends every record to subtask 0 of the next step."""
+        return _Rerouted(self._env, self._step, "global")
+
+    def get_side_output(self, output_tag: OutputTag) -> DataStream:
+        """The records that this step sent to `output_tag`."""
+        schema = self._step.side_schemas.get(output_tag.tag_id) or _core.Schema(
+            output_tag.type_info._describe() if output_tag.type_info is not None else None
+        )
+        step = Transformation(
+            "side_output", f"SideOutput {output_tag.tag_id}",
+            lambda: _core.native_operator("union", schema, {})[0], schema, [Edge(self._step, "forward", output_tag.tag_id)],
+        )  # fmt: skip
+        return self._record(step)
+
+    # ---- ends -----------------------------------------------------------------------------------------------
+
+    def print(self, sink_identifier: str | None = None) -> DataStreamSink:
+        """Writes `str(record)` to standard output, `n>` in front when it runs in several subtasks. At least once."""
+        step = self._python_step("print", "Print to Std. Out", None, self._step.schema, {"prefix": sink_identifier})
+        step.delivery_note = "at least once"
+        return DataStreamSink(self._env, self._record(step)._step)
+
+    def add_sink(self, sink_func: Any) -> DataStreamSink:
+        """Hands every record to a SinkFunction, a function, or a built-in sink. Python sinks are at least once."""
+        if isinstance(sink_func, FileSink):
+            return self.sink_to(sink_func)
+        if not isinstance(sink_func, SinkFunction) and not callable(sink_func):
+            raise TypeError(f"add_sink: expected a SinkFunction or a callable, got {type(sink_func).__name__}")
+        step = self._python_step("sink", "Sink", sink_func, self._step.schema, {})
+        step.delivery_note = "at least once"
+        return DataStreamSink(self._env, self._record(step)._step)
+
+    def sink_to(self, sink: Any) -> DataStreamSink:
+        """Writes to a sink with exactly-once delivery, such as FileSink."""
+        if not isinstance(sink, FileSink):
+            raise TypeError(f"sink_to: expected a FileSink, got {type(sink).__name__}")
+        text = self._python("encode_text", "Encode", None, Types.STRING()) if not self._typed else self._native("text_encode", "Encode", {})
+        return DataStreamSink(self._env, text._native("file_sink", "FileSink", sink._describe())._step)
+
+    def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
+        """Runs the job and hands its records to the caller.
+
+        Returns:
+            A CloseableIterator, or a list of at most `limit` records when `limit` is given.
+        """
+        iterator = CloseableIterator(self._env, self, job_execution_name, -1 if limit is None else limit)
+        if limit is None:
+            return iterator
+        with iterator:
+            return list(iterator)
+
+    def take(self, n: int) -> list[Any]:
+        """Runs the job until `n` records are there (or it ends) and returns them."""
+        if n < 0:
+            raise ValueError(f"take: n must not be negative, got {n}")
+        return self.execute_and_collect(limit=n) if n else []
+
+    def to_arrow(self) -> Any:
+        """Runs the bounded job and returns its records as a pyarrow Table."""
+        import pyarrow as pa
+
+        buffer = _core.CollectBuffer(self._step.schema)
+        job = self._collect_into(buffer)._start_job(None)
+        batches = []
+        try:
+            while (batch := _interruptibly(job, lambda: buffer.take_arrow(50))) is not None:
+                if batch is not _core.NOTHING_YET:
+                    batches.append(pa.record_batch(batch))
+        finally:
+            job.finish()
+        if batches:
+            return pa.Table.from_batches(batches)
+        return pa.schema(self._step.schema).empty_table() if self._typed else pa.table({})
+
+    def to_polars(self) -> Any:
+        """Runs the bounded job and returns its records as a polars DataFrame."""
+        import polars
+
+        return polars.from_arrow(self.to_arrow())
+
+    def to_pandas(self) -> Any:
+        """Runs the bounded job and returns its records as a pandas DataFrame."""
+        return self.to_arrow().to_pandas()
+
+    # ---- recording ------------------------------------------------------------------------------------------
+
+    @property
+    def _typed(self) -> bool:
+        return self._step.schema.type_desc is not None
+
+    def _edge(self) -> Edge:
+        return Edge(self._step)
+
+    def _record(self, step: Transformation) -> DataStream:
+        self._env._record(step)
+        return DataStream(self._env, step)
+
+    def _collect_into(self, buffer: _core.CollectBuffer) -> StreamExecutionEnvironment:
+        self._native("collect", "Collect", {"buffer": buffer})
+        return self._env
+
+    def _native(self, kind: str, name: str, options: dict[str, Any]) -> DataStream:
+        # Made once now, so that a wrong field or option fails at this line of the user's program.
+        _, schema = _core.native_operator(kind, self._step.schema, options)
+        input_schema = self._step.schema
+        step = Transformation(
+            kind, name, lambda: _core.native_operator(kind, input_schema, options)[0], schema, [self._edge()]
+        )
+        return self._record(step)
+
+    def _python(
+        self, kind: str, name: str, func: Any, output_type: TypeInformation | None, options: dict[str, Any] | None = None
+    ) -> DataStream:
+        schema = _core.Schema(output_type._describe() if output_type is not None and output_type != Types.OBJECT() else None)
+        return self._record(self._python_step(kind, name, func, schema, options or {}))
+
+    def _python_step(
+        self, kind: str, name: str, func: Any, schema: _core.Schema, options: dict[str, Any]
+    ) -> Transformation:
+        if isinstance(func, Function):
+            _core.deep_copy_function(func)  # refuses now, with the attribute's name, what cannot be copied
+        elif func is not None and not callable(func):
+            raise TypeError(f"{name}: expected a function or a Function object, got {type(func).__name__}")
+        input_schema = self._step.schema
+        step_options = {**options, "object_reuse": self._env.get_config().is_object_reuse_enabled()}
+        return Transformation(
+            kind, name, lambda: _core.python_operator(kind, func, input_schema, schema, step_options), schema, [self._edge()]
+        )
+
+    def _keyed_step(self, selector: Any, key_type: TypeInformation | None) -> tuple[Transformation, list[str]]:
+        fields = selector if isinstance(selector, list | tuple) else [selector]
+        options: dict[str, Any] = {"key_type": key_type._describe() if key_type is not None else None}
+        if fields and all(isinstance(f, str | int) and not isinstance(f, bool) for f in fields):
+            if self._typed:
+                stream = self._native("key_by_fields", "KeyBy", {"fields": list(fields)})
+                names = [f if isinstance(f, str) else self._step.schema.names[f] for f in fields]
+            else:
+                selector = builtin_window_functions.field_key(list(fields))
+                stream = self._python("key_by", "KeyBy", selector, None, options)
+                names = [f if isinstance(f, str) else f"f{f}" for f in fields]
+        else:
+            stream = self._python("key_by", "KeyBy", selector, self.get_type() if self._typed else None, options)
+            names = ["key"]
+        stream._step.kind = "key_by"
+        return stream._step, names
+
+
+class _Rerouted(DataStream):
+    """A stream whose next step reads it by another partitioning."""
+
+    def __init__(self, env: StreamExecutionEnvironment, step: Transformation, partitioning: str) -> None:
+        super().__init__(env, step)
+        self._partitioning = partitioning
+
+    def _edge(self) -> Edge:
+        return Edge(self._step, self._partitioning)
+
+
+class KeyedStream(DataStream):
+    """A stream routed by key: what follows has state and timers for each key."""
+
+    def __init__(self, env: StreamExecutionEnvironment, step: Transformation, key_names: list[str]) -> None:
+        super().__init__(env, step)
+        self._key_names = key_names
+
+    def map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """As on DataStream, with keyed state in `open`."""
+        return self._keyed("keyed_map", "Map", func, output_type)
+
+    def flat_map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """As on DataStream, with keyed state in `open`."""
+        return self._keyed("keyed_flat_map", "FlatMap", func, output_type)
+
+    def filter(self, func: Any) -> DataStream:
+        """As on DataStream, with keyed state in `open`."""
+        return self._keyed("keyed_filter", "Filter", func, self.get_type() if self._typed else None)
+
+    def process(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Calls a KeyedProcessFunction for each record and timer."""
+        if not isinstance(func, KeyedProcessFunction) and not hasattr(func, "process_element"):
+            raise TypeError(f"process: expected a KeyedProcessFunction, got {type(func).__name__}")
+        return self._keyed("keyed_process", "KeyedProcess", func, output_type, _process_options(func))
+
+    def reduce(self, func: Any) -> DataStream:
+        """The running combination of each key's records, one for each record."""
+        return self._keyed("reduce", "Reduce", func, self.get_type() if self._typed else None)
+
+    def sum(self, position_to_sum: int | str = 0) -> DataStream:
+        """Each record with the field replaced by its running sum for the key."""
+        return self._running("sum", position_to_sum)
+
+    def min(self, position_to_min: int | str = 0) -> DataStream:
+        """Each record with the field replaced by its running minimum for the key."""
+        return self._running("min", position_to_min)
+
+    def max(self, position_to_max: int | str = 0) -> DataStream:
+        """Each record with the field replaced by its running maximum for the key."""
+        return self._running("max", position_to_max)
+
+    def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
+        """The key's record with the smallest field so far."""
+        return self._running("min_by", position_to_min_by)
+
+    def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
+        """The key's record with the largest field so far."""
+        return self._running("max_by", position_to_max_by)
+
+    def agg(self, **aggregates: Aggregate) -> DataStream:
+        """Running aggregates: for each record a Row of the key field(s) and the named results."""
+        native = _native_aggregates(aggregates, self._step.schema)
+        if native is not None:
+            stream = self._native("running_agg", "Aggregate", {"key_names": self._key_names, "aggregates": native})
+            stream._step.keyed = True
+            return stream
+        func = builtin_window_functions.RunningAggregates(self._key_names, aggregates)
+        return self._keyed("keyed_process", "Aggregate", func, None, _process_options(func))
+
+    def window(self, window_assigner: WindowAssigner) -> WindowedStream:
+        """Cuts each key's records into windows."""
+        return WindowedStream(self, window_assigner)
+
+    def _edge(self) -> Edge:
+        return Edge(self._step, "hash")
+
+    def _keyed(
+        self, kind: str, name: str, func: Any, output_type: TypeInformation | None, options: dict[str, Any] | None = None
+    ) -> DataStream:
+        stream = self._python(kind, name, func, output_type, options)
+        stream._step.keyed = True
+        return stream
+
+    def _running(self, op: str, field: int | str) -> DataStream:
+        options = {"op": op, "field": field}
+        if self._typed and op in ("sum", "min", "max"):
+            stream = self._native("running_field", op.capitalize(), options)
+            stream._step.keyed = True
+            return stream
+        output_type = self.get_type() if self._typed else None
+        return self._keyed("aggregate_field", op.capitalize(), None, output_type, options)
+
+
+class WindowedStream:
+    """A keyed stream cut into windows; a function over each window makes it a stream again."""
+
+    def __init__(self, keyed: KeyedStream, assigner: WindowAssigner, all_windows: bool = False) -> None:
+        if not isinstance(assigner, WindowAssigner):
+            raise TypeError(f"window: expected a window assigner such as TumblingEventTimeWindows.of(...), got {type(assigner).__name__}")
+        self._keyed = keyed
+        self._all_windows = all_windows
+        self._options: dict[str, Any] = {
+            "window": assigner._describe(), "allowed_lateness": 0, "late_tag": "", "context_class": TimeWindow,
+        }  # fmt: skip
+
+    def allowed_lateness(self, time: DurationLike) -> WindowedStream:
+        """Keeps a window's state this long after it fired; a late record then fires it again at once."""
+        lateness_ms = to_milliseconds(time, "allowed_lateness")
+        if lateness_ms < 0:
+            raise ValueError(f"allowed_lateness: must not be negative, got {lateness_ms} ms")
+        self._options["allowed_lateness"] = lateness_ms
+        return self
+
+    def side_output_late_data(self, output_tag: OutputTag) -> WindowedStream:
+        """Sends records that came too late for every window of theirs to `output_tag` instead of only counting them."""
+        self._options["late_tag"] = output_tag.tag_id
+        return self
+
+    def agg(self, **aggregates: Aggregate) -> DataStream:
+        """Built-in aggregates: Rows of the key field(s), `window_start`, `window_end` (ms) and the named results."""
+        if not aggregates:
+            raise ValueError("agg: name at least one aggregate, for example agg(total=Sum('value'))")
+        key_names = [] if self._all_windows else self._keyed._key_names
+        native = None if self._all_windows else _native_aggregates(aggregates, self._keyed._step.schema)
+        if native is not None:
+            options = {**self._native_options(), "key_names": key_names, "aggregates": native}
+            return self._windowed(self._keyed._native("window_agg", "Window", options))
+        func = builtin_window_functions.FieldAggregates(aggregates)
+        emit = builtin_window_functions.EmitWindowRow(key_names, list(aggregates))
+        return self._general("aggregate", func, emit, None)
+
+    def aggregate(
+        self,
+        aggregate_function: Any,
+        window_function: Any = None,
+        accumulator_type: TypeInformation | None = None,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Folds each window with an AggregateFunction, a RichAggregateFunction or a built-in aggregate.
+
+        Args:
+            aggregate_function: The fold. A built-in with a string as second argument is document 002's form: the string
+                names the result field.
+            window_function: Optional ProcessWindowFunction or WindowFunction over the one result.
+            accumulator_type: Accepted for PyFlink programs; accumulators are encoded by their values.
+            output_type: Type of the results.
+        """
+        if isinstance(aggregate_function, Aggregate):
+            if window_function is None or isinstance(window_function, str):
+                return self.agg(**{window_function or type(aggregate_function).__name__.lower(): aggregate_function})
+            aggregate_function = builtin_window_functions.SingleAggregate(aggregate_function)
+        elif isinstance(aggregate_function, RichAggregateFunction):
+            aggregate_function = builtin_window_functions.RichAggregate(aggregate_function)
+        if not isinstance(aggregate_function, AggregateFunction):
+            raise TypeError(f"aggregate: expected an AggregateFunction or a built-in aggregate, got {type(aggregate_function).__name__}")
+        return self._general("aggregate", aggregate_function, window_function, output_type)
+
+    def reduce(
+        self, reduce_function: Any, window_function: Any = None, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """Combines each window's records into one."""
+        if output_type is None and window_function is None and self._keyed._typed:
+            output_type = self._keyed.get_type()
+        return self._general("reduce", reduce_function, window_function, output_type)
+
+    def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Calls a WindowFunction (or AllWindowFunction) with all records of each window."""
+        return self._general("apply", window_function, None, output_type)
+
+    def process(self, process_window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Calls a ProcessWindowFunction (or ProcessAllWindowFunction) with all records of each window."""
+        return self._general("process", process_window_function, None, output_type)
+
+    def _windowed(self, stream: DataStream) -> DataStream:
+        stream._step.keyed = True
+        if self._options["late_tag"]:
+            stream._step.side_schemas[self._options["late_tag"]] = self._keyed._step.schema
+        return stream
+
+    def _native_options(self) -> dict[str, Any]:
+        return {key: value for key, value in self._options.items() if key != "context_class"}
+
+    def _general(self, call: str, func: Any, window_function: Any, output_type: TypeInformation | None) -> DataStream:
+        options = {
+            **self._options, "call": call, "process_function": window_function, "all_windows": self._all_windows,
+            "process_call": "process" if isinstance(window_function, ProcessWindowFunction) or hasattr(window_function, "process") else "apply",
+        }  # fmt: skip
+        stream = self._windowed(self._keyed._keyed("window", "Window", func, output_type, options))
+        if self._all_windows:
+            stream._step.fixed_parallelism = 1
+        return stream
+
+
+class DataStreamSink:
+    """The end of a stream."""
+
+    def __init__(self, env: StreamExecutionEnvironment, step: Transformation) -> None:
+        self._env = env
+        self._step = step
+
+    def name(self, name: str) -> DataStreamSink:
+        """Names the sink for people."""
+        self._step.name = name
+        return self
+
+    def uid(self, uid: str) -> DataStreamSink:
+        """Names the sink's state in checkpoints."""
+        self._step.uid = uid
+        return self
+
+    def set_parallelism(self, parallelism: int) -> DataStreamSink:
+        """Sets how many subtasks the sink has."""
+        _require_positive(parallelism, "parallelism")
+        self._step.parallelism = parallelism
+        return self
+
+    def set_description(self, description: str) -> DataStreamSink:
+        """Accepted for PyFlink programs; only the name is shown."""
+        return self
+
+    def disable_chaining(self) -> DataStreamSink:
+        """Gives the sink a task of its own."""
+        self._step.disable_chaining = True
+        return self
+
+
+class CloseableIterator:
+    """Records of a running job. Close it (or leave its `with` block) to cancel what still runs."""
+
+    def __init__(self, env: StreamExecutionEnvironment, stream: DataStream, name: str | None, limit: int) -> None:
+        self._buffer = _core.CollectBuffer(stream._step.schema, limit)
+        self._job = stream._collect_into(self._buffer)._start_job(name)
+        self._pending: list[Any] = []
+        self._next = 0
+        self._ended = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while self._next == len(self._pending):
+            if self._ended:
+                raise StopIteration
+            rows = _interruptibly(self._job, lambda: self._buffer.take(50))
+            if rows is None:
+                self._ended = True
+                self._job.finish()
+            else:
+                self._pending, self._next = rows, 0
+        row = self._pending[self._next]
+        self._next += 1
+        return row
+
+    def next(self) -> Any:
+        """The next record (PyFlink's form)."""
+        return self.__next__()
+
+    def close(self) -> None:
+        """Cancels the job if it still runs."""
+        self._job.stop()
+
+    def __enter__(self) -> CloseableIterator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _interruptibly(job: Any, take: Callable[[], Any]) -> Any:
+    try:
+        return take()
+    except KeyboardInterrupt:
+        job.stop()
+        raise
+
+
+def _require_positive(number: int, what: str) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+        raise ValueError(f"{what}: must be a positive int, got {number!r}")
+
+
+def _process_options(func: Any) -> dict[str, Any]:
+    """Whether process_element (and on_timer) take a collector as third argument, as in documents 000 and 001."""
+    return {"arity": _arity(func, "process_element"), "timer_arity": _arity(func, "on_timer")}
+
+
+def _arity(func: Any, method: str) -> int:
+    bound = getattr(func, method, None)
+    if bound is None:
+        return 2
+    parameters = inspect.signature(bound).parameters.values()
+    required = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return 3 if len(required) >= 3 else 2
+
+
+def _native_aggregates(aggregates: dict[str, Aggregate], schema: _core.Schema) -> list[tuple[str, Any, str]] | None:
+    """The engine's description of the aggregates, None when one of them only runs in Python."""
+    if schema.type_desc is None:
+        return None
+    native = []
+    for name, aggregate in aggregates.items():
+        if not isinstance(aggregate, Aggregate):
+            raise TypeError(f"agg: {name} must be a built-in aggregate such as Sum('value'), got {type(aggregate).__name__}")
+        field = aggregate.field
+        if field is None and aggregate.native != "count":
+            field = 1 if len(schema.names) == 2 else 0
+        if isinstance(field, str) and field not in schema.names:
+            raise ValueError(f"agg: {name}={aggregate!r}: no field {field!r}; the stream has {schema.names}")
+        index = field if isinstance(field, int) or field is None else schema.names.index(field)
+        if aggregate.native is None or (index is not None and not _aggregates_natively(schema, index, aggregate.native)):
+            return None
+        native.append((aggregate.native, index, name))
+    return native
+
+
+_NUMBERS = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "bool"})
+
+
+def _aggregates_natively(schema: _core.Schema, index: int, function: str) -> bool:
+    description: Any = schema.type_desc
+    types = description[2] if description[0] == "row" else description[1] if description[0] == "tuple" else (description,)
+    if index >= len(types):
+        raise ValueError(f"agg: no field number {index}; the stream has {len(types)}")
+    return function == "count" or types[index][0] in _NUMBERS

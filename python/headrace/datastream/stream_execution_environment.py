@@ -1,0 +1,502 @@
+"""Where a program starts (PyFlink's `pyflink.datastream.stream_execution_environment`)."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from headrace import _core
+from headrace.common.configuration import Configuration
+from headrace.common.job import JobClient, JobExecutionResult
+from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
+from headrace.common.time import DurationLike, to_milliseconds
+from headrace.common.typeinfo import TypeInformation, Types
+from headrace.common.watermark_strategy import WatermarkStrategy
+from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
+from headrace.datastream.connectors import file_readers
+from headrace.datastream.connectors.source import Source
+from headrace.datastream.connectors.number_seq import NumberSequenceSource
+from headrace.datastream.data_stream import DataStream
+from headrace.datastream.execution_config import ExecutionConfig
+from headrace.datastream.functions import SourceFunction
+from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
+from headrace.datastream.transformation import Transformation, build_graph
+
+_unnamed_jobs = itertools.count(1)
+_RECOVERY_PATH = "execution.state-recovery.path"
+
+
+class RunningJob:
+    """A started job as the API's own loops use it."""
+
+    def __init__(self, job: _core.Job) -> None:
+        self.client = JobClient(job)
+        self._job = job
+
+    def finish(self) -> JobExecutionResult:
+        """Waits for the end and raises the job's failure."""
+        return self.client.result()
+
+    def stop(self) -> None:
+        """Cancels what still runs and waits up to five seconds."""
+        if not self.client.status().is_terminal_state():
+            self._job.cancel()
+            self._job.wait(5000)
+
+
+class StreamExecutionEnvironment:
+    """Records a program and runs it in this process."""
+
+    def __init__(self, configuration: Configuration | None = None) -> None:
+        self._configuration = Configuration(configuration)
+        self._config = ExecutionConfig(self._configuration)
+        self._checkpoint_config = CheckpointConfig(self._configuration)
+        self._restart_strategy: RestartStrategyConfiguration | None = None
+        self._state_backend: StateBackend = HashMapStateBackend()
+        self._mode_is_explicit = False
+        self._recorded: list[Transformation] = []
+
+    @staticmethod
+    def get_execution_environment(configuration: Configuration | None = None) -> StreamExecutionEnvironment:
+        """A new environment with a copy of `configuration`."""
+        return StreamExecutionEnvironment(configuration)
+
+    # ---- settings -------------------------------------------------------------------------------------------
+
+    def get_config(self) -> ExecutionConfig:
+        """Execution settings."""
+        return self._config
+
+    def get_checkpoint_config(self) -> CheckpointConfig:
+        """Checkpoint settings."""
+        return self._checkpoint_config
+
+    def configure(self, configuration: Configuration) -> None:
+        """Takes over all options of `configuration`."""
+        self._configuration.add_all(configuration)
+
+    def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
+        """Sets how many subtasks a step has that sets none; 1 unless set."""
+        if not isinstance(parallelism, int) or parallelism <= 0:
+            raise ValueError(f"parallelism: must be a positive int, got {parallelism!r}")
+        self._config.set_parallelism(parallelism)
+        return self
+
+    def get_parallelism(self) -> int:
+        """How many subtasks a step has that sets none."""
+        return self._config.get_parallelism()
+
+    def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
+        """Sets the number of key groups; fixed for the life of the state. 128 unless set."""
+        if not isinstance(max_parallelism, int) or not 0 < max_parallelism <= 32768:
+            raise ValueError(f"max_parallelism: must be an int from 1 to 32768, got {max_parallelism!r}")
+        self._config.set_max_parallelism(max_parallelism)
+        return self
+
+    def get_max_parallelism(self) -> int:
+        """The number of key groups, -1 when not set (then 128)."""
+        return self._config.get_max_parallelism()
+
+    def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
+        """Longest time in ms that records wait for a full batch; 0 sends every record at once. 100 unless set."""
+        self._configuration.set_integer("execution.buffer-timeout.interval", timeout_millis)
+        return self
+
+    def get_buffer_timeout(self) -> int:
+        """Longest time in ms that records wait for a full batch."""
+        return self._duration("execution.buffer-timeout.interval", 100)
+
+    def disable_operator_chaining(self) -> StreamExecutionEnvironment:
+        """Gives every step a task of its own."""
+        self._configuration.set_boolean("pipeline.operator-chaining.enabled", False)
+        return self
+
+    def is_chaining_enabled(self) -> bool:
+        """True when steps share tasks where they can."""
+        return bool(self._configuration.get_boolean("pipeline.operator-chaining.enabled", True))
+
+    def enable_checkpointing(
+        self, interval: DurationLike, mode: CheckpointingMode | None = None
+    ) -> StreamExecutionEnvironment:
+        """Takes a checkpoint every `interval` (ms or a duration).
+
+        Args:
+            interval: Time between two checkpoints, at least 10 ms.
+            mode: EXACTLY_ONCE given here refuses sources without a position.
+        """
+        self._checkpoint_config.set_checkpoint_interval(interval)
+        if mode is not None:
+            self._checkpoint_config.set_checkpointing_mode(mode)
+        return self
+
+    def get_checkpoint_interval(self) -> int:
+        """Milliseconds between two checkpoints, -1 when they are off."""
+        return self._checkpoint_config.get_checkpoint_interval()
+
+    def get_checkpointing_mode(self) -> CheckpointingMode:
+        """Exactly once unless set otherwise."""
+        return self._checkpoint_config.get_checkpointing_mode()
+
+    def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
+        """Chooses where keyed state lives. FsStateBackend also sets the checkpoint directory.
+
+        Raises:
+            TypeError: not a StateBackend.
+        """
+        if not isinstance(state_backend, StateBackend):
+            raise TypeError(f"expected a StateBackend, got {type(state_backend).__name__}")
+        self._state_backend = state_backend
+        if isinstance(state_backend, FsStateBackend):
+            self._checkpoint_config.set_checkpoint_storage_dir(state_backend.checkpoint_directory_uri)
+        return self
+
+    def get_state_backend(self) -> StateBackend:
+        """Where keyed state lives."""
+        return self._state_backend
+
+    def set_restart_strategy(self, restart_strategy: RestartStrategyConfiguration) -> StreamExecutionEnvironment:
+        """Chooses what happens after a failure."""
+        if not isinstance(restart_strategy, RestartStrategyConfiguration):
+            raise TypeError(f"expected a restart strategy made by RestartStrategies, got {type(restart_strategy).__name__}")
+        self._restart_strategy = restart_strategy
+        return self
+
+    def get_restart_strategy(self) -> RestartStrategyConfiguration:
+        """What happens after a failure."""
+        return self._restart_strategy or RestartStrategies.fall_back_restart()
+
+    def add_jars(self, *jars_path: str) -> None:
+        """Accepted for PyFlink programs and ignored with a warning: there is no JVM."""
+        warnings.warn("add_jars: headrace runs without a JVM; its connectors are built in. Ignored.", stacklevel=2)
+
+    add_classpaths = add_jars
+
+    # ---- sources ----------------------------------------------------------------------------------------------
+
+    def from_collection(
+        self, collection: Iterable[Any], type_info: TypeInformation | None = None, *, rows_per_second: float = 0
+    ) -> DataStream:
+        """A bounded stream of the collection's elements, in order, with parallelism 1.
+
+        Args:
+            collection: Any iterable; read once, now.
+            type_info: Type of the elements; None keeps the Python objects.
+            rows_per_second: Slows the source down; 0 = as fast as possible.
+        """
+        items = list(collection)
+        schema = _schema_of(type_info)
+        return self._source(
+            "collection", "Collection", lambda: _core.collection_source(items, schema), schema, rows_per_second, parallel=False
+        )
+
+    def from_elements(self, *elements: Any, rows_per_second: float = 0) -> DataStream:
+        """A bounded stream of the arguments, in order, with parallelism 1."""
+        return self.from_collection(elements, rows_per_second=rows_per_second)
+
+    def from_arrow(
+        self,
+        data: Any,
+        timestamp: str | None = None,
+        *,
+        watermark_strategy: WatermarkStrategy | None = None,
+        rows_per_second: float = 0,
+    ) -> DataStream:
+        """A bounded typed stream of the rows of any Arrow data, without copying it.
+
+        Args:
+            data: Anything with `__arrow_c_stream__` or `__arrow_c_array__`: pyarrow, polars, pandas, duckdb.
+            timestamp: Column that holds the event time: int64 in ms, or a timestamp.
+            watermark_strategy: How event time advances; it may also be given by assign_timestamps_and_watermarks.
+            rows_per_second: Slows the source down; 0 = as fast as possible.
+
+        Raises:
+            TypeError: `data` has neither method.
+            ValueError: no column of the name `timestamp`, or of a type that is no time.
+        """
+        if not hasattr(data, "__arrow_c_stream__") and not hasattr(data, "__arrow_c_array__"):
+            to_arrow = getattr(data, "to_arrow_table", None) or getattr(data, "arrow", None)
+            if to_arrow is None:
+                raise TypeError(
+                    f"from_arrow: {type(data).__name__} has no __arrow_c_stream__; give a pyarrow, polars or pandas table"
+                )
+            data = to_arrow()
+        source = _core.arrow_source(data)
+        if timestamp is not None:
+            strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
+            watermark_strategy = strategy.with_timestamp_field(timestamp)
+        return self._source(
+            "arrow", "Arrow", lambda: source, source.schema, rows_per_second, watermark_strategy, parallel=False
+        )
+
+    def from_source(
+        self,
+        source: Source,
+        watermark_strategy: WatermarkStrategy | None = None,
+        source_name: str = "Source",
+        type_info: TypeInformation | None = None,
+        *,
+        rows_per_second: float = 0,
+    ) -> DataStream:
+        """A stream of a source object: NumberSequenceSource, FileSource.
+
+        Raises:
+            TypeError: not a headrace source.
+        """
+        if not isinstance(source, Source):
+            raise TypeError(f"from_source: expected a headrace Source, got {type(source).__name__}")
+        schema = _schema_of(type_info) if type_info is not None else source._schema()
+        return self._source(
+            source._kind, source_name, lambda: source._make(schema), schema, rows_per_second, watermark_strategy
+        )
+
+    def from_sequence(self, start: int, end: int, *, rows_per_second: float = 0) -> DataStream:
+        """The ints from `start` to `end`, both included."""
+        return self.from_source(NumberSequenceSource(start, end), None, "Sequence", rows_per_second=rows_per_second)
+
+    def read_text_file(self, file_path: str | Path, charset_name: str = "UTF-8", *, rows_per_second: float = 0) -> DataStream:
+        """Lines of the text files that match a path or glob, without line ends, as STRING."""
+        source = file_readers.TextFileSource(file_path, charset_name)
+        return self.from_source(source, None, f"Text {file_path}", rows_per_second=rows_per_second)
+
+    def read_csv(
+        self,
+        file_path: str | Path,
+        *,
+        columns: dict[str, TypeInformation] | None = None,
+        delimiter: str = ",",
+        null_values: list[str] | None = None,
+        rows_per_second: float = 0,
+        watermark_strategy: WatermarkStrategy | None = None,
+    ) -> DataStream:
+        """Typed rows of the CSV files (with a header line) that match a path or glob.
+
+        A row that cannot be read fails the job with file and line. Files are read from the start after a restore and
+        the rows already seen are passed over, as quoted fields may hold line ends.
+
+        Args:
+            file_path: Path or glob; compressed files by their ending (.gz, .bz2, .zst).
+            columns: Types by name; the others are inferred from the start of the first file.
+            delimiter: One character.
+            null_values: Strings that mean null, as "" and "NA" do unless given.
+            rows_per_second: Slows the source down; 0 = as fast as possible.
+            watermark_strategy: Event time per file.
+        """
+        source = file_readers.CsvFileSource(file_path, columns, delimiter, null_values)
+        return self.from_source(source, watermark_strategy, f"CSV {file_path}", rows_per_second=rows_per_second)
+
+    def read_json(self, file_path: str | Path, type_info: TypeInformation | None = None, *, rows_per_second: float = 0) -> DataStream:
+        """Objects of JSON-lines files that match a path or glob: dicts, or typed rows when `type_info` is given."""
+        source = file_readers.JsonLinesSource(file_path)
+        return self.from_source(source, None, f"JSON {file_path}", type_info, rows_per_second=rows_per_second)
+
+    def read_parquet(
+        self,
+        file_path: str | Path,
+        columns: list[str] | None = None,
+        *,
+        rows_per_second: float = 0,
+        watermark_strategy: WatermarkStrategy | None = None,
+    ) -> DataStream:
+        """Typed rows of the Parquet files that match a path or glob; resumes at row group and row."""
+        source = file_readers.ParquetFileSource(file_path, columns)
+        return self.from_source(source, watermark_strategy, f"Parquet {file_path}", rows_per_second=rows_per_second)
+
+    def add_source(
+        self,
+        source_func: Any,
+        source_name: str = "Custom Source",
+        type_info: TypeInformation | None = None,
+        *,
+        rows_per_second: float = 0,
+    ) -> DataStream:
+        """A stream of a SourceFunction, or of a Python iterable or a function that returns one. Parallelism 1.
+
+        A SourceFunction with `snapshot_state` and `restore_state` is replayed exactly; any other one is at least once.
+        """
+        schema = _schema_of(type_info)
+        if isinstance(source_func, SourceFunction) or hasattr(source_func, "run"):
+            own_run = type(source_func).__dict__.get("run") or getattr(type(source_func), "run", None)
+            style = "call" if hasattr(source_func, "call") and own_run in (None, SourceFunction.run) else "run"
+            return self._source(
+                "source_function", source_name, lambda: _core.source_function_source(source_func, schema, style), schema,
+                rows_per_second, parallel=False,
+            )  # fmt: skip
+        if callable(source_func):
+            make_iterator = source_func
+        elif hasattr(source_func, "__iter__"):
+            def make_iterator() -> Any:
+                return iter(source_func)
+        else:
+            raise TypeError(f"add_source: expected a SourceFunction, an iterable or a function, got {type(source_func).__name__}")
+        return self._source(
+            "iterator", source_name, lambda: _core.iterator_source(make_iterator, schema), schema, rows_per_second, parallel=False
+        )
+
+    # ---- running ----------------------------------------------------------------------------------------------
+
+    def execute(self, job_name: str | None = None) -> JobExecutionResult:
+        """Runs the recorded program to its end.
+
+        Returns:
+            Metrics, checkpoints and messages of the run.
+
+        Raises:
+            UserFunctionError: a user function raised; the original exception is the cause.
+            HeadraceError: anything else that ended the job; the message names operator and cause.
+            KeyboardInterrupt: Ctrl-C; the job is stopped first.
+        """
+        return self._start_job(job_name).finish()
+
+    def execute_async(self, job_name: str | None = None) -> JobClient:
+        """Starts the recorded program and returns at once."""
+        return self._start_job(job_name).client
+
+    def explain(self) -> str:
+        """What would run: chains, exchanges, parallelism, which steps call Python, weaker guarantees."""
+        return self._graph(self._recorded).explain(self.is_chaining_enabled())
+
+    def get_execution_plan(self) -> str:
+        """The plan as Flink's JSON."""
+        return self._graph(self._recorded).plan_json(self.is_chaining_enabled())
+
+    def close(self) -> None:
+        """Forgets what was recorded."""
+        self._recorded.clear()
+
+    # ---- recording --------------------------------------------------------------------------------------------
+
+    def _record(self, step: Transformation) -> None:
+        self._recorded.append(step)
+
+    def _source(
+        self,
+        kind: str,
+        name: str,
+        make: Any,
+        schema: _core.Schema,
+        rows_per_second: float,
+        strategy: WatermarkStrategy | None = None,
+        *,
+        parallel: bool = True,
+    ) -> DataStream:
+        if rows_per_second < 0:
+            raise ValueError(f"rows_per_second: must not be negative, got {rows_per_second}")
+        options: dict[str, Any] = {"rows_per_second": float(rows_per_second)}
+        assign_later = strategy is not None and strategy._assigner is not None
+        if strategy is not None and not assign_later:
+            if strategy._field is not None:
+                options["timestamp_column"] = _time_column(schema, strategy._field)
+            options["watermarks"] = strategy._describe()
+        step = Transformation(f"source:{kind}", name, make, schema, source_options=options)
+        if not parallel:
+            step.fixed_parallelism = 1
+        self._record(step)
+        stream = DataStream(self, step)
+        return stream.assign_timestamps_and_watermarks(strategy) if assign_later and strategy is not None else stream
+
+    def _graph(self, recorded: list[Transformation]) -> _core.Graph:
+        if not recorded:
+            raise ValueError("nothing to run: the program has no steps since the last execute()")
+        max_parallelism = self.get_max_parallelism()
+        return build_graph(recorded, self.get_parallelism(), max_parallelism if max_parallelism > 0 else 128)
+
+    def _start_job(self, job_name: str | None) -> RunningJob:
+        recorded, self._recorded = self._recorded, []
+        graph = self._graph(recorded)
+        name = job_name or f"job-{next(_unnamed_jobs)}"
+        job = _core.Job(graph, self._job_options(name))
+        job.start()
+        return RunningJob(job)
+
+    def _job_options(self, name: str) -> dict[str, Any]:
+        get = self._configuration.get_string
+        options: dict[str, Any] = {
+            "name": name,
+            "job_key": name,
+            "buffer_timeout_ms": self.get_buffer_timeout(),
+            "chaining": self.is_chaining_enabled(),
+            "checkpoint_interval_ms": self.get_checkpoint_interval(),
+            "checkpoint_timeout_ms": self._checkpoint_config.get_checkpoint_timeout(),
+            "checkpoint_min_pause_ms": self._checkpoint_config.get_min_pause_between_checkpoints(),
+            "tolerable_checkpoint_failures": self._checkpoint_config.get_tolerable_checkpoint_failure_number(),
+            "retained_checkpoints": self._configuration.get_integer(RETAINED, 1),
+            "checkpoint_directory": _local_path(get(DIRECTORY) or "", DIRECTORY),
+            "restore_path": _local_path(get(_RECOVERY_PATH) or "", _RECOVERY_PATH),
+            "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
+            "allow_dropped_state": self._configuration.get_boolean(
+                "execution.state-recovery.ignore-unclaimed-state", False
+            ),
+            "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
+            "restart": self._restart_options(),
+            "exactly_once_required": get("execution.checkpointing.mode") is not None
+            and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
+        }
+        if options["checkpoint_interval_ms"] > 0 and not options["checkpoint_directory"]:
+            raise ValueError(
+                f"checkpointing is on, but there is no directory for checkpoints: set {DIRECTORY!r} in the Configuration"
+            )
+        return options
+
+    def _restart_options(self) -> dict[str, Any]:
+        if self._restart_strategy is not None:
+            return self._restart_strategy._describe()
+        kind = self._configuration.get_string("restart-strategy.type")
+        if kind is None:
+            return RestartStrategies.fall_back_restart()._describe()
+        if kind in ("none", "off", "disable"):
+            return RestartStrategies.no_restart()._describe()
+        if kind in ("fixed-delay", "fixeddelay"):
+            attempts = self._configuration.get_integer("restart-strategy.fixed-delay.attempts", 1) or 0
+            delay = self._duration("restart-strategy.fixed-delay.delay", 1000)
+            return RestartStrategies.fixed_delay_restart(attempts, delay)._describe()
+        if kind in ("exponential-delay", "exponentialdelay"):
+            return RestartStrategies.exponential_delay_restart(
+                self._duration("restart-strategy.exponential-delay.initial-backoff", 1000),
+                self._duration("restart-strategy.exponential-delay.max-backoff", 60_000),
+                self._configuration.get_float("restart-strategy.exponential-delay.backoff-multiplier", 1.5) or 1.5,
+                self._duration("restart-strategy.exponential-delay.reset-backoff-threshold", 3_600_000),
+            )._describe()
+        raise ValueError(f"restart-strategy.type: {kind!r} is unknown; use none, fixed-delay or exponential-delay")
+
+    def _duration(self, key: str, default_ms: int) -> int:
+        value = self._configuration.get_string(key)
+        if value is None:
+            return default_ms
+        return to_milliseconds(int(value) if value.lstrip("-").isdigit() else value, key)
+
+
+def _schema_of(type_info: TypeInformation | None) -> _core.Schema:
+    return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
+
+
+def _time_column(schema: _core.Schema, field: str | int) -> int:
+    names = schema.names
+    if isinstance(field, int):
+        if not 0 <= field < len(names):
+            raise ValueError(f"timestamp field: there is no column number {field}; the stream has {len(names)}")
+        return field
+    if field not in names:
+        raise ValueError(f"timestamp field: there is no column {field!r}; the stream has {names}")
+    return names.index(field)
+
+
+def _local_path(path: str, key: str) -> str:
+    if path.startswith("file://"):
+        path = path[len("file://") :]
+    if "://" in path:
+        raise ValueError(f"{key}: {path!r}: only local directories and file:// URIs can be used yet")
+    return path if path in ("", "latest") else str(Path(path).absolute())
+
+
+_MEMORY_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
+
+
+def _memory_bytes(text: str) -> int:
+    digits = text.strip().rstrip("bBkKmMgG ").strip()
+    unit = text.strip()[len(digits) :].strip().lower()
+    if not digits.isdigit() or unit not in _MEMORY_UNITS:
+        raise ValueError(f"state.memory-budget: {text!r} is not a size; write for example '512 mb' or '4 gb'")
+    return int(digits) * _MEMORY_UNITS[unit]

@@ -1,0 +1,106 @@
+"""The recorded program: what the user asked for, step by step, until execute() hands it to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace import _core
+
+
+@dataclass(eq=False)
+class Edge:
+    """One input of a step."""
+
+    source: Transformation
+    partitioning: str = "forward"
+    tag: str = ""
+    input: int = 0
+
+
+@dataclass(eq=False)
+class Transformation:
+    """One step: a source or an operator. `make` is called at each execute(), so functions are copied as they are then."""
+
+    kind: str
+    name: str
+    make: Callable[[], Any]
+    schema: _core.Schema
+    inputs: list[Edge] = field(default_factory=list)
+    keyed: bool = False
+    parallelism: int | None = None
+    max_parallelism: int | None = None
+    uid: str = ""
+    fixed_parallelism: int | None = None
+    start_new_chain: bool = False
+    disable_chaining: bool = False
+    buffer_timeout_ms: int = -1
+    delivery_note: str = ""
+    source_options: dict[str, Any] = field(default_factory=dict)
+    side_schemas: dict[str, _core.Schema] = field(default_factory=dict)
+    """Schemas of side outputs whose rows keep the input's type (late data), by tag id."""
+
+    @property
+    def is_source(self) -> bool:
+        """True when the step has no input."""
+        return not self.inputs
+
+
+def build_graph(roots: Iterable[Transformation], parallelism: int, max_parallelism: int) -> _core.Graph:
+    """The engine's graph of `roots` and everything they read from, inputs before consumers.
+
+    Args:
+        roots: Steps recorded since the last execute().
+        parallelism: For steps that set none; a step behind forward edges only takes its input's when it is fixed.
+        max_parallelism: For steps that set none.
+    """
+    graph = _core.Graph()
+    ids: dict[Transformation, int] = {}
+    for step in in_order(roots):
+        step_parallelism = step.fixed_parallelism or step.parallelism or parallelism
+        common = {
+            "name": step.name,
+            "uid": step.uid,
+            "parallelism": step_parallelism,
+            "max_parallelism": step.max_parallelism or max_parallelism,
+            "schema": step.schema,
+        }
+        if step.is_source:
+            ids[step] = graph.add_source(step.make(), **common, **step.source_options)
+            continue
+        inputs = []
+        for edge in step.inputs:
+            upstream = edge.source.fixed_parallelism or edge.source.parallelism or parallelism
+            partitioning = edge.partitioning
+            if partitioning == "forward" and upstream != step_parallelism:
+                partitioning = "rebalance"
+            inputs.append((ids[edge.source], partitioning, edge.tag, edge.input))
+        ids[step] = graph.add_operator(
+            step.make(),
+            kind=step.kind,
+            keyed=step.keyed,
+            inputs=inputs,
+            start_new_chain=step.start_new_chain,
+            disable_chaining=step.disable_chaining,
+            buffer_timeout_ms=step.buffer_timeout_ms,
+            delivery_note=step.delivery_note,
+            **common,
+        )
+    return graph
+
+
+def in_order(roots: Iterable[Transformation]) -> list[Transformation]:
+    """`roots` and all steps upstream of them, each once, inputs first, otherwise in order of recording."""
+    ordered: dict[Transformation, None] = {}
+    pending = [(root, False) for root in reversed(list(roots))]
+    while pending:
+        step, inputs_done = pending.pop()
+        if step in ordered:
+            continue
+        if inputs_done:
+            ordered[step] = None
+        else:
+            pending.append((step, True))
+            pending.extend((edge.source, False) for edge in reversed(step.inputs))
+    return list(ordered)
