@@ -9,8 +9,8 @@
 
 namespace headrace {
 
-/// Installs a failpoint action for its own lifetime. One at a time. Threading: as SetFailpointAction(); the
-/// counting itself is thread-safe, as hits may come from any thread.
+/// Installs a failpoint action for its own lifetime. One at a time. Threading: as
+/// SetFailpointAction(); the counting itself is thread-safe, as hits may come from any thread.
 class ScopedFailpoints {
  public:
   /// Counts hits and lets everything pass.
@@ -19,7 +19,8 @@ class ScopedFailpoints {
   ScopedFailpoints(const ScopedFailpoints&) = delete;
   ScopedFailpoints& operator=(const ScopedFailpoints&) = delete;
 
-  /// Names that count: those that start with `prefix` ("" = all) and whose detail contains `detail_part`.
+  /// Names that count: those that start with `prefix` ("" = all) and whose detail contains
+  /// `detail_part`.
   void Watch(std::string prefix, std::string detail_part = "");
   /// The k-th watched hit from now (1 = the next) fails with `failure`, the others pass.
   void FailAt(uint64_t k, Status failure);

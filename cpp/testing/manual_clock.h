@@ -6,8 +6,8 @@
 
 namespace headrace {
 
-/// Time that passes only when told to. The wall clock may be set, forward and back; the steady one never goes
-/// back. Threading: owned by one thread.
+/// Time that passes only when told to. The wall clock may be set, forward and back; the steady one
+/// never goes back. Threading: owned by one thread.
 class ManualClock {
  public:
   explicit ManualClock(int64_t wall_ms = 0) : wall_offset_ns_(wall_ms * 1'000'000) {}

@@ -4,7 +4,8 @@
 
 namespace headrace {
 
-/// Seeded random numbers (splitmix64): the same on every machine and in every build, so that a seed replays.
+/// Seeded random numbers (splitmix64): the same on every machine and in every build, so that a seed
+/// replays.
 /// Threading: owned by one thread.
 class SimRandom {
  public:
@@ -19,8 +20,8 @@ class SimRandom {
   }
   /// Uniform in [0, bound). REQUIRES bound ≥ 1; the bias of the remainder does not matter here.
   uint64_t Below(uint64_t bound) { return Next() % bound; }
-  /// True with this probability; draws a number only when the answer is open, so that switching a fault kind
-  /// off leaves the rest of a run alone.
+  /// True with this probability; draws a number only when the answer is open, so that switching a
+  /// fault kind off leaves the rest of a run alone.
   bool Chance(double probability) {
     if (probability <= 0) return false;
     if (probability >= 1) return true;

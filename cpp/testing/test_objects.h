@@ -13,9 +13,10 @@ namespace headrace {
 
 /// Opaque values for tests without Python: None, ints and strings on the heap.
 ///
-/// Stands in for the bindings: every call but Drop() aborts unless the calling thread holds the pretended
-/// host lock (HostLock), and live values are counted, so a test that ends with live() == 0 leaked nothing.
-/// A Drop() without the lock queues; the next HostLock of any thread, or Drain(), destroys what is queued.
+/// Stands in for the bindings: every call but Drop() aborts unless the calling thread holds the
+/// pretended host lock (HostLock), and live values are counted, so a test that ends with live() ==
+/// 0 leaked nothing. A Drop() without the lock queues; the next HostLock of any thread, or Drain(),
+/// destroys what is queued.
 /// Threading: thread-safe as ObjectHooks asks; the queue is guarded by `mutex_`.
 class TestObjects : public ObjectHooks {
  public:
@@ -23,7 +24,8 @@ class TestObjects : public ObjectHooks {
   /// Destroys what is queued. REQUIRES: no value is alive after that.
   ~TestObjects() override;
 
-  /// Holds the pretended host lock on this thread for its lifetime; may be nested. One thread at a time.
+  /// Holds the pretended host lock on this thread for its lifetime; may be nested. One thread at a
+  /// time.
   class HostLock {
    public:
     explicit HostLock(TestObjects* objects);

@@ -1,15 +1,22 @@
 """headrace: stateful stream processing inside a Python process, with PyFlink's DataStream API.
 
-    >>> from headrace import StreamExecutionEnvironment
-    >>> env = StreamExecutionEnvironment.get_execution_environment()
-    >>> env.from_elements(1, 2, 3).map(lambda x: x * 10).take(3)
-    [10, 20, 30]
+>>> from headrace import StreamExecutionEnvironment
+>>> env = StreamExecutionEnvironment.get_execution_environment()
+>>> env.from_elements(1, 2, 3).map(lambda x: x * 10).take(3)
+[10, 20, 30]
 """
 
 from headrace import _core, aggregates, common, datastream
 from headrace._core import (
-    CorruptionError, FailedPreconditionError, HeadraceError, InvalidArgumentError, JobCancelledError,
-    ResourceExhaustedError, StorageError, UserFunctionError, register_class,
+    CorruptionError,
+    FailedPreconditionError,
+    HeadraceError,
+    InvalidArgumentError,
+    JobCancelledError,
+    ResourceExhaustedError,
+    StorageError,
+    UserFunctionError,
+    register_class,
 )  # fmt: skip
 from headrace.aggregates import *  # noqa: F403
 from headrace.common import *  # noqa: F403

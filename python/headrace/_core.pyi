@@ -12,14 +12,15 @@ TypeDesc = tuple[Any, ...]
 
 __version__: str
 
-class HeadraceError(RuntimeError): ...                 # base of all below
+class HeadraceError(RuntimeError): ...  # base of all below
 class InvalidArgumentError(HeadraceError, ValueError): ...
 class CorruptionError(HeadraceError): ...
-class StorageError(HeadraceError, OSError): ...        # kIoError
+class StorageError(HeadraceError, OSError): ...  # kIoError
 class ResourceExhaustedError(HeadraceError, MemoryError): ...
 class FailedPreconditionError(HeadraceError): ...
 class JobCancelledError(HeadraceError): ...
-class UserFunctionError(HeadraceError):                # __cause__ = the user's exception, with its traceback
+
+class UserFunctionError(HeadraceError):  # __cause__ = the user's exception, with its traceback
     """A user function raised: the message names operator, record (shortened) and the user's file and line."""
 
 class Row:
@@ -33,41 +34,41 @@ class Row:
     @staticmethod
     def of_kind(kind: Any, *args: Any, **kwargs: Any) -> Row: ...
 
-def encode_value(value: Any) -> bytes: ...             # value_codec.h
+def encode_value(value: Any) -> bytes: ...  # value_codec.h
 def decode_value(data: bytes) -> Any: ...
-def encode_key(value: Any) -> bytes: ...               # canonical key bytes
+def encode_key(value: Any) -> bytes: ...  # canonical key bytes
 def key_group(key: Any, max_parallelism: int = 128) -> int: ...
 def subtask_of_key_group(group: int, parallelism: int, max_parallelism: int = 128) -> int: ...
-def register_class(cls: type) -> None: ...             # named tuple, dataclass, enum for the codec
-def deep_copy_function(function: Any) -> Any: ...      # per-subtask copy; names the attribute that cannot be copied
+def register_class(cls: type) -> None: ...  # named tuple, dataclass, enum for the codec
+def deep_copy_function(function: Any) -> Any: ...  # per-subtask copy; names the attribute that cannot be copied
 
-class Source:          # SourceFactory
+class Source:  # SourceFactory
     @property
     def schema(self) -> Schema: ...
 
-class Operator: ...    # OperatorFactory
+class Operator: ...  # OperatorFactory
 
 class Schema:
     """Columns of a stream."""
     def __init__(self, type_desc: TypeDesc | None) -> None: ...
     @property
-    def shape(self) -> str: ...                        # "scalar" | "tuple" | "row"
+    def shape(self) -> str: ...  # "scalar" | "tuple" | "row"
     @property
     def names(self) -> list[str]: ...
     @property
-    def type_desc(self) -> TypeDesc | None: ...        # None: opaque objects
+    def type_desc(self) -> TypeDesc | None: ...  # None: opaque objects
     @staticmethod
-    def from_arrow(data: Any) -> Schema: ...           # from __arrow_c_schema__ / __arrow_c_stream__; shape "row"
+    def from_arrow(data: Any) -> Schema: ...  # from __arrow_c_schema__ / __arrow_c_stream__; shape "row"
     def __eq__(self, other: object) -> bool: ...
     def __arrow_c_schema__(self) -> Any: ...
 
 # ---- sources -------------------------------------------------------------------------------------------------
 def number_sequence_source(start: int, end: int) -> Source: ...
-def arrow_source(data: Any) -> Source: ...             # anything with __arrow_c_stream__ / __arrow_c_array__
+def arrow_source(data: Any) -> Source: ...  # anything with __arrow_c_stream__ / __arrow_c_array__
 def collection_source(items: list[Any], schema: Schema) -> Source: ...
 def reader_source(
-    make_reader: Callable[[], Any],                    # called in the task's thread; see ReaderProtocol
-    plan_splits: Callable[[int], list[str]],           # parallelism -> split ids
+    make_reader: Callable[[], Any],  # called in the task's thread; see ReaderProtocol
+    plan_splits: Callable[[int], list[str]],  # parallelism -> split ids
     schema: Schema,
     *,
     bounded: bool = True,
@@ -81,15 +82,20 @@ def reader_source(
     object with `__arrow_c_array__`, `position: bytes` describes what was returned so far, `None` = nothing now;
     `("end",)` when every split is finished; `cancel()`, `close()`.
     """
+
 def source_function_source(function: Any, schema: Schema, style: str) -> Source:
     """PyFlink-like SourceFunction: style "run" calls `run(ctx)` with `ctx.collect(v)`,
     `ctx.collect_with_timestamp(v, ts)`; style "call" iterates what document 000's `call()` returns.
     `snapshot_state() -> bytes-encodable value` / `restore_state(value)` optional: with both it is replayable.
-    `run` is on the task's thread; `ctx.collect` hands over batches and blocks under backpressure (GIL released)."""
+    `run` is on the task's thread; `ctx.collect` hands over batches and blocks under backpressure (GIL released).
+    """
+
 def iterator_source(make_iterator: Callable[[], Iterator[Any]], schema: Schema) -> Source: ...
 
 # ---- operators -----------------------------------------------------------------------------------------------
-def python_operator(kind: str, function: Any, input_schema: Schema, output_schema: Schema, options: dict[str, Any]) -> Operator:
+def python_operator(
+    kind: str, function: Any, input_schema: Schema, output_schema: Schema, options: dict[str, Any]
+) -> Operator:
     """Operators that call Python. `function` is a plain callable or a Function object (open/close and the method
     of its kind); Function objects are deep-copied for each subtask and attempt from a copy taken now.
 
@@ -115,6 +121,7 @@ def python_operator(kind: str, function: Any, input_schema: Schema, output_schem
     "sink"          SinkFunction: invoke(v) / invoke(v, ctx) / plain callable
     All side outputs: a yielded (OutputTag, value). `input_schema`/`output_schema` decide boxing.
     """
+
 def native_operator(kind: str, input_schema: Schema, options: dict[str, Any]) -> tuple[Operator, Schema]:
     """Operators without Python; returns the operator and its output schema.
 
@@ -127,40 +134,69 @@ def native_operator(kind: str, input_schema: Schema, options: dict[str, Any]) ->
     WatermarkDesc = {"kind": "none"|"monotonous"|"bounded", "bound_ms", "idle_timeout_ms"}.
     """
 
-NOTHING_YET: object    # what take_arrow gives when its time is up
+NOTHING_YET: object  # what take_arrow gives when its time is up
 
 class CollectBuffer:
-    """Rows that reach the caller. `take(timeout_ms)` -> list of Python records ([] when the time is up), or None at
-    the end of the job (also a failed one). A limit >= 0 ends the job when that many rows are there."""
-    def __init__(self, schema: Schema, limit: int = -1) -> None: ...
-    def take(self, timeout_ms: int = 100) -> list[Any] | None: ...
-    def take_arrow(self, timeout_ms: int = 100) -> Any | None: ...   # object with __arrow_c_array__
+    """Rows that reach the caller.
+
+    `take` gives a list of Python records ([] when the time is up), or None at the end. `close` says that the job ended;
+    with `checkpointed`, rows come when a checkpoint covers them.
+    """
+
+    def __init__(self, schema: Schema, checkpointed: bool = False) -> None: ...
+    def take(self, timeout_ms: int = 100, limit: int = 0) -> list[Any] | None: ...
+    def take_arrow(self, timeout_ms: int = 100) -> Any | None: ...  # object with __arrow_c_array__
+    def close(self, ended_well: bool) -> None: ...
 
 # ---- jobs ----------------------------------------------------------------------------------------------------
 class Graph:
-    def add_source(self, source: Source, *, name: str, uid: str, parallelism: int, max_parallelism: int,
-                   schema: Schema, rows_per_second: float = 0, timestamp_column: int = -1,
-                   watermarks: dict[str, Any] | None = None) -> int: ...
-    def add_operator(self, operator: Operator, *, kind: str, name: str, uid: str, parallelism: int,
-                     max_parallelism: int, schema: Schema, keyed: bool,
-                     inputs: list[tuple[int, str, str, int]],      # (node, partitioning, side tag, input no.)
-                     start_new_chain: bool = False, disable_chaining: bool = False,
-                     buffer_timeout_ms: int = -1, delivery_note: str = "") -> int: ...
+    def add_source(
+        self,
+        source: Source,
+        *,
+        kind: str,
+        name: str,
+        uid: str,
+        parallelism: int,
+        max_parallelism: int,
+        schema: Schema,
+        rows_per_second: float = 0,
+        timestamp_column: int = -1,
+        watermarks: dict[str, Any] | None = None,
+    ) -> int: ...
+    def add_operator(
+        self,
+        operator: Operator,
+        *,
+        kind: str,
+        name: str,
+        uid: str,
+        parallelism: int,
+        max_parallelism: int,
+        schema: Schema,
+        keyed: bool,
+        inputs: list[tuple[int, str, str, int]],  # (node, partitioning, side tag, input no.)
+        start_new_chain: bool = False,
+        disable_chaining: bool = False,
+        buffer_timeout_ms: int = -1,
+        delivery_note: str = "",
+    ) -> int: ...
     def explain(self, chaining: bool = True) -> str: ...
     def plan_json(self, chaining: bool = True) -> str: ...
 
 class Job:
     """One execute(). Options: keys of runtime/job.h JobOptions as a dict (checkpoint interval under
-    "checkpoint_interval_ms", restart under "restart": {"kind", "attempts", "delay_ms", …})."""
+    "checkpoint_interval_ms", restart under "restart": {"kind", "attempts", "delay_ms", …}).
+    """
     def __init__(self, graph: Graph, options: dict[str, Any]) -> None: ...
     def start(self) -> None: ...
-    def wait(self, timeout_ms: int) -> bool: ...       # releases the GIL
+    def wait(self, timeout_ms: int) -> bool: ...  # releases the GIL
     def cancel(self) -> None: ...
-    def state(self) -> str: ...                        # "RUNNING", "FINISHED", …  (Flink's JobStatus names)
+    def state(self) -> str: ...  # "RUNNING", "FINISHED", …  (Flink's JobStatus names)
     def metrics(self) -> dict[str, int]: ...
     def checkpoints(self) -> list[dict[str, Any]]: ...
     def state_registry(self) -> list[dict[str, Any]]: ...
-    def result(self) -> dict[str, Any]: ...            # raises the job's failure; else runtime_ms, metrics, messages, recoveries
+    def result(self) -> dict[str, Any]: ...  # raises the job's failure; else runtime_ms, metrics, messages, recoveries
 
-def load_manifest(path: str) -> dict[str, Any]: ...    # for tools and tests
+def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def verify_checkpoint(path: str) -> dict[str, Any]: ...

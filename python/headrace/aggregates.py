@@ -262,7 +262,11 @@ class Var(Aggregate):
             return left if left[0] else right
         count = left[0] + right[0]
         delta = right[1] - left[1]
-        return (count, left[1] + delta * right[0] / count, left[2] + right[2] + delta * delta * left[0] * right[0] / count)
+        return (
+            count,
+            left[1] + delta * right[0] / count,
+            left[2] + right[2] + delta * delta * left[0] * right[0] / count,
+        )
 
     def result(self, accumulator: Any) -> Any:
         """See `Aggregate.result`."""

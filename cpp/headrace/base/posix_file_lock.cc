@@ -15,8 +15,8 @@ namespace headrace {
 
 namespace {
 
-// Descriptors of held locks. A child of fork(2) shares them, and would keep the directory locked after its
-// parent was killed; so the child closes its copies first thing.
+// Descriptors of held locks. A child of fork(2) shares them, and would keep the directory locked
+// after its parent was killed; so the child closes its copies first thing.
 class HeldLocks {
  public:
   static HeldLocks& Instance() {
@@ -94,12 +94,13 @@ bool WriteOwner(int descriptor) {
 
 Result<std::unique_ptr<FileLock>> TakePosixFileLock(const std::string& path) {
   HeldLocks::Instance();
-  const int descriptor =
-      RetryWhenInterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
+  const int descriptor = RetryWhenInterrupted(
+      [&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
   if (descriptor < 0) return PosixError("open", path, errno);
   if (RetryWhenInterrupted([&] { return ::flock(descriptor, LOCK_EX | LOCK_NB); }) != 0) {
     const int error = errno;
-    Status status = error == EWOULDBLOCK ? InUse(descriptor, path) : PosixError("flock", path, error);
+    Status status =
+        error == EWOULDBLOCK ? InUse(descriptor, path) : PosixError("flock", path, error);
     ::close(descriptor);
     return status;
   }

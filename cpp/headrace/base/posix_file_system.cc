@@ -73,7 +73,8 @@ class PosixWritableFile final : public WritableFile {
 
   Status Close() override {
     HR_RETURN_IF_ERROR(ExpectOpen());
-    // Closed whatever comes of it, and not called again when interrupted: Linux has let go of the number.
+    // Closed whatever comes of it, and not called again when interrupted: Linux has let go of the
+    // number.
     Status status = Failpoint("fs.close", path_);
     if (::close(descriptor_.Release()) != 0 && status.ok()) {
       status = PosixError("close", path_, errno);

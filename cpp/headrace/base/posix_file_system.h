@@ -10,10 +10,10 @@ namespace headrace {
 
 /// The local disk through POSIX calls.
 ///
-/// Interrupted calls and short writes are taken up again. Errors name the call, the path and the reason:
-/// ENOENT is kNotFound, EEXIST kAlreadyExists, ENOSPC, EDQUOT, EMFILE, ENFILE and ENOMEM kResourceExhausted, the
-/// rest kIoError. A Lock() is a flock(2) on a file that holds the owner's process id; it is refused within one
-/// process too, and a forked child does not inherit it.
+/// Interrupted calls and short writes are taken up again. Errors name the call, the path and the
+/// reason: ENOENT is kNotFound, EEXIST kAlreadyExists, ENOSPC, EDQUOT, EMFILE, ENFILE and ENOMEM
+/// kResourceExhausted, the rest kIoError. A Lock() is a flock(2) on a file that holds the owner's
+/// process id; it is refused within one process too, and a forked child does not inherit it.
 /// Threading: thread-safe.
 class PosixFileSystem final : public FileSystem {
  public:

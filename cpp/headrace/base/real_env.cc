@@ -25,8 +25,8 @@ struct ThreadStart {
   std::function<void()> body;
 };
 
-// pthreads and not std::thread: running out of threads is an answer here, not an exception, and a thread that
-// a fork left behind may be forgotten without std::terminate.
+// pthreads and not std::thread: running out of threads is an answer here, not an exception, and a
+// thread that a fork left behind may be forgotten without std::terminate.
 void* RunThread(void* argument) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(argument));
   // The kernel keeps 15 characters.
@@ -67,12 +67,12 @@ class PosixThread final : public Thread {
   bool owned_ = true;
 };
 
-// Threads for blocking I/O. Never destroyed: they are detached and die with the process, so that leaving the
-// interpreter waits for no disk.
+// Threads for blocking I/O. Never destroyed: they are detached and die with the process, so that
+// leaving the interpreter waits for no disk.
 class BackgroundPool {
  public:
-  // The pool of this process. After a fork the parent's pool (its threads are gone, its mutex perhaps held) is
-  // left alone and the child starts one of its own.
+  // The pool of this process. After a fork the parent's pool (its threads are gone, its mutex
+  // perhaps held) is left alone and the child starts one of its own.
   static BackgroundPool& Current() {
     static std::atomic<BackgroundPool*> current{nullptr};
     BackgroundPool* pool = current.load(std::memory_order_acquire);

@@ -1,6 +1,7 @@
 #include "headrace/checkpoint/checkpoint_store.h"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <set>
 #include <utility>
@@ -13,6 +14,8 @@ namespace headrace {
 namespace {
 
 std::string CheckpointContext(CheckpointId id) { return "checkpoint " + std::to_string(id); }
+
+Digest128 DigestOf(const Manifest& manifest) { return Hash128(SerializeManifest(manifest)); }
 
 // Whether the disk or the connection failed, as opposed to what is stored.
 bool IsTransient(const Status& status) {
@@ -44,6 +47,7 @@ class LocalCheckpointStore final : public CheckpointStore,
  private:
   std::string PathOf(const std::string& name) const { return directory_ + "/" + name; }
   void UseUp(CheckpointId id);
+  void MarkDecided(CheckpointId id);
   Status BeginRun(const std::vector<std::string>& names);
   Status LoadKnown(const std::vector<std::string>& names);
   Result<Manifest> ReadOwn(const std::string& name);
@@ -62,6 +66,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   // Held during a whole Commit, LoadLatest: guards what is on disk and `known_`. Taken before `mutex_`.
   std::mutex disk_mutex_;
   std::vector<KnownManifest> known_;
+  std::map<CheckpointId, Digest128> digests_;  // of the readable ones among them
 
   // Guards the numbers below; never held during I/O.
   mutable std::mutex mutex_;
@@ -116,6 +121,7 @@ Status LocalCheckpointStore::BeginRun(const std::vector<std::string>& names) {
 
 Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
   known_.clear();
+  digests_.clear();
   for (const std::string& name : names) {
     const StoredName stored = ParseStoredName(name);
     if (stored.kind != StoredName::Kind::kManifest) continue;
@@ -123,6 +129,7 @@ Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
     const Result<Manifest> manifest = ReadOwn(name);
     if (manifest.ok()) {
       for (const FileManifest& file : manifest->files) known.files.insert(file.name);
+      digests_[manifest->id] = DigestOf(*manifest);
       const Status present = CheckFilesPresent(files_, *manifest, directory_);
       if (IsTransient(present)) return present;
       known.usable = present.ok();
@@ -138,6 +145,15 @@ Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
 void LocalCheckpointStore::UseUp(CheckpointId id) {
   const std::lock_guard<std::mutex> guard(mutex_);
   next_id_ = std::max(next_id_, id + 1);
+}
+
+// REQUIRES: `mutex_`. Only the latest are ever asked for.
+void LocalCheckpointStore::MarkDecided(CheckpointId id) {
+  constexpr size_t kRemembered = 64;
+  decided_.insert(id);
+  if (decided_.size() > kRemembered) decided_.erase(decided_.begin());
+  // It may have been given up while its commit ran, or its publication may have been in doubt.
+  abandoned_.erase(id);
 }
 
 CheckpointId LocalCheckpointStore::next_checkpoint_id() const {
@@ -241,17 +257,16 @@ Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_olde
   if (warning != nullptr) *warning = std::move(decision.warning);
 
   const std::lock_guard<std::mutex> numbers(mutex_);
-  // One whose publication was in doubt is not any more.
-  abandoned_.erase(manifest.id);
-  decided_.insert(manifest.id);
-  parent_digest_ = Hash128(SerializeManifest(manifest));
+  MarkDecided(manifest.id);
+  parent_digest_ = digests_.at(manifest.id);
   return std::optional<Manifest>(std::move(manifest));
 }
 
+// From memory: an I/O error here would make a restored job's first checkpoint fail for no reason.
 bool LocalCheckpointStore::Holds(const Manifest& manifest) {
   const std::lock_guard<std::mutex> guard(disk_mutex_);
-  const Result<std::string> bytes = files_.ReadAll(PathOf(ManifestName(manifest.id)));
-  return bytes.ok() && *bytes == SerializeManifest(manifest);
+  const auto found = digests_.find(manifest.id);
+  return found != digests_.end() && found->second == DigestOf(manifest);
 }
 
 Status LocalCheckpointStore::CheckFence(const std::vector<std::string>& names,
@@ -322,9 +337,10 @@ Status LocalCheckpointStore::Commit(const Manifest& manifest,
   KnownManifest known{.id = manifest.id, .usable = true, .files = {}};
   for (const FileManifest& file : manifest.files) known.files.insert(file.name);
   known_.push_back(std::move(known));
+  digests_[manifest.id] = Hash128(bytes);
   {
     const std::lock_guard<std::mutex> numbers(mutex_);
-    decided_.insert(manifest.id);
+    MarkDecided(manifest.id);
     parent_digest_ = Hash128(bytes);
   }
   HR_RETURN_IF_ERROR(PublishAll(files_, manifest.renames)
@@ -351,8 +367,10 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
   // A manifest must never come back after a power cut when its data is gone.
   if (!clean_up.manifests.empty() && !files_.SyncDirectory(directory_).ok()) return;
   std::erase_if(known_, [&](const KnownManifest& known) {
-    return std::find(clean_up.manifests.begin(), clean_up.manifests.end(),
-                     ManifestName(known.id)) != clean_up.manifests.end();
+    const bool gone = std::find(clean_up.manifests.begin(), clean_up.manifests.end(),
+                                ManifestName(known.id)) != clean_up.manifests.end();
+    if (gone) digests_.erase(known.id);
+    return gone;
   });
   for (const std::string& name : clean_up.data) {
     // Each for itself: one that cannot be removed must not keep the others.

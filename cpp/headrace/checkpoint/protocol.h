@@ -26,7 +26,7 @@ struct CheckpointOptions {
 struct TriggerFacts {
   int64_t now_ms = 0;
   int64_t last_trigger_ms = 0;         ///< of this attempt; its start before the first
-  std::optional<int64_t> last_end_ms;  ///< completion or failure of the last one
+  std::optional<int64_t> last_end_ms = {};  ///< completion or failure of the last one
   bool requested = false;              ///< somebody asked for one now
   bool pending = false;                ///< one is running
   bool writing = false;                ///< snapshots of an abandoned one still hold the tasks' state

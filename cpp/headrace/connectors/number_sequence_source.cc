@@ -115,7 +115,8 @@ class NumberSequenceFactory final : public SourceFactory {
     uint64_t from = 0;
     for (uint64_t i = 0; i < static_cast<uint64_t>(parallelism); ++i) {
       const uint64_t count = each + (i < longer ? 1 : 0);
-      if (count == 0) continue;
+      // All of int64 in one split wraps the count to 0.
+      if (each == 0 && i >= longer) continue;
       const auto first = static_cast<int64_t>(static_cast<uint64_t>(start_) + from);
       const auto last = static_cast<int64_t>(static_cast<uint64_t>(first) + count - 1);
       SplitState split;

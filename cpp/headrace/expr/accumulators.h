@@ -8,9 +8,9 @@
 
 namespace headrace {
 
-// The accumulators of built-in aggregates. Each has Add(value, order) and Merge(other), which return true
-// when an integer sum overflowed, and AppendTo. All zero is the empty accumulator. Layouts are on disk:
-// little-endian 8-byte words in the order of the members.
+// The accumulators of built-in aggregates. Each has Add(value, order) and Merge(other), which
+// return true when an integer sum overflowed, and AppendTo. All zero is the empty accumulator.
+// Layouts are on disk: little-endian 8-byte words in the order of the members.
 
 /// Value columns of either kind of number.
 inline void AppendNumber(int64_t value, ColumnBuilder* out) { out->AppendInt(value); }
@@ -152,7 +152,8 @@ struct EdgeAccumulator {
   }
 };
 
-/// var, stddev: | rows (int64) | mean (float64) | sum of squared distances from the mean (float64) |
+/// var, stddev: | rows (int64) | mean (float64) | sum of squared distances from the mean (float64)
+/// |
 /// Source: Welford 1962; merging: Chan, Golub, LeVeque 1979.
 template <bool kRoot>
 struct VarianceAccumulator {

@@ -15,8 +15,8 @@ Result<ColumnPtr> InputOf(const RecordBatch& batch, int column) {
   return Column::DecodeDictionary(input);
 }
 
-/// The loop of every aggregate but count. Whether there are nulls or row numbers is decided once a batch and
-/// compiled in, so that a row costs a load, the add and a store.
+/// The loop of every aggregate but count. Whether there are nulls or row numbers is decided once a
+/// batch and compiled in, so that a row costs a load, the add and a store.
 template <typename Accumulator, typename Reader, bool kNulls, bool kRows>
 bool AddRows(const Column& column, const int32_t* rows, char* const* accumulators,
              int offset_bytes, int64_t count, int64_t sequence) {

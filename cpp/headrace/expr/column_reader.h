@@ -6,8 +6,8 @@
 
 namespace headrace {
 
-/// Reads values of one fixed-width column as T without looking at the type again. `T` is the type that
-/// accumulators hold, `Stored` the type in the column.
+/// Reads values of one fixed-width column as T without looking at the type again. `T` is the type
+/// that accumulators hold, `Stored` the type in the column.
 template <typename T, typename Stored>
 class FixedReader {
  public:

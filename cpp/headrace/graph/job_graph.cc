@@ -97,8 +97,8 @@ std::string NodeLabel(const StreamNode& node) {
 
 std::string ChainName(const StreamGraph& graph, const std::vector<int>& nodes, int head) {
   std::vector<int> successors;
-  for (int id : nodes) {
-    if (id != head && graph.nodes[id].inputs[0].from == head) successors.push_back(id);
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    if (graph.nodes[nodes[i]].inputs[0].from == head) successors.push_back(nodes[i]);
   }
   std::string name = NodeLabel(graph.nodes[head]);
   if (successors.empty()) return name;

@@ -5,8 +5,8 @@
 
 namespace headrace {
 
-/// A sum that one task adds to and anyone may read. An addition is a plain load and store, no locked
-/// instruction, so a second writer would lose counts.
+/// A sum that one task adds to and anyone may read. An addition is a plain load and store, no
+/// locked instruction, so a second writer would lose counts.
 /// Threading: Add() by the owning task thread only; value() by any thread, at most a moment old.
 class Counter {
  public:

@@ -9,9 +9,10 @@
 namespace headrace {
 
 /// How often values of each order of magnitude came: bucket 0 holds values ≤ 0, bucket b ≥ 1 holds
-/// [2^(b-1), 2^b). A quantile is exact to a factor of two. 528 bytes, Add() touches three of its words.
-/// Threading: Add() by the owning task thread only; the rest by any thread, where the numbers of a histogram that
-/// is being written may be one value apart.
+/// [2^(b-1), 2^b). A quantile is exact to a factor of two. 528 bytes, Add() touches three of its
+/// words.
+/// Threading: Add() by the owning task thread only; the rest by any thread, where the numbers of a
+/// histogram that is being written may be one value apart.
 class Histogram {
  public:
   static constexpr int kBuckets = 64;
@@ -25,7 +26,8 @@ class Histogram {
   int64_t count() const { return count_.value(); }
   int64_t sum() const { return sum_.value(); }
   int64_t bucket(int index) const { return buckets_[static_cast<size_t>(index)].value(); }
-  /// Largest value of the bucket in which the share `fraction` (0 to 1) of all values is reached; 0 without any.
+  /// Largest value of the bucket in which the share `fraction` (0 to 1) of all values is reached; 0
+  /// without any.
   int64_t Quantile(double fraction) const;
 
   static int BucketOf(int64_t value) {

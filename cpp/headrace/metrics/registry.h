@@ -11,13 +11,14 @@
 
 namespace headrace {
 
-/// The numbers of a whole job, one TaskMetrics for each operator subtask of the running attempt. What earlier
-/// attempts counted stays in the totals, so that none goes back over a restart; their gauges are forgotten.
+/// The numbers of a whole job, one TaskMetrics for each operator subtask of the running attempt.
+/// What earlier attempts counted stays in the totals, so that none goes back over a restart; their
+/// gauges are forgotten.
 /// Threading: thread-safe; guarded by `mutex_`.
 class MetricsRegistry {
  public:
-  /// Fresh numbers for an operator subtask; those of its attempt before are closed. An attempt's thread that was
-  /// abandoned may go on writing to the ones it holds, which nobody reads any more.
+  /// Fresh numbers for an operator subtask; those of its attempt before are closed. An attempt's
+  /// thread that was abandoned may go on writing to the ones it holds, which nobody reads any more.
   std::shared_ptr<TaskMetrics> Register(const std::string& operator_name, int subtask_index);
 
   /// "<operator>.<metric>" → value over all subtasks and attempts.

@@ -13,10 +13,10 @@
 
 namespace headrace {
 
-/// The numbers of one operator in one subtask. The engine's own are members, so that counting is an addition; a
-/// user function's are registered by name and live as long as this object.
-/// Threading: counters and histograms are written by the owning task thread; everything is readable by any
-/// thread; registration is guarded by `mutex_`.
+/// The numbers of one operator in one subtask. The engine's own are members, so that counting is an
+/// addition; a user function's are registered by name and live as long as this object.
+/// Threading: counters and histograms are written by the owning task thread; everything is readable
+/// by any thread; registration is guarded by `mutex_`.
 class TaskMetrics {
  public:
   TaskMetrics() = default;
@@ -38,16 +38,17 @@ class TaskMetrics {
   Gauge watermark_ms{std::numeric_limits<int64_t>::min()};
   Gauge state_bytes;
 
-  /// The counter of this name, made at the first call. The address is valid as long as this object. Names of
-  /// counters, gauges and histograms are apart.
+  /// The counter of this name, made at the first call. The address is valid as long as this object.
+  /// Names of counters, gauges and histograms are apart.
   Counter& UserCounter(std::string_view name);
   Gauge& UserGauge(std::string_view name);
   Histogram& UserHistogram(std::string_view name);
 
-  /// Adds what only grows to `out` under "<prefix>.<name>": counters, and .count and .sum of histograms.
+  /// Adds what only grows to `out` under "<prefix>.<name>": counters, and .count and .sum of
+  /// histograms.
   void AddTotalsTo(const std::string& prefix, std::map<std::string, int64_t>* out) const;
-  /// Adds what is so at this moment: watermark_ms (the smaller of it and what is there; left out while
-  /// unknown), other gauges (the sum), .p50 and .p99 of histograms (the larger).
+  /// Adds what is so at this moment: watermark_ms (the smaller of it and what is there; left out
+  /// while unknown), other gauges (the sum), .p50 and .p99 of histograms (the larger).
   void AddLevelsTo(const std::string& prefix, std::map<std::string, int64_t>* out) const;
 
  private:

@@ -40,10 +40,11 @@ void AggregateRow::Init(char* row) const {
 }
 
 Status AggregateRow::Update(const RecordBatch& batch, const int32_t* rows,
-                            char* const* rows_of_accumulators, int64_t count) const {
+                            char* const* rows_of_accumulators, int64_t count,
+                            int64_t sequence) const {
   for (const Part& part : parts_) {
-    HR_RETURN_IF_ERROR(
-        part.function->Update(batch, rows, rows_of_accumulators, part.offset_bytes, count));
+    HR_RETURN_IF_ERROR(part.function->Update(batch, rows, rows_of_accumulators,
+                                             part.offset_bytes, count, sequence));
   }
   return Status::Ok();
 }

@@ -28,7 +28,7 @@ class AggregateRow {
   void Init(char* row) const;
   /// See AggregateFunction::Update; `rows_of_accumulators[i]` takes row rows[i] of the batch.
   Status Update(const RecordBatch& batch, const int32_t* rows, char* const* rows_of_accumulators,
-                int64_t count) const;
+                int64_t count, int64_t sequence = -1) const;
   Status Merge(char* into, const char* from) const;
   /// Appends the result of aggregate `index`.
   void AppendResult(size_t index, const char* row, ColumnBuilder* out) const;

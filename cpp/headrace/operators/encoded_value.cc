@@ -1,5 +1,7 @@
 #include "headrace/operators/encoded_value.h"
 
+#include <cstdlib>
+
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
@@ -74,21 +76,25 @@ Status AppendTemporal(ValueTag tag, const DataType& type, ByteReader* in, Column
   return Status::Ok();
 }
 
-/// "-12.50" as the 128-bit unscaled integer of a decimal type with scale 2.
+/// "-12.50" or "1E-9" as the 128-bit unscaled integer of a decimal type with scale 2.
 Status AppendDecimal(std::string_view text, const DataType& type, ColumnBuilder* out) {
   const std::string& format = type.arrow_format();  // "d:precision,scale"
   const size_t comma = format.find(',');
   int scale = comma == std::string::npos ? 0 : std::atoi(format.c_str() + comma + 1);
   unsigned __int128 unscaled = 0;
   const bool negative = !text.empty() && text[0] == '-';
+  const size_t exponent_at = text.find('E');
+  if (exponent_at != std::string_view::npos) {
+    scale += std::atoi(std::string(text.substr(exponent_at + 1)).c_str());
+  }
   bool point = false;
-  for (const char c : text.substr(negative ? 1 : 0)) {
+  for (const char c : text.substr(0, exponent_at).substr(negative ? 1 : 0)) {
     if (c == '.' && !point) {
       point = true;
       continue;
     }
     if (c < '0' || c > '9') {
-      return Status::Corruption("decimal text '" + std::string(text) + "' is not a plain number");
+      return Status::Corruption("decimal text '" + std::string(text) + "' is not a number");
     }
     unscaled = unscaled * 10 + static_cast<unsigned>(c - '0');
     if (point) --scale;

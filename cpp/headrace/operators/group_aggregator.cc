@@ -74,7 +74,7 @@ Status GroupAggregator::Gather(const RecordBatch& batch, const int32_t* rows, co
   PagedTable& accumulators = table->accumulators();
   char** at = accumulators_.data();
   for (int64_t i = 0; i < count; ++i) at[i] = accumulators.MutableRow(ids[i]);
-  return aggregates_->Update(batch, rows, at, count);
+  return aggregates_->Update(batch, rows, at, count, sequence_);
 }
 
 ColumnPtr GroupAggregator::PickInts(const Column& keys, const int32_t* rows, int64_t count) {

@@ -18,6 +18,8 @@ class GroupAggregator {
  public:
   explicit GroupAggregator(const AggregateRow* aggregates) : aggregates_(aggregates) {}
 
+  /// Number of the next batch's row 0 since the start of the stream: orders first and last across slices.
+  void SetSequence(int64_t sequence) { sequence_ = sequence; }
   /// Adds rows [start, start + count). REQUIRES: batch.key.
   Status AddRange(const RecordBatch& batch, int64_t start, int64_t count, SliceTable* table);
   /// Adds rows rows[0..count), in that order. REQUIRES: batch.key.
@@ -33,6 +35,7 @@ class GroupAggregator {
   ColumnPtr PickInts(const Column& keys, const int32_t* rows, int64_t count);
 
   const AggregateRow* const aggregates_;
+  int64_t sequence_ = -1;
   std::vector<KeyId> ids_;
   std::vector<char*> accumulators_;
   std::vector<int32_t> rows_;

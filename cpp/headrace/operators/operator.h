@@ -27,6 +27,7 @@ enum class Progress : uint8_t {
 struct OperatorContext {
   std::string name;              ///< as explain() and errors show it
   std::string uid;               ///< operator id in checkpoints
+  std::string job_key;           ///< tells files of this job from those of others; may be empty in tests
   int subtask_index = 0;
   int parallelism = 1;
   int max_parallelism = kDefaultMaxParallelism;

@@ -13,6 +13,7 @@
 #include "headrace/checkpoint/restore.h"
 #include "headrace/checkpoint/snapshot_writer.h"
 #include "headrace/graph/job_graph.h"
+#include "headrace/metrics/registry.h"
 #include "headrace/runtime/job.h"
 #include "headrace/runtime/task.h"
 #include "headrace/runtime/task_scheduler.h"
@@ -35,6 +36,7 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
     std::shared_ptr<CheckpointStore> store;       ///< null: no checkpoints
     CheckpointId first_checkpoint = 1;
     std::map<int, std::vector<SplitState>> planned_splits;   ///< by node id, for sources without stored splits
+    std::shared_ptr<MetricsRegistry> metrics;
     std::function<void()> notify;                 ///< something happened that the job's loop wants to see
   };
   static Result<std::shared_ptr<Attempt>> Make(Inputs inputs);
@@ -49,15 +51,15 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
     bool finished = false;           ///< all tasks finished and, with a store, the final checkpoint is complete
   };
   Report Tick();
+  /// First failure of any task.
+  Status failure() const;
   void RequestStop();
   TaskScheduler& scheduler() { return *scheduler_; }
 
   /// Renames of a finished job that has no checkpoints. REQUIRES: all tasks finished.
   std::vector<PendingRename> TakeRenames();
-  void AddMetrics(std::map<std::string, int64_t>* metrics) const;
   std::vector<CheckpointRecord> Checkpoints() const;
   std::vector<StateRegistration> StateRegistry() const;
-  int64_t state_bytes() const;
 
   // TaskHost.
   void OnOpened() override;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "headrace/runtime/event_time_column.h"
+#include "headrace/operators/event_time_column.h"
 
 namespace headrace {
 
@@ -28,6 +28,7 @@ SourceDriver::SourceDriver(std::shared_ptr<SourceReader> reader, Options options
       time_(WithStride(options.source), options.time_ordered) {}
 
 Status SourceDriver::Open(const OperatorContext& context) {
+  rows_read_ = &context.metrics->UserCounter("rows_read");
   limiter_ = RateLimiter(options_.source.rows_per_second / context.parallelism);
   HR_RETURN_IF_ERROR(reader_->Open(context));
   for (size_t i = 0; i < splits_.size(); ++i) {
@@ -91,10 +92,11 @@ Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) 
   rest_ = std::move(polled.batch);
   rest_finishes_split_ = polled.split_finished;
   if (options_.source.timestamp_column >= 0) {
-    HR_RETURN_IF_ERROR(SetEventTime(options_.source.timestamp_column, &rest_));
+    HR_ASSIGN_OR_RETURN(
+        rest_, WithEventTimesFrom(std::move(rest_), options_.source.timestamp_column));
   }
   limiter_.Take(rest_.num_rows);
-  rows_read_ += rest_.num_rows;
+  rows_read_->Add(rest_.num_rows);
   splits_[split_of_reader_[rest_split_]].state.rows_read += rest_.num_rows;
   HR_RETURN_IF_ERROR(SetActive(out));
   HR_RETURN_IF_ERROR(EmitPiece(out));

@@ -49,7 +49,6 @@ class SourceDriver {
   void PollSoon() { next_poll_ns_ = 0; }
   /// REQUIRES: at_cut().
   Result<std::vector<SplitSnapshot>> Snapshot();
-  int64_t rows_read() const { return rows_read_; }
 
  private:
   Result<Pulled> Poll(int64_t now_ns, ChainNode* out);
@@ -59,7 +58,6 @@ class SourceDriver {
   Status SendTime(ChainNode* out);
   Status SetActive(ChainNode* out);
   Result<Pulled> End(ChainNode* out);
-  Status AssignTimestamps(RecordBatch* batch) const;
 
   std::shared_ptr<SourceReader> reader_;
   Options options_;
@@ -76,7 +74,7 @@ class SourceDriver {
   int64_t next_poll_ns_ = 0;
   int64_t quiet_since_ns_ = -1;
   int64_t last_catch_up_ns_ = 0;
-  int64_t rows_read_ = 0;
+  Counter* rows_read_ = nullptr;
   std::vector<TimestampMs> no_timestamps_;
 };
 

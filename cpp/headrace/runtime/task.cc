@@ -100,11 +100,11 @@ void Task::NotifyComplete(CheckpointId id) {
 }
 
 void Task::OnRowsArrived() {
-  {
-    std::lock_guard lock(mutex_);
-    rows_arrived_ = true;
-    has_commands_ = true;
-  }
+  // A reader's own thread may call this late. Until Close the attempt that wake_ leads to is alive.
+  std::lock_guard lock(mutex_);
+  if (!reader_) return;
+  rows_arrived_ = true;
+  has_commands_ = true;
   Wake();
 }
 
@@ -220,7 +220,6 @@ Result<bool> Task::PullInput() {
     if (head->finished()) return false;
     const Result<SourceDriver::Pulled> pulled = driver_->Pull(now_ns_, head);
     if (!pulled.ok()) return pulled.status().WithContext(head->Describe());
-    rows_read_.store(driver_->rows_read(), std::memory_order_relaxed);
     if (*pulled == SourceDriver::Pulled::kEnded) CheckFinished();
     return *pulled != SourceDriver::Pulled::kNothing;
   }

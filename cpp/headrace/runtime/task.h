@@ -83,8 +83,6 @@ class Task : public std::enable_shared_from_this<Task> {
   /// "operator 'NAME' (subtask i/p)" of the node in use, for a task that does not come back.
   std::string DescribeCurrent() const;
   const std::vector<std::unique_ptr<ChainNode>>& nodes() const { return nodes_; }
-  int64_t rows_read() const { return rows_read_.load(std::memory_order_relaxed); }
-  bool is_source() const { return source_ != nullptr; }
   std::vector<StateRegistration> Registry() const;
   /// The newest checkpoint whose completion every operator was told.
   CheckpointId acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
@@ -124,7 +122,6 @@ class Task : public std::enable_shared_from_this<Task> {
   CheckpointId told_source_ = 0;
   std::map<CheckpointId, TaskSnapshot> snapshots_;  ///< barriers still inside the chain
   std::atomic<int> current_node_{0};
-  std::atomic<int64_t> rows_read_{0};
   std::atomic<CheckpointId> acknowledged_{0};
 
   mutable std::mutex mutex_;

@@ -40,10 +40,11 @@ bool TaskScheduler::MarkWoken(std::atomic<State>* state) {
 TaskScheduler::TaskScheduler(Options options) : options_(std::move(options)) {}
 TaskScheduler::~TaskScheduler() = default;
 
-void TaskScheduler::Add(std::shared_ptr<Task> task, bool own_thread) {
+void TaskScheduler::Add(std::shared_ptr<Task> task, bool calls_host) {
   auto slot = std::make_unique<Slot>();
   slot->task = std::move(task);
-  slot->own_thread = own_thread && !options_.stepped;
+  slot->calls_host = calls_host;
+  slot->own_thread = calls_host && !options_.stepped;
   slot->deadline_ns = kNever;
   Slot* raw = slot.get();
   slot->task->SetWaker([this, raw] { WakeSlot(raw); });
@@ -261,7 +262,11 @@ bool TaskScheduler::StepOne() {
     ready_count_.fetch_sub(1, std::memory_order_relaxed);
   }
   slot->state.exchange(State::kRunning, std::memory_order_acq_rel);
-  AfterRun(slot, RunOnce(slot));
+  ThreadHooks* hooks = slot->calls_host ? options_.hooks.get() : nullptr;
+  if (hooks) hooks->EnterStep();
+  const int64_t deadline_ns = RunOnce(slot);
+  if (hooks) hooks->LeaveStep();
+  AfterRun(slot, deadline_ns);
   return true;
 }
 

@@ -37,8 +37,8 @@ class TaskScheduler {
   explicit TaskScheduler(Options options);
   ~TaskScheduler();
 
-  /// Before Start. `own_thread`: the task may call the host language.
-  void Add(std::shared_ptr<Task> task, bool own_thread);
+  /// Before Start. `calls_host`: the task may call the host language, so it gets a thread of its own.
+  void Add(std::shared_ptr<Task> task, bool calls_host);
   /// Starts threads; they hold `keep_alive` until they end, so an abandoned one never outlives what it uses.
   void Start(std::shared_ptr<void> keep_alive);
   void Wake(size_t task);
@@ -62,6 +62,7 @@ class TaskScheduler {
   struct Slot {
     std::shared_ptr<Task> task;
     bool own_thread = false;
+    bool calls_host = false;
     std::atomic<State> state{State::kIdle};
     std::atomic<bool> closed{false};
     int64_t deadline_ns = 0;            // guarded by mutex_

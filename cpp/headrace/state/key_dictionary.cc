@@ -10,6 +10,11 @@
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
+namespace {
+
+constexpr int64_t kLooksPerRelease = 8;
+
+}  // namespace
 
 KeyDictionary::KeyDictionary(int max_parallelism, MemoryMeterPtr meter)
     : max_parallelism_(max_parallelism),
@@ -128,12 +133,17 @@ void KeyDictionary::NoteIdle(KeyId id) {
 }
 
 void KeyDictionary::ReleaseIdle(int64_t keys_max) {
-  for (int64_t i = 0; i < keys_max && !idle_.empty(); ++i) {
+  // Every new key starts in the queue; those in use by now are only taken out, which is cheap.
+  int64_t looks_left = keys_max * kLooksPerRelease;
+  for (int64_t released = 0; released < keys_max && looks_left > 0 && !idle_.empty();
+       --looks_left) {
     const KeyId id = idle_.front();
     idle_.pop_front();
     uint32_t& uses = uses_[id];
     uses &= ~kQueued;
-    if (uses == 0 && rows_.live(id)) Release(id);
+    if (uses != 0 || !rows_.live(id)) continue;
+    Release(id);
+    ++released;
   }
 }
 
@@ -181,24 +191,33 @@ void KeyDictionary::OnCheckpointComplete(uint64_t snapshot_number) {
   }
 }
 
-Status KeyDictionary::RestoreKey(KeyId id, std::string_view canonical, int key_group) {
+Status KeyDictionary::CheckStored(std::string_view canonical, int key_group) const {
   ByteReader in(canonical);
   HR_RETURN_IF_ERROR(SkipValue(&in));
   HR_RETURN_IF_ERROR(in.ExpectDone());
+  const int group = headrace::KeyGroupOf(canonical, max_parallelism_);
+  if (group == key_group) return Status::Ok();
+  return Status::Corruption("key " + DescribeValue(canonical) + " is stored in key group " +
+                            std::to_string(key_group) + " but belongs to " +
+                            std::to_string(group) + " (max parallelism " +
+                            std::to_string(max_parallelism_) + ")");
+}
+
+Status KeyDictionary::RestoreKey(KeyId id, std::string_view canonical, int key_group) {
+  HR_RETURN_IF_ERROR(CheckStored(canonical, key_group));
   const Key key = Key::OfCanonical(canonical);
-  const auto name = [&] {
-    return "key " + DescribeValue(canonical) + " with id " + std::to_string(id);
-  };
-  if (Lookup(key) != kNoKey) return Status::Corruption(name() + " is stored twice");
   rows_.EnsureSize(id + 1);
-  if (rows_.live(id)) return Status::Corruption(name() + ": the id is stored twice");
-  Place(id, key, HashKey(key));
-  if (KeyGroupOf(id) != key_group) {
-    return Status::Corruption(name() + " is stored in key group " + std::to_string(key_group) +
-                              " but belongs to " + std::to_string(KeyGroupOf(id)) +
-                              " (max parallelism " + std::to_string(max_parallelism_) + ")");
+  if (rows_.live(id) || Lookup(key) != kNoKey) {
+    return Status::Corruption("key " + DescribeValue(canonical) + " with id " +
+                              std::to_string(id) + " is stored twice");
   }
+  Place(id, key, HashKey(key));
   return Status::Ok();
+}
+
+Result<KeyId> KeyDictionary::AdoptKey(std::string_view canonical, int key_group) {
+  HR_RETURN_IF_ERROR(CheckStored(canonical, key_group));
+  return LookupOrInsertEncoded(canonical);
 }
 
 void KeyDictionary::FinishRestore(bool clean) {

@@ -104,7 +104,7 @@ class KeyDictionary {
   /// From now on idle keys are remembered. Off for dictionaries of slices, which are dropped as a whole.
   void TrackIdleKeys() { track_idle_ = true; }
   int64_t idle_keys() const { return static_cast<int64_t>(idle_.size()); }
-  /// Releases idle keys, looking at no more than `keys_max`. REQUIRES: nobody holds ids without a use.
+  /// Releases up to `keys_max` idle keys. REQUIRES: nobody holds ids without a use.
   void ReleaseIdle(int64_t keys_max);
   /// Called with each id that ReleaseIdle() releases, before it can be used again: for caches by id.
   void SetReleaseListener(std::function<void(KeyId)> listener) { listener_ = std::move(listener); }
@@ -117,6 +117,8 @@ class KeyDictionary {
   /// Puts a stored key back under its id; kCorruption when key or id is there already, or when the stored
   /// group is not the key's.
   Status RestoreKey(KeyId id, std::string_view canonical, int key_group);
+  /// The id of a stored key, which may become another than it was; kCorruption as above.
+  Result<KeyId> AdoptKey(std::string_view canonical, int key_group);
   /// After the last RestoreKey and AddUse: dead ids are free. `clean`: the next snapshot may be a delta.
   void FinishRestore(bool clean);
   PagedTable& table() { return rows_; }
@@ -164,6 +166,7 @@ class KeyDictionary {
   }
   BytesIndex& IndexOf(KeyForm form) { return form == KeyForm::kStr ? strings_ : encoded_; }
   KeyId Insert(const Key& key, uint32_t hash);
+  Status CheckStored(std::string_view canonical, int key_group) const;
   void Place(KeyId id, const Key& key, uint32_t hash);
   void NoteIdle(KeyId id);
   void Release(KeyId id);

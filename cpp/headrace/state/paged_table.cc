@@ -141,7 +141,8 @@ void PagedTable::Erase(uint32_t row) {
   char* content = MutableRow(row);
   std::memset(content, 0, row_bytes_);
   auto* page = const_cast<Page*>(pages_[row >> page_shift_]);
-  page->bits()[2 * ((row & page_mask_) >> 6)] &= ~(uint64_t{1} << (row & 63));
+  const uint32_t in_page = row & page_mask_;
+  page->bits()[2 * (in_page >> 6)] &= ~(uint64_t{1} << (in_page & 63));
   --live_rows_;
 }
 
@@ -149,11 +150,14 @@ int64_t PagedTable::memory_bytes() const {
   return core_->bytes.load(std::memory_order_relaxed);
 }
 
+uint32_t PagedTable::partition_rows() const {
+  return static_cast<uint32_t>(core_->pages_per_partition) << page_shift_;
+}
+
 std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
   const std::lock_guard lock(core_->mutex);
   HR_CHECK_EQ(core_->open_epoch, 0u);
   const bool full = std::exchange(core_->next_full, false);
-  const uint32_t partition_rows = static_cast<uint32_t>(core_->pages_per_partition) << page_shift_;
   std::shared_ptr<PagedTableCore> core;
   if (full || !dirty_partitions_.empty()) {
     core = core_;
@@ -163,7 +167,7 @@ std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
     core_->open.store(true, std::memory_order_release);
   }
   auto snapshot = std::make_shared<PagedTableSnapshot>(
-      std::move(core), epoch_, full, size_, partition_rows, live_rows_,
+      std::move(core), epoch_, full, size_, partition_rows(), live_rows_,
       std::exchange(dirty_partitions_, {}));
   ++epoch_;
   dirty_rows_ = 0;

@@ -52,10 +52,10 @@ class PagedTable {
   }
 
   /// REQUIRES: row < size().
-  bool live(uint32_t row) const { return (Bits(row)[0] >> (row & 63)) & 1; }
+  bool live(uint32_t row) const { return (Bits(row)[0] >> (row & page_mask_ & 63)) & 1; }
   /// True when the row was written or erased since the last barrier. REQUIRES: row < size().
   bool dirty(uint32_t row) const {
-    return pages_[row >> page_shift_]->epoch == epoch_ && ((Bits(row)[1] >> (row & 63)) & 1);
+    return pages_[row >> page_shift_]->epoch == epoch_ && ((Bits(row)[1] >> (row & page_mask_ & 63)) & 1);
   }
   /// Content of a row, zeroes when it is dead. REQUIRES: row < size().
   const char* Row(uint32_t row) const {
@@ -90,6 +90,8 @@ class PagedTable {
   /// Bytes of pages copied for snapshots since construction.
   int64_t copied_bytes() const { return copied_bytes_; }
 
+  /// Rows of one partition; row r is in partition r / partition_rows().
+  uint32_t partition_rows() const;
   /// REQUIRES: the previous snapshot was finished or destroyed.
   std::shared_ptr<PagedTableSnapshot> BeginSnapshot();
   /// Forgets the dirty bits: the content is what the last stored snapshot holds (after a restore).

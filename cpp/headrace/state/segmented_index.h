@@ -14,7 +14,7 @@ namespace headrace {
 /// the worst insertion stays far below 1 ms however large it grows.
 ///
 /// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the low bits a slot
-/// (linear probing, at most 3/4 full). A full segment doubles up to 4,096 slots and then splits in two; where
+/// (linear probing, at most 5/8 full). A full segment doubles up to 4,096 slots and then splits in two; where
 /// equal hashes make splitting useless it goes on doubling. The first segment has 16 slots: thousands of
 /// small indexes are cheap.
 ///
@@ -28,7 +28,7 @@ class SegmentedIndex {
   explicit SegmentedIndex(MemoryMeterPtr meter = nullptr) : meter_(std::move(meter)) {}
   ~SegmentedIndex() {
     for (size_t i = 0; i < directory_.size();) {
-      Header* header = directory_[i].header;
+      Header* header = directory_[i].header();
       i += size_t{1} << (depth_ - header->depth);
       std::free(header);
     }
@@ -40,9 +40,8 @@ class SegmentedIndex {
   /// The entry with this hash for which `equals(entry)`, or null. Valid until the next Insert or Erase.
   template <typename Equals>
   Entry* Find(uint32_t hash, const Equals& equals) const {
-    if (__builtin_expect(directory_.empty(), 0)) return nullptr;
-    const Segment& segment = directory_[uint64_t{hash} >> shift_];
-    for (uint32_t slot = hash & segment.mask;; slot = (slot + 1) & segment.mask) {
+    const Segment segment = segments_[uint64_t{hash} >> shift_];
+    for (uint64_t slot = hash & segment.mask;; slot = (slot + 1) & segment.mask) {
       Entry& entry = segment.entries[slot];
       if (Traits::IsEmpty(entry)) return nullptr;
       if (equals(entry)) return &entry;
@@ -54,11 +53,12 @@ class SegmentedIndex {
     const uint32_t hash = Traits::Hash(entry);
     if (directory_.empty()) {
       directory_.push_back(NewSegment(kSlotsMin, 0));
+      segments_ = directory_.data();
     }
-    Header* header = directory_[uint64_t{hash} >> shift_].header;
-    while (header->count * 4 >= header->slots * 3) {
+    Header* header = directory_[uint64_t{hash} >> shift_].header();
+    while (header->count * 8 >= header->slots * 5) {
       MakeRoom(hash);
-      header = directory_[uint64_t{hash} >> shift_].header;
+      header = directory_[uint64_t{hash} >> shift_].header();
     }
     Place(directory_[uint64_t{hash} >> shift_], entry);
     ++header->count;
@@ -68,19 +68,19 @@ class SegmentedIndex {
   /// Removes an entry that Find returned.
   void Erase(Entry* entry) {
     const Segment& segment = directory_[uint64_t{Traits::Hash(*entry)} >> shift_];
-    uint32_t hole = static_cast<uint32_t>(entry - segment.entries);
+    uint64_t hole = static_cast<uint64_t>(entry - segment.entries);
     // Linear probing without tombstones: move back whatever the hole cuts off from its home slot.
-    for (uint32_t slot = (hole + 1) & segment.mask;; slot = (slot + 1) & segment.mask) {
+    for (uint64_t slot = (hole + 1) & segment.mask;; slot = (slot + 1) & segment.mask) {
       const Entry& candidate = segment.entries[slot];
       if (Traits::IsEmpty(candidate)) break;
-      const uint32_t home = Traits::Hash(candidate) & segment.mask;
+      const uint64_t home = Traits::Hash(candidate) & segment.mask;
       if (((slot - home) & segment.mask) >= ((slot - hole) & segment.mask)) {
         segment.entries[hole] = candidate;
         hole = slot;
       }
     }
     segment.entries[hole] = Traits::Empty();
-    --segment.header->count;
+    --segment.header()->count;
     --size_;
   }
 
@@ -88,8 +88,8 @@ class SegmentedIndex {
   void ForEach(const Visit& visit) const {
     for (size_t i = 0; i < directory_.size();) {
       const Segment& segment = directory_[i];
-      i += size_t{1} << (depth_ - segment.header->depth);
-      for (uint32_t slot = 0; slot <= segment.mask; ++slot) {
+      i += size_t{1} << (depth_ - segment.header()->depth);
+      for (uint64_t slot = 0; slot <= segment.mask; ++slot) {
         if (!Traits::IsEmpty(segment.entries[slot])) visit(segment.entries[slot]);
       }
     }
@@ -109,8 +109,8 @@ class SegmentedIndex {
   };
   struct Segment {
     Entry* entries;
-    Header* header;
-    uint32_t mask;
+    uint64_t mask;
+    Header* header() const { return reinterpret_cast<Header*>(entries) - 1; }
   };
 
   Segment NewSegment(uint32_t slots, int depth) {
@@ -121,11 +121,11 @@ class SegmentedIndex {
     auto* entries = reinterpret_cast<Entry*>(header + 1);
     for (uint32_t i = 0; i < slots; ++i) entries[i] = Traits::Empty();
     Charge(static_cast<int64_t>(bytes));
-    return {entries, header, slots - 1};
+    return {entries, slots - 1};
   }
   void FreeSegment(const Segment& segment) {
-    Charge(-static_cast<int64_t>(sizeof(Header) + segment.header->slots * sizeof(Entry)));
-    std::free(segment.header);
+    Charge(-static_cast<int64_t>(sizeof(Header) + segment.header()->slots * sizeof(Entry)));
+    std::free(segment.header());
   }
   void Charge(int64_t bytes) {
     memory_bytes_ += bytes;
@@ -133,7 +133,7 @@ class SegmentedIndex {
   }
 
   static void Place(const Segment& segment, const Entry& entry) {
-    uint32_t slot = Traits::Hash(entry) & segment.mask;
+    uint64_t slot = Traits::Hash(entry) & segment.mask;
     while (!Traits::IsEmpty(segment.entries[slot])) slot = (slot + 1) & segment.mask;
     segment.entries[slot] = entry;
   }
@@ -141,11 +141,11 @@ class SegmentedIndex {
   // Doubles or splits the segment of `hash`.
   void MakeRoom(uint32_t hash) {
     const Segment old = directory_[uint64_t{hash} >> shift_];
-    const int local = old.header->depth;
+    const int local = old.header()->depth;
     const bool can_split =
         local < depth_ || (depth_ < 31 && directory_.size() < 16 + static_cast<size_t>(size_) / 256);
-    if (old.header->slots < kSlotsMax || !can_split) {
-      Segment bigger = NewSegment(old.header->slots * 2, local);
+    if (old.header()->slots < kSlotsMax || !can_split) {
+      Segment bigger = NewSegment(old.header()->slots * 2, local);
       Move(old, [&](const Entry&) -> const Segment& { return bigger; });
       Point(hash, local, bigger);
       FreeSegment(old);
@@ -153,8 +153,8 @@ class SegmentedIndex {
     }
     if (local == depth_) DoubleDirectory();
     // As large as the old one: even if all entries land in one half, they fit.
-    const Segment low = NewSegment(old.header->slots, local + 1);
-    const Segment high = NewSegment(old.header->slots, local + 1);
+    const Segment low = NewSegment(old.header()->slots, local + 1);
+    const Segment high = NewSegment(old.header()->slots, local + 1);
     const uint32_t bit = uint32_t{1} << (31 - local);
     Move(old, [&](const Entry& e) -> const Segment& { return Traits::Hash(e) & bit ? high : low; });
     Point(hash & ~bit, local + 1, low);
@@ -164,12 +164,12 @@ class SegmentedIndex {
 
   template <typename Target>
   static void Move(const Segment& from, const Target& target) {
-    for (uint32_t i = 0; i <= from.mask; ++i) {
+    for (uint64_t i = 0; i <= from.mask; ++i) {
       const Entry& entry = from.entries[i];
       if (Traits::IsEmpty(entry)) continue;
       const Segment& to = target(entry);
       Place(to, entry);
-      ++to.header->count;
+      ++to.header()->count;
     }
   }
 
@@ -186,10 +186,16 @@ class SegmentedIndex {
     for (const Segment& segment : directory_) doubled.insert(doubled.end(), 2, segment);
     Charge(static_cast<int64_t>(directory_.size() * sizeof(Segment)));
     directory_ = std::move(doubled);
+    segments_ = directory_.data();
     ++depth_;
     --shift_;
   }
 
+  // What an index without entries looks into.
+  static inline Entry no_entry_ = Traits::Empty();
+  static inline const Segment no_segment_{&no_entry_, 0};
+
+  const Segment* segments_ = &no_segment_;  // directory_.data(), once there is one
   MemoryMeterPtr meter_;
   std::vector<Segment> directory_;
   int depth_ = 0;   // hash bits that index the directory

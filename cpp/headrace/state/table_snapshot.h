@@ -52,16 +52,19 @@ class TableSnapshot {
   virtual bool full() const = 0;
   virtual uint32_t partition_count() const = 0;
   virtual const std::vector<uint32_t>& ChangedPartitions() const = 0;
-  /// Reads partition `index`; whole when `want_whole`, when full(), or when a quarter or more of its rows
+  /// Reads partition `index`, which must be changed and not yet read; whole when `want_whole`, when full(), or when a quarter or more of its rows
   /// changed.
   virtual Status ReadPartition(uint32_t index, bool want_whole, PartitionImage* out) = 0;
   /// Live bytes of the table (encoded) after this snapshot: the s_i of S = Σ s_i.
   virtual uint64_t live_bytes() const = 0;
+  /// Releases the table. When not every changed partition was read this counts as abandoning it.
   virtual void Finish() = 0;
 };
 
 /// All tables of one keyed operator subtask at one barrier. Taking it is O(tables), never O(rows).
 struct KeyedStateSnapshot {
+  /// Counts the snapshots of one KeyedState from 1: for OnCheckpointComplete and OnCheckpointAborted.
+  uint64_t number = 0;
   std::vector<std::unique_ptr<TableSnapshot>> tables;
   /// Names of tables that existed at the last snapshot and are gone (dropped slices).
   std::vector<std::string> dropped;

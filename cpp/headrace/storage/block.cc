@@ -26,8 +26,8 @@ namespace {
 //     48+K    L  salt
 //   48+K+L    N  payload
 //
-// Magic, version and the place of the CRC stay the same in every later version, so that a newer block can be
-// told from a damaged one.
+// Magic, version and the place of the CRC stay the same in every later version, so that a newer
+// block can be told from a damaged one.
 constexpr std::string_view kMagic = "HRBK";
 constexpr uint8_t kVersion = 1;
 constexpr size_t kCrcAt = 12;
@@ -52,8 +52,9 @@ Status Damaged(std::string_view file, uint64_t offset, const std::string& what) 
 Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view payload,
                              std::string* out) {
   if (payload.size() > kBlockPayloadBytesMax) {
-    return Status::InvalidArgument("a block holds at most " + std::to_string(kBlockPayloadBytesMax) +
-                                   " bytes, not " + std::to_string(payload.size()));
+    return Status::InvalidArgument("a block holds at most " +
+                                   std::to_string(kBlockPayloadBytesMax) + " bytes, not " +
+                                   std::to_string(payload.size()));
   }
   CodecId codec = options.codec;
   std::string compressed;
@@ -91,13 +92,14 @@ Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view paylo
   return BlockDigest(header.view());
 }
 
-Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view file, uint64_t offset) {
+Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view file,
+                                    uint64_t offset) {
   if (bytes.size() < kBlockHeaderBytes) {
     return Damaged(file, offset,
                    "block header is cut off after " + std::to_string(bytes.size()) + " bytes");
   }
   const std::string_view header = bytes.substr(0, kBlockHeaderBytes);
-  if (header.substr(0, kMagic.size()) != kMagic) return Damaged(file, offset, "no block starts here");
+  if (!header.starts_with(kMagic)) return Damaged(file, offset, "no block starts here");
 
   ByteReader reader(header.substr(kMagic.size()));
   uint8_t version = 0, codec = 0, kind = 0, cipher = 0, key_id_bytes = 0, salt_bytes = 0;
@@ -130,8 +132,10 @@ Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view fil
   if (codec > static_cast<uint8_t>(CodecId::kZstd)) {
     return At(file, offset, StatusCode::kUnimplemented, "unknown codec " + std::to_string(codec));
   }
-  if (kind < static_cast<uint8_t>(BlockKind::kRows) || kind > static_cast<uint8_t>(BlockKind::kBase)) {
-    return At(file, offset, StatusCode::kUnimplemented, "unknown block kind " + std::to_string(kind));
+  if (kind < static_cast<uint8_t>(BlockKind::kRows) ||
+      kind > static_cast<uint8_t>(BlockKind::kBase)) {
+    return At(file, offset, StatusCode::kUnimplemented,
+              "unknown block kind " + std::to_string(kind));
   }
   result.codec = static_cast<CodecId>(codec);
   result.kind = static_cast<BlockKind>(kind);
@@ -147,7 +151,8 @@ Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t 
   const std::string_view stored = bytes.substr(kBlockHeaderBytes);
   if (stored.size() != header.stored_bytes) {
     return Damaged(file, offset, "block payload of " + std::to_string(header.stored_bytes) +
-                                     " bytes expected, " + std::to_string(stored.size()) + " found");
+                                     " bytes expected, " + std::to_string(stored.size()) +
+                                     " found");
   }
   if (Hash128(stored) != header.stored_digest) {
     return Damaged(file, offset, "checksum of the block payload does not match");

@@ -47,21 +47,25 @@ struct Block {
   std::string payload;
 };
 
-/// Appends `payload` to `out` as one block: compressed (stored as it is where that is not smaller), with lengths
-/// and checksums. Returns the digest of the block: XXH3-128 of its header, which holds the digest of the rest, so
-/// it stands for every byte. kInvalidArgument over kBlockPayloadBytesMax. Threading: thread-safe.
-Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view payload, std::string* out);
+/// Appends `payload` to `out` as one block: compressed (stored as it is where that is not smaller),
+/// with lengths and checksums. Returns the digest of the block: XXH3-128 of its header, which holds
+/// the digest of the rest, so it stands for every byte. kInvalidArgument over
+/// kBlockPayloadBytesMax. Threading: thread-safe.
+Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view payload,
+                             std::string* out);
 
-/// Reads and checks the header at the front of `bytes`; more may follow. `file` and `offset` (of bytes[0]) go
-/// into the message of a failure. kCorruption for damage, kUnimplemented for what a newer or encrypting headrace
-/// wrote. Allocates nothing that the header asks for. Threading: thread-safe.
+/// Reads and checks the header at the front of `bytes`; more may follow. `file` and `offset` (of
+/// bytes[0]) go into the message of a failure. kCorruption for damage, kUnimplemented for what a
+/// newer or encrypting headrace wrote. Allocates nothing that the header asks for. Threading:
+/// thread-safe.
 Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view file, uint64_t offset);
 
-/// Reads `bytes`, which must be exactly one block. Every flipped bit, lost or added byte is kCorruption.
-/// Errors and threading as ReadBlockHeader().
+/// Reads `bytes`, which must be exactly one block. Every flipped bit, lost or added byte is
+/// kCorruption. Errors and threading as ReadBlockHeader().
 Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t offset);
 
-/// The digest WriteBlock() returned for this block, from its bytes; REQUIRES at least kBlockHeaderBytes.
+/// The digest WriteBlock() returned for this block, from its bytes; REQUIRES at least
+/// kBlockHeaderBytes.
 Digest128 BlockDigest(std::string_view bytes);
 
 }  // namespace headrace

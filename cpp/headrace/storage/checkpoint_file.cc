@@ -95,7 +95,8 @@ Result<BlockRef> CheckpointFileWriter::Append(const BlockOptions& options,
 Result<CheckpointFileSummary> CheckpointFileWriter::Finish() {
   HR_CHECK(file_ != nullptr);
   HR_RETURN_IF_ERROR(failure_);
-  // Closed also after a failed sync: the descriptor must not leak, the first failure is the one told.
+  // Closed also after a failed sync: the descriptor must not leak, the first failure is the one
+  // told.
   failure_ = file_->Sync();
   const Status closed = file_->Close();
   if (failure_.ok()) failure_ = closed;
@@ -132,14 +133,12 @@ Status CheckpointFileReader::ReadHeader() {
   HR_RETURN_IF_ERROR(reader.Fixed(&identity_.job_key_hash));
   HR_RETURN_IF_ERROR(reader.Fixed(&identity_.checkpoint_id));
   HR_RETURN_IF_ERROR(reader.Fixed(&identity_.epoch));
-  const bool known = std::string_view(header).substr(0, kMagic.size()) == kMagic;
-  if (HeaderCrc(header) != crc) {
-    // Whoever opens a file as ours was told so by a manifest: a foreign magic is damage as well.
-    return Status::Corruption(Place(path_, 0) + (known ? "checksum of the file header does not match"
-                                                       : "not a headrace checkpoint file"));
+  // Whoever opens a file as ours was told so by a manifest: a foreign file is damage as well.
+  if (!std::string_view(header).starts_with(kMagic)) {
+    return Status::Corruption(Place(path_, 0) + "not a headrace checkpoint file");
   }
-  if (!known) {
-    return Status::FailedPrecondition(Place(path_, 0) + "not a headrace checkpoint file");
+  if (HeaderCrc(header) != crc) {
+    return Status::Corruption(Place(path_, 0) + "checksum of the file header does not match");
   }
   if (version != kVersion) {
     return Status::Unimplemented(Place(path_, 8) + "file format version " +
@@ -169,7 +168,8 @@ Result<Block> CheckpointFileReader::Read(const BlockRef& ref) {
   // Self-consistency first: its messages are the more exact ones.
   HR_ASSIGN_OR_RETURN(Block block, ReadBlock(bytes, path_, ref.offset));
   if (BlockDigest(bytes) != ref.digest || block.payload.size() != ref.raw_bytes) {
-    return Status::Corruption(Place(path_, ref.offset) + "a whole block, but not the one expected here");
+    return Status::Corruption(Place(path_, ref.offset) +
+                              "a whole block, but not the one expected here");
   }
   return block;
 }

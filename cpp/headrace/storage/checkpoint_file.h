@@ -15,7 +15,8 @@ namespace headrace {
 /// Length of the header of a checkpoint file.
 inline constexpr size_t kCheckpointFileHeaderBytes = 48;
 
-/// Whom a checkpoint file belongs to, so that a file of another job or checkpoint is not taken for it.
+/// Whom a checkpoint file belongs to, so that a file of another job or checkpoint is not taken for
+/// it.
 struct CheckpointFileIdentity {
   uint64_t job_key_hash = 0;   ///< Hash64 of the job key
   uint64_t checkpoint_id = 0;  ///< that wrote the file
@@ -39,9 +40,10 @@ struct CheckpointFileSummary {
 
 /// Writes a file of many blocks; the bytes are drawn in checkpoint_file.cc.
 ///
-/// Create, Append any number of times, Finish. After a failure every later call returns it again: the file is to
-/// be abandoned and written anew under another name. Dropping the writer before Finish() abandons it too; the
-/// file stays for clean-up. The caller syncs the directory, once for all its files.
+/// Create, Append any number of times, Finish. After a failure every later call returns it again:
+/// the file is to be abandoned and written anew under another name. Dropping the writer before
+/// Finish() abandons it too; the file stays for clean-up. The caller syncs the directory, once for
+/// all its files.
 /// Threading: owned by one thread.
 class CheckpointFileWriter {
  public:
@@ -71,8 +73,8 @@ class CheckpointFileWriter {
 /// Threading: thread-safe after Open().
 class CheckpointFileReader {
  public:
-  /// kCorruption when the header is damaged; kFailedPrecondition when it is not a checkpoint file;
-  /// kUnimplemented when a newer headrace wrote it.
+  /// kCorruption when the header is damaged or not that of a checkpoint file; kUnimplemented when a
+  /// newer headrace wrote it.
   static Result<std::unique_ptr<CheckpointFileReader>> Open(FileSystem& files,
                                                             const std::string& path);
 
@@ -92,8 +94,9 @@ class CheckpointFileReader {
   CheckpointFileIdentity identity_;
 };
 
-/// Reads all bytes of a file in pieces and holds length and digest against `expected`. On a mismatch of the
-/// digest, walks the blocks so that the kCorruption message names the offset of the first damaged one.
+/// Reads all bytes of a file in pieces and holds length and digest against `expected`. On a
+/// mismatch of the digest, walks the blocks so that the kCorruption message names the offset of the
+/// first damaged one.
 Status VerifyCheckpointFile(FileSystem& files, const std::string& path,
                             const CheckpointFileSummary& expected);
 

@@ -45,7 +45,9 @@ Result<std::string> CompressLz4(int level, std::string_view input) {
 
 Result<std::string> CompressZstd(int level, std::string_view input) {
   ZSTD_CCtx* context = ThreadCompressor();
-  if (context == nullptr) return Status::ResourceExhausted("zstd could not compress: out of memory");
+  if (context == nullptr) {
+    return Status::ResourceExhausted("zstd could not compress: out of memory");
+  }
   const int clamped = level == 0 ? 1 : std::clamp(level, ZSTD_minCLevel(), ZSTD_maxCLevel());
   std::string out(ZSTD_compressBound(input.size()), '\0');
   const size_t written = ZSTD_compressCCtx(context, out.data(), out.size(), input.data(),
@@ -74,8 +76,9 @@ uint64_t LargestText(CodecId codec, uint64_t size) {
 }
 
 Status DoesNotDecode(CodecId codec, uint64_t stored, uint64_t expected) {
-  return Status::Corruption(std::to_string(stored) + " bytes are not " + std::string(CodecName(codec)) +
-                            " data of " + std::to_string(expected) + " bytes");
+  return Status::Corruption(std::to_string(stored) + " bytes are not " +
+                            std::string(CodecName(codec)) + " data of " +
+                            std::to_string(expected) + " bytes");
 }
 
 // What the input says of its own length, read without allocating.

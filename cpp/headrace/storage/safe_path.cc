@@ -75,7 +75,7 @@ std::string SanitizeName(std::string_view job_name) {
     if (filler && (readable.empty() || readable.back() == '-')) continue;
     readable += c;
   }
-  while (!readable.empty() && (readable.back() == '-' || readable.back() == '.')) readable.pop_back();
+  while (readable.ends_with('-') || readable.ends_with('.')) readable.pop_back();
   if (readable.empty()) readable = "job";
   char suffix[16];
   std::snprintf(suffix, sizeof(suffix), "-%08x",

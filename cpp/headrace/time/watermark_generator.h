@@ -12,13 +12,13 @@ namespace headrace {
 struct WatermarkSpec {
   enum class Kind : uint8_t { kNone, kMonotonous, kBoundedOutOfOrderness };
   Kind kind = Kind::kNone;
-  int64_t bound_ms = 0;        ///< kBoundedOutOfOrderness
-  int64_t idle_timeout_ms = 0; ///< 0 = never idle
-  int64_t stride_rows = 1024;  ///< watermarks are emitted at multiples of this many rows of the split
+  int64_t bound_ms = 0;         ///< kBoundedOutOfOrderness
+  int64_t idle_timeout_ms = 0;  ///< 0 = never idle
+  int64_t stride_rows = 1024;   ///< watermarks are emitted at multiples of this many rows
 };
 
-/// Watermarks of one split as a function of its rows 0..n only, so that a replay gives the same ones
-/// wherever batches, flushes or barriers cut. Emission points are multiples of `stride_rows`.
+/// Watermarks of one split as a function of its rows 0..n only, so that a replay gives the same
+/// ones wherever batches, flushes or barriers cut. Emission points are multiples of `stride_rows`.
 /// Threading: owned by one task thread.
 class WatermarkGenerator {
  public:
@@ -26,12 +26,11 @@ class WatermarkGenerator {
 
   /// Rows that may be observed before the next emission point; ≥ 1.
   int64_t RowsUntilEmission() const;
-  /// Observes `count` ≤ RowsUntilEmission() rows (kNoTimestamp rows count, but carry no time; `timestamps`
-  /// null: none carries one).
-  /// Returns true when an emission point was reached.
+  /// Observes `count` ≤ RowsUntilEmission() rows (kNoTimestamp rows count, but carry no time;
+  /// `timestamps` null: none carries one). Returns true when an emission point was reached.
   bool Observe(const TimestampMs* timestamps, int64_t count);
-  /// max timestamp - bound - 1 (monotonous: - 1), never going back; kMinWatermark before the first row, and
-  /// always for kNone.
+  /// max timestamp - bound - 1 (monotonous: - 1), never going back; kMinWatermark before the first
+  /// row, and always for kNone.
   TimestampMs Current() const;
   int64_t rows() const { return rows_; }
 

@@ -7,12 +7,13 @@
 
 namespace headrace {
 
-/// Combines the watermarks of several inputs: the minimum over active inputs; idle inputs do not hold it
-/// back; ended inputs count as kMaxWatermark. The result never goes back.
+/// Combines the watermarks of several inputs: the minimum over active inputs; idle inputs do not
+/// hold it back; ended inputs count as kMaxWatermark. The result never goes back.
 ///
-/// When all inputs that have not ended are idle, so is the result, and it stands at the largest of their
-/// watermarks: the order in which they fell idle makes no difference. An ended input then does not count, as
-/// an idle one may still deliver. Once all have ended the result is kMaxWatermark and not idle.
+/// When all inputs that have not ended are idle, so is the result, and it stands at the largest of
+/// their watermarks: the order in which they fell idle makes no difference. An ended input then
+/// does not count, as an idle one may still deliver. Once all have ended the result is
+/// kMaxWatermark and not idle.
 /// Threading: owned by one task thread. Cost: O(inputs) a change.
 class WatermarkValve {
  public:

@@ -9,8 +9,8 @@
 namespace headrace {
 namespace {
 
-// Every node owns what it needs, since the interface lets a consumer move a child out of its parent and
-// release the two in any order. The struct of a child lives in its parent.
+// Every node owns what it needs, since the interface lets a consumer move a child out of its parent
+// and release the two in any order. The struct of a child lives in its parent.
 
 struct ArrayNode {
   std::shared_ptr<const void> owner;
@@ -53,8 +53,8 @@ void FinishArray(ArrayNode* node, ArrowArray* out) {
   out->buffers = node->buffers.data();
 }
 
-/// A second array over the same memory: the struct itself may be moved or released by one consumer while
-/// others still read.
+/// A second array over the same memory: the struct itself may be moved or released by one consumer
+/// while others still read.
 void ExportForeign(const ArrowArray& original, const std::shared_ptr<const void>& owner,
                    ArrowArray* out) {
   ArrayNode* node = StartArray(static_cast<size_t>(original.n_children), out);

@@ -269,7 +269,8 @@ class ArrayReader {
     if (data == nullptr) return Bad("type " + column->type->ToString() + " without values");
     const int64_t alignment = width > 8 ? 8 : width;
     if (alignment > 1 && reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(alignment) != 0) {
-      // Legal Arrow but rare (a file mapped at an odd place); reading it in place is undefined in C++.
+      // Legal Arrow but rare (a file mapped at an odd place); reading it in place is undefined in
+      // C++.
       auto copy = Buffer::Allocate(static_cast<size_t>(size_bytes));
       std::memcpy(copy->mutable_data(), data, static_cast<size_t>(size_bytes));
       column->values = std::move(copy);
@@ -345,7 +346,8 @@ Result<ColumnPtr> HideRows(const ColumnPtr& column, const uint8_t* parent, int64
   return ColumnPtr(std::move(hidden));
 }
 
-/// Whether the array is the struct of columns that ExportBatch writes, and not the only column itself.
+/// Whether the array is the struct of columns that ExportBatch writes, and not the only column
+/// itself.
 bool IsWrapped(const ArrowArray& array, const Schema& schema) {
   if (schema.shape() != RecordShape::kScalar) return true;
   if (array.n_buffers != 1 || array.n_children != 1) return false;

@@ -39,8 +39,8 @@ struct FreeToPool {
 
 }  // namespace
 
-// Class 2k holds 64 << k bytes, class 2k + 1 holds 96 << k; the odd ones are used from 192 bytes on so that
-// every size is a multiple of 64.
+// Class 2k holds 64 << k bytes, class 2k + 1 holds 96 << k; the odd ones are used from 192 bytes on
+// so that every size is a multiple of 64.
 size_t BufferPool::ClassBytes(int size_class) {
   const int shift = size_class / 2;
   return (size_class % 2 == 0 ? size_t{64} : size_t{96}) << shift;

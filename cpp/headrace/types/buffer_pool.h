@@ -8,13 +8,14 @@
 
 namespace headrace {
 
-/// Recycles the memory of batches: a freed block waits in the list of its size class for the next batch.
+/// Recycles the memory of batches: a freed block waits in the list of its size class for the next
+/// batch.
 ///
-/// Pages that were touched once stay: a fresh page costs a fault at its first byte, which for a batch
-/// of a few thousand rows is dearer than filling it. Size classes are 2^n and 1.5 * 2^n bytes from
-/// 64 B to 16 MiB; larger blocks go straight to and from the operating system, as do freed ones once
-/// `idle_bytes_max` lie unused. All blocks are 64-byte aligned and their sizes multiples of 64, so
-/// kernels may read to the end of a cache line.
+/// Pages that were touched once stay: a fresh page costs a fault at its first byte, which for a
+/// batch of a few thousand rows is dearer than filling it. Size classes are 2^n and 1.5 * 2^n bytes
+/// from 64 B to 16 MiB; larger blocks go straight to and from the operating system, as do freed
+/// ones once `idle_bytes_max` lie unused. All blocks are 64-byte aligned and their sizes multiples
+/// of 64, so kernels may read to the end of a cache line.
 /// Threading: thread-safe; each size class is guarded by its own mutex.
 class BufferPool {
  public:
@@ -31,7 +32,8 @@ class BufferPool {
   /// The pool of the process; never destroyed, since batches may outlive static destruction.
   static BufferPool& Shared();
 
-  /// At least `size_bytes` uninitialised bytes; never null. Aborts the process when memory is exhausted.
+  /// At least `size_bytes` uninitialised bytes; never null. Aborts the process when memory is
+  /// exhausted.
   void* Allocate(size_t size_bytes);
   /// Takes back what Allocate gave for the same `size_bytes`.
   void Free(void* block, size_t size_bytes);

@@ -10,13 +10,15 @@
 
 namespace headrace {
 
-/// Bytes with a shared owner: memory of our own or of an imported Arrow array. Immutable once shared.
-/// `data()` is never null.
+/// Bytes with a shared owner: memory of our own or of an imported Arrow array. Immutable once
+/// shared. `data()` is never null.
 class Buffer {
  public:
   /// Takes part of somebody's memory; `owner` keeps it alive.
   Buffer(const void* data, size_t size_bytes, std::shared_ptr<const void> owner)
-      : data_(static_cast<const uint8_t*>(data)), size_bytes_(size_bytes), owner_(std::move(owner)) {}
+      : data_(static_cast<const uint8_t*>(data)),
+        size_bytes_(size_bytes),
+        owner_(std::move(owner)) {}
   /// Owned, 64-byte aligned, uninitialised memory from the batch pool (freed memory is reused).
   static std::shared_ptr<Buffer> Allocate(size_t size_bytes);
 
@@ -35,13 +37,14 @@ using BufferPtr = std::shared_ptr<const Buffer>;
 class Column;
 using ColumnPtr = std::shared_ptr<const Column>;
 
-/// One column of a batch in Arrow layout. `offset` counts values, as in Arrow; slices share buffers.
+/// One column of a batch in Arrow layout. `offset` counts values, as in Arrow; slices share
+/// buffers.
 ///
-/// Object columns have no buffers but `objects` and, after a selection, `object_rows` (int32 row numbers
-/// into the block, Column::offset applies to it); without `object_rows` value i is
-/// objects->at(offset + i). An object column of nothing but nulls may have no block.
-/// The offset of a struct counts for its children too: row i is row `offset` + i of each child. Columns of
-/// kNull always have a validity bitmap.
+/// Object columns have no buffers but `objects` and, after a selection, `object_rows` (int32 row
+/// numbers into the block, Column::offset applies to it); without `object_rows` value i is
+/// objects->at(offset + i). An object column of nothing but nulls may have no block. The offset of
+/// a struct counts for its children too: row i is row `offset` + i of each child. Columns of kNull
+/// always have a validity bitmap.
 /// Threading: immutable.
 class Column {
  public:
@@ -49,7 +52,7 @@ class Column {
   int64_t length = 0;
   int64_t offset = 0;
   BufferPtr validity;                ///< bitmap, null = all valid
-  BufferPtr values;                  ///< fixed-width values, bits of a bool, offsets of string/list/map
+  BufferPtr values;                  ///< fixed-width values, bits of a bool, offsets (string, list)
   BufferPtr data;                    ///< bytes of string and binary
   std::vector<ColumnPtr> children;   ///< struct, list, map
   ColumnPtr dictionary;              ///< kDictionary
@@ -80,12 +83,14 @@ class Column {
   /// Borrowed. REQUIRES: kObject.
   Object ObjectAt(int64_t i) const {
     const int64_t row = offset + i;
-    return objects->at(object_rows ? reinterpret_cast<const int32_t*>(object_rows->data())[row] : row);
+    return objects->at(
+        object_rows ? reinterpret_cast<const int32_t*>(object_rows->data())[row] : row);
   }
 
   /// Rows [start, start + count) sharing all memory.
   static ColumnPtr Slice(const ColumnPtr& column, int64_t start, int64_t count);
-  /// The rows at `rows`, in that order; object columns share their block. kUnimplemented for kForeign.
+  /// The rows at `rows`, in that order; object columns share their block. kUnimplemented for
+  /// kForeign.
   static Result<ColumnPtr> Take(const ColumnPtr& column, const int32_t* rows, int64_t count);
   /// Rows of several columns of one type behind each other.
   static Result<ColumnPtr> Concat(const std::vector<ColumnPtr>& parts);

@@ -277,7 +277,8 @@ class ObjectBuilder : public BuilderBase {
     AppendObject(hooks->Share(column.ObjectAt(row)), hooks);
   }
   void FinishValues(Column* out) override {
-    // Nulls become the host's None once a value has told who the host is; until then there is no block.
+    // Nulls become the host's None once a value has told who the host is; until then there is no
+    // block.
     if (hooks_) {
       static constexpr char kNoneBytes[] = {0x00};
       for (Object& value : values_) {

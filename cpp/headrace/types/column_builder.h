@@ -10,8 +10,8 @@ namespace headrace {
 
 /// Collects values and makes a column of them. Reusable after Finish().
 ///
-/// Calling an Append that does not fit the type is a bug (HR_CHECK), as are 2^31 or more bytes of strings or
-/// items of lists in one column.
+/// Calling an Append that does not fit the type is a bug (HR_CHECK), as are 2^31 or more bytes of
+/// strings or items of lists in one column.
 /// Threading: owned by one thread.
 class ColumnBuilder {
  public:
@@ -34,8 +34,8 @@ class ColumnBuilder {
   virtual void AppendFixedBytes(std::string_view value);
   /// Object columns: takes over one reference.
   virtual void AppendObject(Object owned, ObjectHooks* hooks);
-  /// Copies a value of a column of the same type, or of a dictionary of that type (whose indices must be in
-  /// range); objects are shared through their hooks.
+  /// Copies a value of a column of the same type, or of a dictionary of that type (whose indices
+  /// must be in range); objects are shared through their hooks.
   virtual void AppendFrom(const Column& column, int64_t row) = 0;
 
   virtual int64_t length() const = 0;

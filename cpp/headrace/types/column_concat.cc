@@ -63,7 +63,8 @@ void ConcatFixed(const Parts& parts, Column* out) {
   out->values = std::move(values);
 }
 
-/// Offsets of all parts behind each other, starting at 0; what they point into is concatenated by the caller.
+/// Offsets of all parts behind each other, starting at 0; what they point into is concatenated by
+/// the caller.
 Status ConcatOffsets(const Parts& parts, const char* what, Column* out) {
   auto offsets = Buffer::Allocate(static_cast<size_t>(out->length + 1) * sizeof(int32_t));
   auto* to = reinterpret_cast<int32_t*>(offsets->mutable_data());
@@ -123,8 +124,8 @@ Status ConcatStructs(const Parts& parts, Column* out) {
 
 void WriteIndex(int width, int64_t index, uint8_t* to) { std::memcpy(to, &index, width); }
 
-/// One dictionary for all parts: equal entries become one, so that repeated merging does not outgrow the
-/// index type.
+/// One dictionary for all parts: equal entries become one, so that repeated merging does not
+/// outgrow the index type.
 Status ConcatDictionaries(const Parts& parts, Column* out) {
   bool same = true;
   for (const ColumnPtr& part : parts) same = same && part->dictionary == parts[0]->dictionary;

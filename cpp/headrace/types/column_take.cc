@@ -146,7 +146,8 @@ Result<ColumnPtr> Column::Take(const ColumnPtr& column, const int32_t* rows, int
       break;
     case TypeKind::kForeign:
       return Status::Unimplemented("selecting rows of a column of type " +
-                                   column->type->ToString() + ": cast it to a supported type first");
+                                   column->type->ToString() +
+                                   ": cast it to a supported type first");
     case TypeKind::kObject:
       HR_RETURN_IF_ERROR(TakeObjects(*column, rows, count, out.get()));
       break;

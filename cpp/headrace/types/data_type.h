@@ -36,7 +36,8 @@ enum class TypeKind : uint8_t {
 
 struct Field;
 
-/// A data type: kind, the exact Arrow format string (so that what came in goes out unchanged), children.
+/// A data type: kind, the exact Arrow format string (so that what came in goes out unchanged),
+/// children.
 /// Threading: immutable.
 class DataType {
  public:
@@ -49,7 +50,8 @@ class DataType {
   int fixed_width() const;
   bool is_integer() const { return kind_ >= TypeKind::kInt8 && kind_ <= TypeKind::kInt64; }
   bool is_floating() const { return kind_ == TypeKind::kFloat32 || kind_ == TypeKind::kFloat64; }
-  /// "int64", "list<string>", "struct<a: int64, b: object>": used in messages and schema fingerprints.
+  /// "int64", "list<string>", "struct<a: int64, b: object>": used in messages and schema
+  /// fingerprints.
   std::string ToString() const;
   bool Equals(const DataType& other) const;
 

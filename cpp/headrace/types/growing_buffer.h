@@ -51,8 +51,8 @@ class GrowingBuffer {
   size_t size_bytes_ = 0;
 };
 
-/// A bitmap that grows bit by bit. With `all_set_is_none` nothing is allocated until the first 0, and
-/// Finish() gives null when there was none: the form of a validity bitmap.
+/// A bitmap that grows bit by bit. With `all_set_is_none` nothing is allocated until the first 0,
+/// and Finish() gives null when there was none: the form of a validity bitmap.
 /// Threading: owned by one thread.
 class GrowingBitmap {
  public:

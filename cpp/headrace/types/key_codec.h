@@ -10,14 +10,15 @@
 namespace headrace {
 
 /// Key group of a key in its canonical encoding (value_codec.h with the key rules): XXH3-64 mod
-/// `max_parallelism`. On disk, so it never changes; golden vectors in tests/cpp/types/key_codec_test.cc.
+/// `max_parallelism`. On disk, so it never changes; golden vectors in
+/// tests/cpp/types/key_codec_test.cc.
 uint16_t KeyGroupOf(std::string_view canonical, int max_parallelism);
 /// The same for a key known to be an int or a str; no allocation for strings of up to 256 bytes.
 uint16_t KeyGroupOfInt(int64_t key, int max_parallelism);
 uint16_t KeyGroupOfStr(std::string_view key, int max_parallelism);
 
-/// How a key is held: the two kinds with fast tables, and everything else by its canonical bytes. A key has
-/// one form only, whatever column it came in: the int 7 of an object column is kInt.
+/// How a key is held: the two kinds with fast tables, and everything else by its canonical bytes. A
+/// key has one form only, whatever column it came in: the int 7 of an object column is kInt.
 enum class KeyForm : uint8_t { kInt, kStr, kBytes };
 
 /// One key, borrowed.
@@ -51,7 +52,8 @@ class KeyView {
   /// True when every row is a string: Column::StringAt may be read directly.
   bool all_strings() const { return all_strings_; }
 
-  /// The key of a row; its bytes are valid until the next call. Fails when the value cannot be a key.
+  /// The key of a row; its bytes are valid until the next call. Fails when the value cannot be a
+  /// key.
   Status Read(int64_t row, Key* out);
   /// Key groups of rows [0, count) of the column.
   Status Groups(int64_t count, int max_parallelism, uint16_t* out);

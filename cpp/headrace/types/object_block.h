@@ -13,18 +13,21 @@ namespace headrace {
 
 /// What the core may ask about opaque values; implemented by bindings (Python) and by cpp/testing.
 ///
-/// An `Object` is one owned reference. The core never counts references of single values: they live in
-/// blocks, and a block is dropped as a whole.
-/// Threading: all but Drop() are called only by threads that may touch host values (a task that calls Python
-/// holds the GIL around Process and friends); Drop() is called from any thread and may defer the work.
+/// An `Object` is one owned reference. The core never counts references of single values: they live
+/// in blocks, and a block is dropped as a whole.
+/// Threading: all but Drop() are called only by threads that may touch host values (a task that
+/// calls Python holds the GIL around Process and friends); Drop() is called from any thread and may
+/// defer the work.
 using Object = void*;
 
 class ObjectHooks {
  public:
   virtual ~ObjectHooks() = default;
-  /// Gives up the references of a dead block; may queue them for a thread that holds the host's lock.
+  /// Gives up the references of a dead block; may queue them for a thread that holds the host's
+  /// lock.
   virtual void Drop(std::vector<Object> values) = 0;
-  /// Appends the canonical key encoding (key_codec.h) of `value`; kInvalidArgument when it cannot be a key.
+  /// Appends the canonical key encoding (key_codec.h) of `value`; kInvalidArgument when it cannot
+  /// be a key.
   virtual Status EncodeKey(Object value, std::string* out) = 0;
   /// Appends the typed value encoding (value_codec.h).
   virtual Status Encode(Object value, ByteWriter* out) = 0;
@@ -32,15 +35,15 @@ class ObjectHooks {
   virtual Result<Object> Decode(std::string_view bytes) = 0;
   /// Another owned reference to the same value.
   virtual Object Share(Object value) = 0;
-  /// What a second reader of a stream gets: an owned reference to a copy if `value` can be changed, else to the
-  /// same value.
+  /// What a second reader of a stream gets: an owned reference to a copy if `value` can be changed,
+  /// else to the same value.
   virtual Result<Object> CopyForFanOut(Object value) { return Share(value); }
   /// Short text for messages ("{'a': 1, …}", at most ~80 characters).
   virtual std::string Describe(Object value) = 0;
 };
 
-/// A counted array of opaque values that die together. Object columns refer to (block, row index); filter,
-/// union and exchange pass those on without touching a value.
+/// A counted array of opaque values that die together. Object columns refer to (block, row index);
+/// filter, union and exchange pass those on without touching a value.
 /// Threading: immutable once shared; the last owner's thread calls ObjectHooks::Drop.
 class ObjectBlock {
  public:

@@ -7,8 +7,9 @@
 
 namespace headrace {
 
-/// Microseconds in a value of a timestamp or duration type, the finest unit of the host language's types.
-/// kInvalidArgument for nanoseconds that are not whole microseconds, and when int64 overflows.
+/// Microseconds in a value of a timestamp or duration type, the finest unit of the host language's
+/// types. kInvalidArgument for nanoseconds that are not whole microseconds, and when int64
+/// overflows.
 Status MicrosOf(const DataType& type, int64_t value, int64_t* micros);
 
 /// What a timestamp type says of its zone.
@@ -19,7 +20,8 @@ struct ZoneOffset {
 /// No zone, "UTC" or "+hh:mm"; kUnimplemented for names that need a time zone database.
 Status ZoneOffsetOf(const DataType& type, ZoneOffset* out);
 
-/// A duration in the normal form of datetime.timedelta: 0 <= seconds < 86,400, 0 <= micros < 1,000,000.
+/// A duration in the normal form of datetime.timedelta: 0 <= seconds < 86,400, 0 <= micros <
+/// 1,000,000.
 struct TimeDelta {
   int64_t days = 0;
   int64_t seconds = 0;

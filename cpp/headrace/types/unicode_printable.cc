@@ -11,8 +11,8 @@ struct Range {
   uint32_t last;
 };
 
-// Code points from U+0080 on for which Python's str.isprintable is false (categories Cc, Cf, Cs, Co, Cn,
-// Zl, Zp and Zs), Unicode 14.0. Printed by a loop over all code points in Python 3.11.
+// Code points from U+0080 on for which Python's str.isprintable is false (categories Cc, Cf, Cs,
+// Co, Cn, Zl, Zp and Zs), Unicode 14.0. Printed by a loop over all code points in Python 3.11.
 constexpr Range kNotPrintable[] = {
     {0x80, 0xa0}, {0xad, 0xad}, {0x378, 0x379}, {0x380, 0x383}, {0x38b, 0x38b}, {0x38d, 0x38d},
     {0x3a2, 0x3a2}, {0x530, 0x530}, {0x557, 0x558}, {0x58b, 0x58c}, {0x590, 0x590}, {0x5c8, 0x5cf},

@@ -9,15 +9,15 @@
 
 namespace headrace {
 
-/// The typed, closed, pickle-free encoding of values in state and in keys. Kept for ever: tags are never
-/// reused, new ones are appended. Each value is one tag byte and a payload:
+/// The typed, closed, pickle-free encoding of values in state and in keys. Kept for ever: tags are
+/// never reused, new ones are appended. Each value is one tag byte and a payload:
 ///
 ///   tag  value              payload
 ///   0x00 None               -
 ///   0x01 False, 0x02 True   -
 ///   0x03 int, fits int64    zigzag varint, minimal
 ///   0x04 int, larger        varint byte count, two's complement little-endian, minimal
-///   0x05 float              8 bytes IEEE 754 (as key: -0.0 becomes 0.0, any NaN 0x7ff8000000000000)
+///   0x05 float              8 bytes IEEE 754 (as key: -0.0 is 0.0, any NaN 0x7ff8000000000000)
 ///   0x06 str                varint byte count, UTF-8
 ///   0x07 str with surrogates  varint byte count, UTF-8 with surrogates encoded ("surrogatepass")
 ///   0x08 bytes              varint byte count, bytes
@@ -28,9 +28,10 @@ namespace headrace {
 ///   0x0d frozenset          as set
 ///   0x0e date               zigzag varint days since 1970-01-01
 ///   0x0f time               varint microseconds since midnight, then offset (see 0x10)
-///   0x10 datetime           zigzag varint microseconds since 1970-01-01 of the wall clock reading, fold bit,
-///                           then offset: 0 = naive, 1 = fixed offset (zigzag varint seconds),
-///                           2 = zoneinfo (string key)
+///   0x10 datetime           zigzag varint microseconds since 1970-01-01 of the wall clock reading,
+///                           fold (1 byte, 0 or 1), then offset, 1 byte: 0 = naive, 1 = fixed
+///                           (followed by zigzag varint seconds), 2 = zoneinfo (followed by
+///                           string key). Timestamp columns in UTC write fixed offset 0
 ///   0x11 timedelta          zigzag varint days, varint seconds, varint microseconds
 ///   0x12 Decimal            string as str(Decimal) gives it
 ///   0x13 UUID               16 bytes
@@ -42,8 +43,8 @@ namespace headrace {
 ///   0x19 bytearray          varint byte count, bytes
 ///   0x1a enum member        string registered class name, string member name
 ///
-/// Source: decided here; nothing in a file names code to import: 0x15, 0x16, 0x1a are looked up in the running
-/// program's registry.
+/// Source: decided here; nothing in a file names code to import: 0x15, 0x16, 0x1a are looked up in
+/// the running program's registry.
 enum class ValueTag : uint8_t {
   kNone = 0x00,
   kFalse = 0x01,
@@ -74,7 +75,8 @@ enum class ValueTag : uint8_t {
   kEnum = 0x1a,
 };
 
-/// Encoders of the kinds that native columns have; identical bytes to what bindings write for host values.
+/// Encoders of the kinds that native columns have; identical bytes to what bindings write for host
+/// values.
 void EncodeNone(ByteWriter* out);
 void EncodeBool(bool value, ByteWriter* out);
 void EncodeInt(int64_t value, ByteWriter* out);
@@ -84,8 +86,8 @@ void EncodeKeyFloat(double value, ByteWriter* out);
 void EncodeStr(std::string_view utf8, ByteWriter* out);
 void EncodeBytes(std::string_view bytes, ByteWriter* out);
 
-/// Appends the encoding of row `row`; struct columns encode as tuples, object columns ask their hooks.
-/// `as_key` applies the key rules.
+/// Appends the encoding of row `row`; struct columns encode as tuples, object columns ask their
+/// hooks. `as_key` applies the key rules.
 Status EncodeColumnValue(const Column& column, int64_t row, bool as_key, ByteWriter* out);
 
 /// Steps over one encoded value, checking its structure (depth ≤ 200); kCorruption when malformed.

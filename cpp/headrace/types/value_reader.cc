@@ -7,8 +7,8 @@ namespace {
 constexpr int kDepthMax = 200;
 constexpr uint64_t kMicrosPerDay = uint64_t{86'400} * 1'000'000;
 
-/// Walks one encoded value, checks it, and writes its text unless `out` is null. One walk for both, so that
-/// what can be described is what can be skipped.
+/// Walks one encoded value, checks it, and writes its text unless `out` is null. One walk for both,
+/// so that what can be described is what can be skipped.
 class ValueWalker {
  public:
   ValueWalker(ByteReader* in, std::string* out) : in_(in), out_(out) {}
@@ -215,7 +215,9 @@ class ValueWalker {
     HR_RETURN_IF_ERROR(in_->ZigZag(&days));
     HR_RETURN_IF_ERROR(in_->Varint(&seconds));
     HR_RETURN_IF_ERROR(in_->Varint(&micros));
-    if (seconds >= 86'400 || micros >= 1'000'000) return Malformed("a timedelta not in normal form");
+    if (seconds >= 86'400 || micros >= 1'000'000) {
+      return Malformed("a timedelta not in normal form");
+    }
     if (out_) {
       AppendTimeDeltaRepr(days, static_cast<int64_t>(seconds), static_cast<int64_t>(micros), out_);
     }

@@ -144,7 +144,7 @@ Status GeneralWindowOperator::Open(const OperatorContext& context) {
   HR_RETURN_IF_ERROR(Operator::Open(context));
   HR_CHECK(context.keyed_state != nullptr);
   impl_->keyed_state = context.keyed_state;
-  if (context.metrics) impl_->late_counter = context.metrics->counter("late_rows");
+  if (context.metrics) impl_->late_counter = &context.metrics->late_rows;
   if (context.operator_state) {
     HR_RETURN_IF_ERROR(
         impl_->progress.Restore(*context.operator_state, context.keyed_state->range()));

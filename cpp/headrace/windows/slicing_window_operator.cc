@@ -50,7 +50,7 @@ class SlicingWindowOperator final : public Operator {
     const std::string fingerprint = spec_.window.ToString() + ": " + aggregates_->fingerprint();
     HR_ASSIGN_OR_RETURN(slices_, context.keyed_state->RegisterSlices(kStateName, fingerprint,
                                                                      aggregates_->row_bytes()));
-    if (context.metrics) late_rows_ = context.metrics->counter("late_rows");
+    if (context.metrics) late_rows_ = &context.metrics->late_rows;
     return context.operator_state
                ? progress_.Restore(*context.operator_state, context.keyed_state->range())
                : Status::Ok();
@@ -77,6 +77,7 @@ class SlicingWindowOperator final : public Operator {
     }
     batch_open_ = false;
     row_ = 0;
+    progress_.AddRows(batch.num_rows);
     HR_RETURN_IF_ERROR(context_.keyed_state->CheckBudget());
     return Progress::kDone;
   }
@@ -125,6 +126,7 @@ class SlicingWindowOperator final : public Operator {
       any_dropped |= verdicts_.back() >= Verdict::kLate;
     }
     if (any_dropped) DropRows(batch);
+    groups_->SetSequence(progress_.rows_seen());
     batch_open_ = true;
     return Status::Ok();
   }

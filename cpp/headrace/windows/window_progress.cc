@@ -21,12 +21,15 @@ Status WindowProgress::Restore(const OperatorState& state, const KeyGroupRange& 
     TimestampMs watermark = 0;
     HR_RETURN_IF_ERROR(in.Varint(&first));
     HR_RETURN_IF_ERROR(in.Varint(&last));
+    uint64_t rows_seen = 0;
     HR_RETURN_IF_ERROR(in.Fixed(&watermark));
+    HR_RETURN_IF_ERROR(in.Varint(&rows_seen));
     HR_RETURN_IF_ERROR(in.ExpectDone());
     if (first > last || last >= static_cast<uint64_t>(kMaxParallelismLimit)) {
       return Status::Corruption("window state of key groups " + std::to_string(first) + " to " +
                                 std::to_string(last));
     }
+    rows_seen_ = std::max(rows_seen_, static_cast<int64_t>(rows_seen));
     const int end = std::min(static_cast<int>(last), own.last);
     for (int group = std::max(static_cast<int>(first), own.first); group <= end; ++group) {
       by_group[static_cast<size_t>(group - own.first)] = watermark;
@@ -42,11 +45,12 @@ Status WindowProgress::Restore(const OperatorState& state, const KeyGroupRange& 
 void WindowProgress::Snapshot(const KeyGroupRange& own, OperatorState* state) const {
   if (own.size() <= 0) return;
   std::vector<std::string> items;
-  const auto add = [&items](int first, int last, TimestampMs watermark) {
+  const auto add = [&items, this](int first, int last, TimestampMs watermark) {
     ByteWriter item;
     item.Varint(static_cast<uint64_t>(first));
     item.Varint(static_cast<uint64_t>(last));
     item.Fixed(watermark);
+    item.Varint(static_cast<uint64_t>(rows_seen_));
     items.push_back(item.Take());
   };
   if (!uneven()) {

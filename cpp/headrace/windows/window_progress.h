@@ -13,7 +13,7 @@ namespace headrace {
 /// The watermark is kept with the state, so that a restored operator judges lateness as the first run did, and
 /// fires no window twice. Operator state, one item a subtask (given to all):
 ///
-///   varint first key group, varint last key group, 8 bytes watermark
+///   varint first key group, varint last key group, 8 bytes watermark, varint rows seen
 ///
 /// Former subtasks agree on the watermark but where idle inputs woke up in another order. Then lateness goes by
 /// the latest, and windows between are fired only for the key groups that had not fired them.
@@ -41,12 +41,18 @@ class WindowProgress {
   void SetFiredThrough(TimestampMs time) {
     if (time > fired_through_) fired_through_ = time;
   }
+  /// Rows this subtask took in since the start of the stream: orders first and last. At another parallelism it
+  /// goes on from the largest.
+  int64_t rows_seen() const { return rows_seen_; }
+  void AddRows(int64_t rows) { rows_seen_ += rows; }
+
   /// The watermark advanced and everything it makes due is done.
   void Advance(TimestampMs watermark);
 
  private:
   TimestampMs watermark_ = kMinWatermark;
   TimestampMs fired_through_ = kMinWatermark;
+  int64_t rows_seen_ = 0;
   int first_group_ = 0;
   std::vector<TimestampMs> fired_by_group_;
 };

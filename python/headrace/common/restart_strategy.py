@@ -33,11 +33,13 @@ class RestartStrategies:
 
     @staticmethod
     def fall_back_restart() -> RestartStrategyConfiguration:
-        """headrace's default: errors of user code end the job, I/O errors are retried three times."""
+        """Headrace's default: errors of user code end the job, I/O errors are retried three times."""
         return RestartStrategyConfiguration("default")
 
     @staticmethod
-    def fixed_delay_restart(restart_attempts: int, delay_between_attempts: DurationLike) -> RestartStrategyConfiguration:
+    def fixed_delay_restart(
+        restart_attempts: int, delay_between_attempts: DurationLike
+    ) -> RestartStrategyConfiguration:
         """Restarts up to `restart_attempts` times, each after the delay."""
         if restart_attempts < 0:
             raise ValueError(f"restart_attempts: must not be negative, got {restart_attempts}")

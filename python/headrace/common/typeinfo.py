@@ -57,7 +57,9 @@ class RowTypeInfo(TypeInformation):
     def __init__(self, field_types: list[TypeInformation], field_names: list[str] | None = None) -> None:
         names = list(field_names) if field_names is not None else [f"f{i}" for i in range(len(field_types))]
         if len(names) != len(field_types):
-            raise ValueError(f"a row type needs one name for each type, got {len(names)} names, {len(field_types)} types")
+            raise ValueError(
+                f"a row type needs one name for each type, got {len(names)} names, {len(field_types)} types"
+            )
         duplicates = sorted({n for n in names if names.count(n) > 1})
         if duplicates:
             raise ValueError(f"a row type needs distinct field names; {duplicates} occur more than once")
@@ -239,7 +241,7 @@ class Types:
 
     @staticmethod
     def ROW(field_types: list[TypeInformation]) -> RowTypeInfo:
-        """`Row` with fields f0, f1, …"""
+        """`Row` with fields f0, f1 and so on."""
         return RowTypeInfo(field_types)
 
     @staticmethod

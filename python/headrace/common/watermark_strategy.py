@@ -51,7 +51,9 @@ class WatermarkStrategy:
         """Timestamps without progress of event time before the end of input."""
         return WatermarkStrategy("none")
 
-    def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner | Callable[[Any, int], int]) -> WatermarkStrategy:
+    def with_timestamp_assigner(
+        self, timestamp_assigner: TimestampAssigner | Callable[[Any, int], int]
+    ) -> WatermarkStrategy:
         """The same strategy with event time read by `timestamp_assigner` (an object or a function of both arguments)."""
         if not isinstance(timestamp_assigner, TimestampAssigner) and not callable(timestamp_assigner):
             raise TypeError(f"expected a TimestampAssigner or a callable, got {type(timestamp_assigner).__name__}")

@@ -1,23 +1,43 @@
 """The DataStream API: PyFlink's `pyflink.datastream`."""
 
 from headrace.datastream.checkpoint_config import CheckpointConfig, CheckpointingMode
-from headrace.datastream.data_stream import (
-    CloseableIterator, DataStream, DataStreamSink, KeyedStream, WindowedStream,
-)  # fmt: skip
+from headrace.datastream.collected_rows import CloseableIterator
+from headrace.datastream.data_stream import DataStream, DataStreamSink, KeyedStream
 from headrace.datastream.execution_config import ExecutionConfig
 from headrace.datastream.functions import (
-    AggregateFunction, AllWindowFunction, Collector, FilterFunction, FlatMapFunction, Function, KeyedProcessFunction, KeySelector,
-    MapFunction, ProcessAllWindowFunction, ProcessFunction, ProcessWindowFunction, ReduceFunction, RichAggregateFunction,
-    RuntimeContext, SinkFunction, SourceFunction, WindowFunction,
+    AggregateFunction,
+    AllWindowFunction,
+    Collector,
+    FilterFunction,
+    FlatMapFunction,
+    Function,
+    KeyedProcessFunction,
+    KeySelector,
+    MapFunction,
+    ProcessAllWindowFunction,
+    ProcessFunction,
+    ProcessWindowFunction,
+    ReduceFunction,
+    RichAggregateFunction,
+    RuntimeContext,
+    SinkFunction,
+    SourceFunction,
+    WindowFunction,
 )  # fmt: skip
 from headrace.datastream.output_tag import OutputTag
 from headrace.datastream.state import (
-    ListState, ListStateDescriptor, MapState, MapStateDescriptor, ValueState, ValueStateDescriptor,
+    ListState,
+    ListStateDescriptor,
+    MapState,
+    MapStateDescriptor,
+    ValueState,
+    ValueStateDescriptor,
 )  # fmt: skip
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, MemoryStateBackend, StateBackend
 from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 from headrace.datastream.time_domain import TimeDomain
 from headrace.datastream.window import SlidingEventTimeWindows, TimeWindow, TimeWindows, TumblingEventTimeWindows
+from headrace.datastream.windowed_stream import WindowedStream
 
 __all__ = [
     "AggregateFunction", "AllWindowFunction", "CheckpointConfig", "CheckpointingMode", "CloseableIterator", "Collector", "DataStream",

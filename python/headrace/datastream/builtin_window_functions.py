@@ -10,7 +10,11 @@ from headrace._core import Row
 from headrace.aggregates import Aggregate, read_field
 from headrace.common.watermark_strategy import TimestampAssigner
 from headrace.datastream.functions import (
-    AggregateFunction, KeyedProcessFunction, ProcessWindowFunction, RichAggregateFunction, RuntimeContext,
+    AggregateFunction,
+    KeyedProcessFunction,
+    ProcessWindowFunction,
+    RichAggregateFunction,
+    RuntimeContext,
 )  # fmt: skip
 from headrace.datastream.state import ValueStateDescriptor
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from headrace import _core
 from headrace.aggregates import Aggregate
-from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation, Types, type_from_description
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream import builtin_window_functions
+from headrace.datastream.collected_rows import CloseableIterator, CollectedRows
 from headrace.datastream.connectors.file_system import FileSink
-from headrace.datastream.functions import (
-    AggregateFunction, Function, KeyedProcessFunction, ProcessWindowFunction, RichAggregateFunction, SinkFunction,
-)  # fmt: skip
+from headrace.datastream.functions import Function, KeyedProcessFunction, SinkFunction
+from headrace.datastream.native_aggregates import native_aggregates
 from headrace.datastream.output_tag import OutputTag
 from headrace.datastream.transformation import Edge, Transformation
-from headrace.datastream.window import TimeWindow, WindowAssigner
+from headrace.datastream.window import WindowAssigner
+from headrace.datastream.windowed_stream import WindowedStream
 
 if TYPE_CHECKING:
     from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
+
+
+OutputType = TypeInformation | _core.Schema | None
 
 
 class DataStream:
@@ -111,7 +113,7 @@ class DataStream:
 
     def filter(self, func: Any) -> DataStream:
         """Keeps the records for which `func` is true; the type stays."""
-        return self._python("filter", "Filter", func, self.get_type() if self._typed else None)
+        return self._python("filter", "Filter", func, self._step.schema)
 
     def process(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
         """Calls a ProcessFunction for each record."""
@@ -147,7 +149,7 @@ class DataStream:
             key_selector: A function, a KeySelector, a field's name or position, or a list of these for several fields.
             key_type: Type of a function's keys; None keeps any hashable plain Python value.
         """
-        return KeyedStream(self._env, *self._keyed_step(key_selector, key_type))
+        return self._keyed_stream(key_selector, key_type)
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Gives records event time and the stream watermarks.
@@ -163,7 +165,7 @@ class DataStream:
         if field is not None and not self._typed:
             assigner, field = builtin_window_functions.FieldTimestamps(field), None
         if assigner is not None:
-            stream = self._python("assign_timestamps", "Timestamps", assigner, self.get_type() if self._typed else None)
+            stream = self._python("assign_timestamps", "Timestamps", assigner, self._step.schema)
         options = {"field": field, "watermarks": watermark_strategy._describe()}
         return stream._native("timestamps", "Timestamps/Watermarks", options)
 
@@ -230,7 +232,10 @@ class DataStream:
         """Writes to a sink with exactly-once delivery, such as FileSink."""
         if not isinstance(sink, FileSink):
             raise TypeError(f"sink_to: expected a FileSink, got {type(sink).__name__}")
-        text = self._python("encode_text", "Encode", None, Types.STRING()) if not self._typed else self._native("text_encode", "Encode", {})
+        if self._typed:
+            text = self._native("text_encode", "Encode", {})
+        else:
+            text = self._python("encode_text", "Encode", None, Types.STRING())
         return DataStreamSink(self._env, text._native("file_sink", "FileSink", sink._describe())._step)
 
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
@@ -239,7 +244,7 @@ class DataStream:
         Returns:
             A CloseableIterator, or a list of at most `limit` records when `limit` is given.
         """
-        iterator = CloseableIterator(self._env, self, job_execution_name, -1 if limit is None else limit)
+        iterator = CloseableIterator(CollectedRows(self, job_execution_name), -1 if limit is None else limit)
         if limit is None:
             return iterator
         with iterator:
@@ -255,15 +260,8 @@ class DataStream:
         """Runs the bounded job and returns its records as a pyarrow Table."""
         import pyarrow as pa
 
-        buffer = _core.CollectBuffer(self._step.schema)
-        job = self._collect_into(buffer)._start_job(None)
-        batches = []
-        try:
-            while (batch := _interruptibly(job, lambda: buffer.take_arrow(50))) is not None:
-                if batch is not _core.NOTHING_YET:
-                    batches.append(pa.record_batch(batch))
-        finally:
-            job.finish()
+        rows = CollectedRows(self, None)
+        batches = [pa.record_batch(batch) for batch in rows.arrow_batches()]
         if batches:
             return pa.Table.from_batches(batches)
         return pa.schema(self._step.schema).empty_table() if self._typed else pa.table({})
@@ -291,10 +289,6 @@ class DataStream:
         self._env._record(step)
         return DataStream(self._env, step)
 
-    def _collect_into(self, buffer: _core.CollectBuffer) -> StreamExecutionEnvironment:
-        self._native("collect", "Collect", {"buffer": buffer})
-        return self._env
-
     def _native(self, kind: str, name: str, options: dict[str, Any]) -> DataStream:
         # Made once now, so that a wrong field or option fails at this line of the user's program.
         _, schema = _core.native_operator(kind, self._step.schema, options)
@@ -305,9 +299,9 @@ class DataStream:
         return self._record(step)
 
     def _python(
-        self, kind: str, name: str, func: Any, output_type: TypeInformation | None, options: dict[str, Any] | None = None
+        self, kind: str, name: str, func: Any, output: OutputType, options: dict[str, Any] | None = None
     ) -> DataStream:
-        schema = _core.Schema(output_type._describe() if output_type is not None and output_type != Types.OBJECT() else None)
+        schema = output if isinstance(output, _core.Schema) else _schema_of(output)
         return self._record(self._python_step(kind, name, func, schema, options or {}))
 
     def _python_step(
@@ -320,25 +314,28 @@ class DataStream:
         input_schema = self._step.schema
         step_options = {**options, "object_reuse": self._env.get_config().is_object_reuse_enabled()}
         return Transformation(
-            kind, name, lambda: _core.python_operator(kind, func, input_schema, schema, step_options), schema, [self._edge()]
+            kind,
+            name,
+            lambda: _core.python_operator(kind, func, input_schema, schema, step_options),
+            schema,
+            [self._edge()],
         )
 
-    def _keyed_step(self, selector: Any, key_type: TypeInformation | None) -> tuple[Transformation, list[str]]:
-        fields = selector if isinstance(selector, list | tuple) else [selector]
-        options: dict[str, Any] = {"key_type": key_type._describe() if key_type is not None else None}
-        if fields and all(isinstance(f, str | int) and not isinstance(f, bool) for f in fields):
-            if self._typed:
-                stream = self._native("key_by_fields", "KeyBy", {"fields": list(fields)})
-                names = [f if isinstance(f, str) else self._step.schema.names[f] for f in fields]
-            else:
-                selector = builtin_window_functions.field_key(list(fields))
-                stream = self._python("key_by", "KeyBy", selector, None, options)
-                names = [f if isinstance(f, str) else f"f{f}" for f in fields]
+    def _keyed_stream(self, selector: Any, key_type: TypeInformation | None) -> KeyedStream:
+        fields = list(selector) if isinstance(selector, list | tuple) else [selector]
+        by_fields = bool(fields) and all(isinstance(f, str | int) and not isinstance(f, bool) for f in fields)
+        if by_fields and self._typed:
+            stream = self._native("key_by_fields", "KeyBy", {"fields": fields})
+            names = [f if isinstance(f, str) else self._step.schema.names[f] for f in fields]
+            key: dict[str, Any] = {"key_names": names, "key_columns": fields, "key_type": None}
         else:
-            stream = self._python("key_by", "KeyBy", selector, self.get_type() if self._typed else None, options)
-            names = ["key"]
+            key_function = builtin_window_functions.field_key(fields) if by_fields else selector
+            described = key_type._describe() if key_type is not None else None
+            stream = self._python("key_by", "KeyBy", key_function, self._step.schema, {"key_type": described})
+            names = [f if isinstance(f, str) else f"f{f}" for f in fields] if by_fields else ["key"]
+            key = {"key_names": names, "key_columns": None, "key_type": described}
         stream._step.kind = "key_by"
-        return stream._step, names
+        return KeyedStream(self._env, stream._step, key)
 
 
 class _Rerouted(DataStream):
@@ -355,9 +352,9 @@ class _Rerouted(DataStream):
 class KeyedStream(DataStream):
     """A stream routed by key: what follows has state and timers for each key."""
 
-    def __init__(self, env: StreamExecutionEnvironment, step: Transformation, key_names: list[str]) -> None:
+    def __init__(self, env: StreamExecutionEnvironment, step: Transformation, key: dict[str, Any]) -> None:
         super().__init__(env, step)
-        self._key_names = key_names
+        self._key = key
 
     def map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
         """As on DataStream, with keyed state in `open`."""
@@ -369,7 +366,7 @@ class KeyedStream(DataStream):
 
     def filter(self, func: Any) -> DataStream:
         """As on DataStream, with keyed state in `open`."""
-        return self._keyed("keyed_filter", "Filter", func, self.get_type() if self._typed else None)
+        return self._keyed("keyed_filter", "Filter", func, self._step.schema)
 
     def process(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
         """Calls a KeyedProcessFunction for each record and timer."""
@@ -379,7 +376,7 @@ class KeyedStream(DataStream):
 
     def reduce(self, func: Any) -> DataStream:
         """The running combination of each key's records, one for each record."""
-        return self._keyed("reduce", "Reduce", func, self.get_type() if self._typed else None)
+        return self._keyed("reduce", "Reduce", func, self._step.schema)
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """Each record with the field replaced by its running sum for the key."""
@@ -403,12 +400,12 @@ class KeyedStream(DataStream):
 
     def agg(self, **aggregates: Aggregate) -> DataStream:
         """Running aggregates: for each record a Row of the key field(s) and the named results."""
-        native = _native_aggregates(aggregates, self._step.schema)
+        native = native_aggregates(aggregates, self._step.schema)
         if native is not None:
-            stream = self._native("running_agg", "Aggregate", {"key_names": self._key_names, "aggregates": native})
+            stream = self._native("running_agg", "Aggregate", {**self._key, "aggregates": native})
             stream._step.keyed = True
             return stream
-        func = builtin_window_functions.RunningAggregates(self._key_names, aggregates)
+        func = builtin_window_functions.RunningAggregates(self._key["key_names"], aggregates)
         return self._keyed("keyed_process", "Aggregate", func, None, _process_options(func))
 
     def window(self, window_assigner: WindowAssigner) -> WindowedStream:
@@ -419,120 +416,19 @@ class KeyedStream(DataStream):
         return Edge(self._step, "hash")
 
     def _keyed(
-        self, kind: str, name: str, func: Any, output_type: TypeInformation | None, options: dict[str, Any] | None = None
+        self, kind: str, name: str, func: Any, output: OutputType, options: dict[str, Any] | None = None
     ) -> DataStream:
-        stream = self._python(kind, name, func, output_type, options)
+        stream = self._python(kind, name, func, output, options)
         stream._step.keyed = True
         return stream
 
     def _running(self, op: str, field: int | str) -> DataStream:
         options = {"op": op, "field": field}
         if self._typed and op in ("sum", "min", "max"):
-            stream = self._native("running_field", op.capitalize(), options)
+            stream = self._native("running_field", op.capitalize(), {**options, **self._key})
             stream._step.keyed = True
             return stream
-        output_type = self.get_type() if self._typed else None
-        return self._keyed("aggregate_field", op.capitalize(), None, output_type, options)
-
-
-class WindowedStream:
-    """A keyed stream cut into windows; a function over each window makes it a stream again."""
-
-    def __init__(self, keyed: KeyedStream, assigner: WindowAssigner, all_windows: bool = False) -> None:
-        if not isinstance(assigner, WindowAssigner):
-            raise TypeError(f"window: expected a window assigner such as TumblingEventTimeWindows.of(...), got {type(assigner).__name__}")
-        self._keyed = keyed
-        self._all_windows = all_windows
-        self._options: dict[str, Any] = {
-            "window": assigner._describe(), "allowed_lateness": 0, "late_tag": "", "context_class": TimeWindow,
-        }  # fmt: skip
-
-    def allowed_lateness(self, time: DurationLike) -> WindowedStream:
-        """Keeps a window's state this long after it fired; a late record then fires it again at once."""
-        lateness_ms = to_milliseconds(time, "allowed_lateness")
-        if lateness_ms < 0:
-            raise ValueError(f"allowed_lateness: must not be negative, got {lateness_ms} ms")
-        self._options["allowed_lateness"] = lateness_ms
-        return self
-
-    def side_output_late_data(self, output_tag: OutputTag) -> WindowedStream:
-        """Sends records that came too late for every window of theirs to `output_tag` instead of only counting them."""
-        self._options["late_tag"] = output_tag.tag_id
-        return self
-
-    def agg(self, **aggregates: Aggregate) -> DataStream:
-        """Built-in aggregates: Rows of the key field(s), `window_start`, `window_end` (ms) and the named results."""
-        if not aggregates:
-            raise ValueError("agg: name at least one aggregate, for example agg(total=Sum('value'))")
-        key_names = [] if self._all_windows else self._keyed._key_names
-        native = None if self._all_windows else _native_aggregates(aggregates, self._keyed._step.schema)
-        if native is not None:
-            options = {**self._native_options(), "key_names": key_names, "aggregates": native}
-            return self._windowed(self._keyed._native("window_agg", "Window", options))
-        func = builtin_window_functions.FieldAggregates(aggregates)
-        emit = builtin_window_functions.EmitWindowRow(key_names, list(aggregates))
-        return self._general("aggregate", func, emit, None)
-
-    def aggregate(
-        self,
-        aggregate_function: Any,
-        window_function: Any = None,
-        accumulator_type: TypeInformation | None = None,
-        output_type: TypeInformation | None = None,
-    ) -> DataStream:
-        """Folds each window with an AggregateFunction, a RichAggregateFunction or a built-in aggregate.
-
-        Args:
-            aggregate_function: The fold. A built-in with a string as second argument is document 002's form: the string
-                names the result field.
-            window_function: Optional ProcessWindowFunction or WindowFunction over the one result.
-            accumulator_type: Accepted for PyFlink programs; accumulators are encoded by their values.
-            output_type: Type of the results.
-        """
-        if isinstance(aggregate_function, Aggregate):
-            if window_function is None or isinstance(window_function, str):
-                return self.agg(**{window_function or type(aggregate_function).__name__.lower(): aggregate_function})
-            aggregate_function = builtin_window_functions.SingleAggregate(aggregate_function)
-        elif isinstance(aggregate_function, RichAggregateFunction):
-            aggregate_function = builtin_window_functions.RichAggregate(aggregate_function)
-        if not isinstance(aggregate_function, AggregateFunction):
-            raise TypeError(f"aggregate: expected an AggregateFunction or a built-in aggregate, got {type(aggregate_function).__name__}")
-        return self._general("aggregate", aggregate_function, window_function, output_type)
-
-    def reduce(
-        self, reduce_function: Any, window_function: Any = None, output_type: TypeInformation | None = None
-    ) -> DataStream:
-        """Combines each window's records into one."""
-        if output_type is None and window_function is None and self._keyed._typed:
-            output_type = self._keyed.get_type()
-        return self._general("reduce", reduce_function, window_function, output_type)
-
-    def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
-        """Calls a WindowFunction (or AllWindowFunction) with all records of each window."""
-        return self._general("apply", window_function, None, output_type)
-
-    def process(self, process_window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
-        """Calls a ProcessWindowFunction (or ProcessAllWindowFunction) with all records of each window."""
-        return self._general("process", process_window_function, None, output_type)
-
-    def _windowed(self, stream: DataStream) -> DataStream:
-        stream._step.keyed = True
-        if self._options["late_tag"]:
-            stream._step.side_schemas[self._options["late_tag"]] = self._keyed._step.schema
-        return stream
-
-    def _native_options(self) -> dict[str, Any]:
-        return {key: value for key, value in self._options.items() if key != "context_class"}
-
-    def _general(self, call: str, func: Any, window_function: Any, output_type: TypeInformation | None) -> DataStream:
-        options = {
-            **self._options, "call": call, "process_function": window_function, "all_windows": self._all_windows,
-            "process_call": "process" if isinstance(window_function, ProcessWindowFunction) or hasattr(window_function, "process") else "apply",
-        }  # fmt: skip
-        stream = self._windowed(self._keyed._keyed("window", "Window", func, output_type, options))
-        if self._all_windows:
-            stream._step.fixed_parallelism = 1
-        return stream
+        return self._keyed("aggregate_field", op.capitalize(), None, self._step.schema, options)
 
 
 class DataStreamSink:
@@ -568,54 +464,8 @@ class DataStreamSink:
         return self
 
 
-class CloseableIterator:
-    """Records of a running job. Close it (or leave its `with` block) to cancel what still runs."""
-
-    def __init__(self, env: StreamExecutionEnvironment, stream: DataStream, name: str | None, limit: int) -> None:
-        self._buffer = _core.CollectBuffer(stream._step.schema, limit)
-        self._job = stream._collect_into(self._buffer)._start_job(name)
-        self._pending: list[Any] = []
-        self._next = 0
-        self._ended = False
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        while self._next == len(self._pending):
-            if self._ended:
-                raise StopIteration
-            rows = _interruptibly(self._job, lambda: self._buffer.take(50))
-            if rows is None:
-                self._ended = True
-                self._job.finish()
-            else:
-                self._pending, self._next = rows, 0
-        row = self._pending[self._next]
-        self._next += 1
-        return row
-
-    def next(self) -> Any:
-        """The next record (PyFlink's form)."""
-        return self.__next__()
-
-    def close(self) -> None:
-        """Cancels the job if it still runs."""
-        self._job.stop()
-
-    def __enter__(self) -> CloseableIterator:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _interruptibly(job: Any, take: Callable[[], Any]) -> Any:
-    try:
-        return take()
-    except KeyboardInterrupt:
-        job.stop()
-        raise
+def _schema_of(type_info: TypeInformation | None) -> _core.Schema:
+    return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
 
 
 def _require_positive(number: int, what: str) -> None:
@@ -633,36 +483,7 @@ def _arity(func: Any, method: str) -> int:
     if bound is None:
         return 2
     parameters = inspect.signature(bound).parameters.values()
-    required = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    required = [
+        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
     return 3 if len(required) >= 3 else 2
-
-
-def _native_aggregates(aggregates: dict[str, Aggregate], schema: _core.Schema) -> list[tuple[str, Any, str]] | None:
-    """The engine's description of the aggregates, None when one of them only runs in Python."""
-    if schema.type_desc is None:
-        return None
-    native = []
-    for name, aggregate in aggregates.items():
-        if not isinstance(aggregate, Aggregate):
-            raise TypeError(f"agg: {name} must be a built-in aggregate such as Sum('value'), got {type(aggregate).__name__}")
-        field = aggregate.field
-        if field is None and aggregate.native != "count":
-            field = 1 if len(schema.names) == 2 else 0
-        if isinstance(field, str) and field not in schema.names:
-            raise ValueError(f"agg: {name}={aggregate!r}: no field {field!r}; the stream has {schema.names}")
-        index = field if isinstance(field, int) or field is None else schema.names.index(field)
-        if aggregate.native is None or (index is not None and not _aggregates_natively(schema, index, aggregate.native)):
-            return None
-        native.append((aggregate.native, index, name))
-    return native
-
-
-_NUMBERS = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "bool"})
-
-
-def _aggregates_natively(schema: _core.Schema, index: int, function: str) -> bool:
-    description: Any = schema.type_desc
-    types = description[2] if description[0] == "row" else description[1] if description[0] == "tuple" else (description,)
-    if index >= len(types):
-        raise ValueError(f"agg: no field number {index}; the stream has {len(types)}")
-    return function == "count" or types[index][0] in _NUMBERS

@@ -10,7 +10,12 @@ from headrace.datastream.time_domain import TimeDomain
 
 if TYPE_CHECKING:
     from headrace.datastream.state import (
-        ListState, ListStateDescriptor, MapState, MapStateDescriptor, ValueState, ValueStateDescriptor,
+        ListState,
+        ListStateDescriptor,
+        MapState,
+        MapStateDescriptor,
+        ValueState,
+        ValueStateDescriptor,
     )  # fmt: skip
 
 IN = TypeVar("IN")
@@ -71,13 +76,13 @@ class RuntimeContext(Protocol):
         """The map state of the descriptor; keyed operators only."""
 
 
-class Function(ABC):
+class Function(ABC):  # noqa: B024 - what must be defined is said by the subclasses
     """Base of all user functions. Each subtask and attempt works on a deep copy of its own."""
 
-    def open(self, runtime_context: RuntimeContext) -> None:
+    def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027
         """Called once before the first record: get state handles and resources here."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Called once after the last record, also after a failure."""
 
 

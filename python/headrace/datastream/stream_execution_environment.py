@@ -8,17 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from headrace import _core
 from headrace.common.configuration import Configuration
-from headrace.common.job import JobClient, JobExecutionResult
+from headrace.common.job import JobClient, JobExecutionResult, JobStatus
 from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation, Types
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
 from headrace.datastream.connectors import file_readers
-from headrace.datastream.connectors.source import Source
 from headrace.datastream.connectors.number_seq import NumberSequenceSource
+from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
 from headrace.datastream.execution_config import ExecutionConfig
 from headrace.datastream.functions import SourceFunction
@@ -39,6 +41,14 @@ class RunningJob:
     def finish(self) -> JobExecutionResult:
         """Waits for the end and raises the job's failure."""
         return self.client.result()
+
+    def has_ended(self) -> bool:
+        """True when the job will not run again."""
+        return self.client.status().is_terminal_state()
+
+    def ended_well(self) -> bool:
+        """True when the job finished."""
+        return self.client.status() == JobStatus.FINISHED
 
     def stop(self) -> None:
         """Cancels what still runs and waits up to five seconds."""
@@ -160,7 +170,9 @@ class StreamExecutionEnvironment:
     def set_restart_strategy(self, restart_strategy: RestartStrategyConfiguration) -> StreamExecutionEnvironment:
         """Chooses what happens after a failure."""
         if not isinstance(restart_strategy, RestartStrategyConfiguration):
-            raise TypeError(f"expected a restart strategy made by RestartStrategies, got {type(restart_strategy).__name__}")
+            raise TypeError(
+                f"expected a restart strategy made by RestartStrategies, got {type(restart_strategy).__name__}"
+            )
         self._restart_strategy = restart_strategy
         return self
 
@@ -189,7 +201,12 @@ class StreamExecutionEnvironment:
         items = list(collection)
         schema = _schema_of(type_info)
         return self._source(
-            "collection", "Collection", lambda: _core.collection_source(items, schema), schema, rows_per_second, parallel=False
+            "collection",
+            "Collection",
+            lambda: _core.collection_source(items, schema),
+            schema,
+            rows_per_second,
+            parallel=False,
         )
 
     def from_elements(self, *elements: Any, rows_per_second: float = 0) -> DataStream:
@@ -223,7 +240,7 @@ class StreamExecutionEnvironment:
                     f"from_arrow: {type(data).__name__} has no __arrow_c_stream__; give a pyarrow, polars or pandas table"
                 )
             data = to_arrow()
-        source = _core.arrow_source(data)
+        source = _core.arrow_source(_engine_layout(data))
         if timestamp is not None:
             strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
             watermark_strategy = strategy.with_timestamp_field(timestamp)
@@ -256,7 +273,9 @@ class StreamExecutionEnvironment:
         """The ints from `start` to `end`, both included."""
         return self.from_source(NumberSequenceSource(start, end), None, "Sequence", rows_per_second=rows_per_second)
 
-    def read_text_file(self, file_path: str | Path, charset_name: str = "UTF-8", *, rows_per_second: float = 0) -> DataStream:
+    def read_text_file(
+        self, file_path: str | Path, charset_name: str = "UTF-8", *, rows_per_second: float = 0
+    ) -> DataStream:
         """Lines of the text files that match a path or glob, without line ends, as STRING."""
         source = file_readers.TextFileSource(file_path, charset_name)
         return self.from_source(source, None, f"Text {file_path}", rows_per_second=rows_per_second)
@@ -287,7 +306,9 @@ class StreamExecutionEnvironment:
         source = file_readers.CsvFileSource(file_path, columns, delimiter, null_values)
         return self.from_source(source, watermark_strategy, f"CSV {file_path}", rows_per_second=rows_per_second)
 
-    def read_json(self, file_path: str | Path, type_info: TypeInformation | None = None, *, rows_per_second: float = 0) -> DataStream:
+    def read_json(
+        self, file_path: str | Path, type_info: TypeInformation | None = None, *, rows_per_second: float = 0
+    ) -> DataStream:
         """Objects of JSON-lines files that match a path or glob: dicts, or typed rows when `type_info` is given."""
         source = file_readers.JsonLinesSource(file_path)
         return self.from_source(source, None, f"JSON {file_path}", type_info, rows_per_second=rows_per_second)
@@ -327,12 +348,20 @@ class StreamExecutionEnvironment:
         if callable(source_func):
             make_iterator = source_func
         elif hasattr(source_func, "__iter__"):
+
             def make_iterator() -> Any:
                 return iter(source_func)
         else:
-            raise TypeError(f"add_source: expected a SourceFunction, an iterable or a function, got {type(source_func).__name__}")
+            raise TypeError(
+                f"add_source: expected a SourceFunction, an iterable or a function, got {type(source_func).__name__}"
+            )
         return self._source(
-            "iterator", source_name, lambda: _core.iterator_source(make_iterator, schema), schema, rows_per_second, parallel=False
+            "iterator",
+            source_name,
+            lambda: _core.iterator_source(make_iterator, schema),
+            schema,
+            rows_per_second,
+            parallel=False,
         )
 
     # ---- running ----------------------------------------------------------------------------------------------
@@ -470,6 +499,22 @@ class StreamExecutionEnvironment:
 
 def _schema_of(type_info: TypeInformation | None) -> _core.Schema:
     return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
+
+
+_LAYOUTS = {
+    pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(), pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
+    pa.uint64(): pa.int64(), pa.date64(): pa.date32(), pa.float16(): pa.float32(),
+}  # fmt: skip
+
+
+def _engine_layout(data: Any) -> Any:
+    """The data with columns whose layout the engine has no kernels for (polars' strings) cast; the others uncopied."""
+    table = pa.table(data) if hasattr(data, "__arrow_c_stream__") else pa.Table.from_batches([pa.record_batch(data)])
+    for index, field in enumerate(table.schema):
+        if field.type in _LAYOUTS:
+            table = table.set_column(index, field.name, table.column(index).cast(_LAYOUTS[field.type]))
+    return table
 
 
 def _time_column(schema: _core.Schema, field: str | int) -> int:

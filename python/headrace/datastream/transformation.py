@@ -59,7 +59,7 @@ def build_graph(roots: Iterable[Transformation], parallelism: int, max_paralleli
     ids: dict[Transformation, int] = {}
     for step in in_order(roots):
         step_parallelism = step.fixed_parallelism or step.parallelism or parallelism
-        common = {
+        common: dict[str, Any] = {
             "name": step.name,
             "uid": step.uid,
             "parallelism": step_parallelism,
@@ -67,7 +67,7 @@ def build_graph(roots: Iterable[Transformation], parallelism: int, max_paralleli
             "schema": step.schema,
         }
         if step.is_source:
-            ids[step] = graph.add_source(step.make(), **common, **step.source_options)
+            ids[step] = graph.add_source(step.make(), kind=step.kind, **common, **step.source_options)
             continue
         inputs = []
         for edge in step.inputs:

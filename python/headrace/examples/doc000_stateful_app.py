@@ -13,8 +13,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace import (
-    Collector, KeyedProcessFunction, RichAggregateFunction, RuntimeContext, SourceFunction, StreamExecutionEnvironment,
-    Time, TimeWindows, Types, ValueStateDescriptor, WatermarkStrategy,
+    Collector,
+    KeyedProcessFunction,
+    RichAggregateFunction,
+    RuntimeContext,
+    SourceFunction,
+    StreamExecutionEnvironment,
+    Time,
+    TimeWindows,
+    Types,
+    ValueStateDescriptor,
+    WatermarkStrategy,
 )  # fmt: skip
 from headrace.datastream import DataStream
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from headrace import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment, Types, ValueStateDescriptor, key_group, task_of
+from headrace import (
+    KeyedProcessFunction,
+    RuntimeContext,
+    StreamExecutionEnvironment,
+    Types,
+    ValueStateDescriptor,
+    key_group,
+    task_of,
+)
 from headrace.datastream import DataStream
 
 

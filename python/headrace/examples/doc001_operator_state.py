@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace import Collector, KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment, Types, ValueStateDescriptor
+from headrace import (
+    Collector,
+    KeyedProcessFunction,
+    RuntimeContext,
+    StreamExecutionEnvironment,
+    Types,
+    ValueStateDescriptor,
+)
 from headrace.datastream import DataStream
 
 

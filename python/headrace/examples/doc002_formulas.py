@@ -11,7 +11,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from headrace import Configuration, KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment, Types, ValueStateDescriptor, _core, key_group, task_of
+from headrace import (
+    Configuration,
+    KeyedProcessFunction,
+    RuntimeContext,
+    StreamExecutionEnvironment,
+    Types,
+    ValueStateDescriptor,
+    _core,
+    key_group,
+    task_of,
+)
 
 KEYS = [f"key-{i}" for i in range(10_000)]
 

@@ -14,7 +14,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from flink import (  # type: ignore[import-not-found]
-    FlinkKafkaConsumer, FlinkKafkaProducer, StreamExecutionEnvironment, Sum, Time, TumblingEventTimeWindows, topics,
+    FlinkKafkaConsumer,
+    FlinkKafkaProducer,
+    StreamExecutionEnvironment,
+    Sum,
+    Time,
+    TumblingEventTimeWindows,
+    topics,
 )  # fmt: skip
 
 from headrace import WatermarkStrategy

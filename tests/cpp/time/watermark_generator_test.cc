@@ -19,9 +19,11 @@ WatermarkSpec Bounded(int64_t bound_ms, int64_t stride) {
 
 using Emission = std::pair<int64_t, TimestampMs>;  // (rows, watermark)
 
-/// Feeds all rows in pieces of at most `piece_max` rows; with `restore` every piece goes to a new generator.
-std::vector<Emission> Run(const WatermarkSpec& spec, const std::vector<TimestampMs>& timestamps,
-                          uint32_t seed, int64_t piece_max, bool restore) {
+/// Feeds all rows in pieces of at most `piece_max` rows; with `restore` every piece goes to a new
+/// generator.
+std::vector<Emission> EmissionsOf(const WatermarkSpec& spec,
+                                  const std::vector<TimestampMs>& timestamps, uint32_t seed,
+                                  int64_t piece_max, bool restore) {
   std::mt19937 random(seed);
   auto generator = std::make_unique<WatermarkGenerator>(spec);
   std::vector<Emission> out;
@@ -53,10 +55,11 @@ TEST(WatermarkGenerator, EmissionsDoNotDependOnHowRowsAreCut) {
     timestamps.push_back(random() % 20 == 0 ? kNoTimestamp : i * 10 - random() % 500);
   }
   for (const WatermarkSpec& spec : {Bounded(300, 1024), Bounded(0, 7), Bounded(5, 1)}) {
-    const auto wanted = Run(spec, timestamps, 0, 1, false);
+    const auto wanted = EmissionsOf(spec, timestamps, 0, 1, false);
     EXPECT_EQ(wanted.size(), timestamps.size() / static_cast<size_t>(spec.stride_rows));
     for (uint32_t seed = 1; seed < 20; ++seed) {
-      ASSERT_EQ(Run(spec, timestamps, seed, 3000, seed % 2 == 0), wanted) << "seed " << seed;
+      ASSERT_EQ(EmissionsOf(spec, timestamps, seed, 3000, seed % 2 == 0), wanted)
+          << "seed " << seed;
     }
   }
 }

@@ -16,7 +16,9 @@ TEST(BufferPool, CapacityCoversTheRequestAndWastesLessThanHalf) {
     const size_t capacity = BufferPool::CapacityOf(size);
     ASSERT_GE(capacity, size);
     ASSERT_EQ(capacity % BufferPool::kAlignment, 0u);
-    if (size > 64) ASSERT_LE(capacity, size * 2) << size;
+    if (size > 64) {
+      ASSERT_LE(capacity, size * 2) << size;
+    }
   }
   EXPECT_EQ(BufferPool::CapacityOf(BufferPool::kPooledBytesMax), BufferPool::kPooledBytesMax);
   EXPECT_EQ(BufferPool::CapacityOf(0), 64u);

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kParallelism = 128;
 
-// Frozen: state on disk is found by these numbers. A failure here means that old checkpoints cannot be read.
+// Frozen: state on disk is found by these numbers. A failure here means that old checkpoints cannot
+// be read.
 TEST(KeyCodec, GoldenKeyGroups) {
   struct Golden {
     std::string bytes;

@@ -1,6 +1,12 @@
 """Sources and sinks: PyFlink's `pyflink.datastream.connectors`."""
 
-from headrace.datastream.connectors.file_system import FileSink, FileSource, OutputFileConfig, RollingPolicy, StreamFormat
+from headrace.datastream.connectors.file_system import (
+    FileSink,
+    FileSource,
+    OutputFileConfig,
+    RollingPolicy,
+    StreamFormat,
+)
 from headrace.datastream.connectors.number_seq import NumberSequenceSource
 from headrace.datastream.connectors.source import Source
 

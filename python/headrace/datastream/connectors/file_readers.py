@@ -233,7 +233,9 @@ class CsvFileSource(_FilesSource):
     def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], tuple[Any, bytes] | None]:
         reader = self._open_csv(path, {field.name: field.type for field in self._arrow_schema})
         if reader.schema != self._arrow_schema:
-            raise ValueError(f"{path}: its columns {reader.schema.names} are not those of {self._paths[0]}: {self._arrow_schema.names}")
+            raise ValueError(
+                f"{path}: its columns {reader.schema.names} are not those of {self._paths[0]}: {self._arrow_schema.names}"
+            )
         return _read_batches(reader, int(position or b"0"), path)
 
 
@@ -298,7 +300,9 @@ class ParquetFileSource(_FilesSource):
                     state["group"], state["row"] = state["group"] + 1, 0
                 if state["group"] >= parquet.num_row_groups:
                     return None
-                pending = parquet.read_row_group(state["group"], columns=self._columns, use_threads=False).combine_chunks()
+                pending = parquet.read_row_group(
+                    state["group"], columns=self._columns, use_threads=False
+                ).combine_chunks()
                 if pending.schema.names != self._arrow_schema.names:
                     raise ValueError(f"{path}: its columns {pending.schema.names} are not {self._arrow_schema.names}")
             rows = pending.slice(state["row"], max_rows).to_batches()[0]
@@ -309,7 +313,7 @@ class ParquetFileSource(_FilesSource):
 
 
 def arrow_type(type_info: TypeInformation) -> pa.DataType:
-    """pyarrow's type of a basic type.
+    """Pyarrow's type of a basic type.
 
     Raises:
         ValueError: a type that CSV cannot hold.

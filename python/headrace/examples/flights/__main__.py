@@ -83,7 +83,9 @@ def _show_results(console: Console, outputs: dict[str, list[str]], result: JobEx
         f"late flights: {len(outputs['hourly-late']):,} for their hour, {len(outputs['daily-late']):,} for their day"
     )
     completed = sum(1 for checkpoint in result.checkpoints if checkpoint["completed"])
-    console.print(f"{completed} checkpoints; {ROWS:,} flights in {seconds:.2f} s: {ROWS / max(seconds, 1e-9):,.0f} rows/s")
+    console.print(
+        f"{completed} checkpoints; {ROWS:,} flights in {seconds:.2f} s: {ROWS / max(seconds, 1e-9):,.0f} rows/s"
+    )
 
 
 def _compare(console: Console, what: str, outputs: dict[str, list[str]], expected: dict[str, list[str]]) -> bool:

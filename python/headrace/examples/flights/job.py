@@ -9,8 +9,23 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace import (
-    Avg, Configuration, Count, Encoder, FileSink, KeyedProcessFunction, ListStateDescriptor, MapFunction, Max,
-    OutputFileConfig, OutputTag, Row, RuntimeContext, StreamExecutionEnvironment, Time, TumblingEventTimeWindows, Types,
+    Avg,
+    Configuration,
+    Count,
+    Encoder,
+    FileSink,
+    KeyedProcessFunction,
+    ListStateDescriptor,
+    MapFunction,
+    Max,
+    OutputFileConfig,
+    OutputTag,
+    Row,
+    RuntimeContext,
+    StreamExecutionEnvironment,
+    Time,
+    TumblingEventTimeWindows,
+    Types,
     WatermarkStrategy,
 )  # fmt: skip
 from headrace.datastream import DataStream
@@ -80,14 +95,20 @@ class DelayAlert(KeyedProcessFunction[str, Row, str]):
 
 
 def build(
-    flights: pa.Table, airlines: dict[str, str], directories: Directories, configuration: Configuration, rows_per_second: float = 0
+    flights: pa.Table,
+    airlines: dict[str, str],
+    directories: Directories,
+    configuration: Configuration,
+    rows_per_second: float = 0,
 ) -> StreamExecutionEnvironment:
     """Records the job; `execute(JOB_NAME)` of the result runs it."""
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
     strategy = WatermarkStrategy.for_bounded_out_of_orderness(WATERMARK_BOUND)
-    stream = env.from_arrow(
-        flights, timestamp="scheduled_ms", watermark_strategy=strategy, rows_per_second=rows_per_second
-    ).name("flights").uid("flights")
+    stream = (
+        env.from_arrow(flights, timestamp="scheduled_ms", watermark_strategy=strategy, rows_per_second=rows_per_second)
+        .name("flights")
+        .uid("flights")
+    )
 
     by_carrier = stream.key_by(["carrier", "origin"])
     for name, size, late in [("hourly", Time.hours(1), LATE_FOR_THE_HOUR), ("daily", Time.days(1), LATE_FOR_THE_DAY)]:

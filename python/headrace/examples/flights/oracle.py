@@ -47,21 +47,29 @@ def windows(flights: pa.Table, airlines: dict[str, str], size_ms: int) -> list[s
 
 def late(flights: pa.Table, size_ms: int) -> list[str]:
     """Lines of the flights that are late for their window of one size, sorted."""
-    rows = _connect(flights).execute(f"""
+    rows = (
+        _connect(flights)
+        .execute(f"""
         {_WITH_WATERMARK}
         SELECT scheduled_ms, carrier, flight, origin, dep_delay FROM flights_seen
         WHERE scheduled_ms // {size_ms} * {size_ms} + {size_ms} - 1 <= watermark
-    """).fetchall()
+    """)
+        .fetchall()
+    )
     return sorted(f"{at},{carrier},{flight},{origin},{delay}" for at, carrier, flight, origin, delay in rows)
 
 
 def alerts(flights: pa.Table) -> list[str]:
     """Lines of the alerts, sorted: the delays from DuckDB, the counting by a plain loop."""
-    rows = _connect(flights).execute(f"""
+    rows = (
+        _connect(flights)
+        .execute(f"""
         {_WITH_WATERMARK}
         SELECT tailnum, scheduled_ms, carrier, flight, watermark FROM flights_seen
         WHERE dep_delay >= {ALERT_DELAY_MINUTES} AND tailnum IS NOT NULL ORDER BY n
-    """).fetchall()
+    """)
+        .fetchall()
+    )
     recent: dict[str, list[int]] = {}
     lines = []
     for plane, at, carrier, flight, watermark in rows:

@@ -64,7 +64,9 @@ def finish(process: subprocess.Popen[str]) -> dict[str, object]:
     return result
 
 
-def kill_and_resume(directories: Directories, kill_after_seconds: float, rows_per_second: float, wait_for: int = 2) -> Resumed:
+def kill_and_resume(
+    directories: Directories, kill_after_seconds: float, rows_per_second: float, wait_for: int = 2
+) -> Resumed:
     """Runs slowed, kills after the time and at least `wait_for` checkpoints, resumes at full speed.
 
     Raises:
@@ -95,5 +97,11 @@ def kill_and_resume(directories: Directories, kill_after_seconds: float, rows_pe
     metrics: dict[str, int] = result["metrics"]  # type: ignore[assignment]
     rows_read = metrics["flights.rows_read"]
     return Resumed(
-        elapsed, highest, int(str(result["checkpoint"])), ROWS - rows_read, rows_read, len(before), list(result["messages"])  # type: ignore[call-overload]
+        elapsed,
+        highest,
+        int(str(result["checkpoint"])),
+        ROWS - rows_read,
+        rows_read,
+        len(before),
+        list(result["messages"]),  # type: ignore[call-overload]
     )

@@ -1,0 +1,101 @@
+"""Measures whole pipelines: `make bench`, or `.venv/bin/python benchmarks/run.py --help`.
+
+Each pipeline runs in a process of its own and leaves benchmarks/results/<name>.json. README.md has the rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from measuring import RESULTS, SCRATCH, Options, Report, print_table, warm_memory
+
+HERE = Path(__file__).resolve().parent
+PIPELINES = {
+    "windows_vs_duckdb": "typed tumbling windows against DuckDB's one-thread GROUP BY",
+    "keyed_python_vs_bare_loop": "keyed Python function against a bare C++ loop, csp and Bytewax",
+    "wordcount_peers": "word count with plain lambdas against csp and Bytewax",
+    "checkpoint_overhead": "cost of a checkpoint a second, and the longest gap it makes",
+    "startup": "hello world against an empty Python program",
+    "memory_flat": "resident memory over 100 M records",
+    "latency": "p99 at 10,000 records a second through a keyed Python function",
+}
+ROUNDS_MIN = 5
+WARM_GIGABYTES = 6
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    listing = "\n".join(f"  {name:26} {what}" for name, what in PIPELINES.items())
+    parser = argparse.ArgumentParser(
+        description="Measures whole pipelines beside other engines.",
+        epilog="pipelines:\n" + listing,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="pipeline", help="which to run; all if none")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, a few minutes in all")
+    parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help="rounds of A B A B (5)")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies rows and durations")
+    parser.add_argument("--no-warm", action="store_true", help="memory was warmed already")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in PIPELINES]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(PIPELINES)}")
+    if arguments.rounds < 1 or arguments.scale <= 0:
+        parser.error("--rounds and --scale must be positive")
+    return arguments
+
+
+def run_here(name: str, options: Options) -> None:
+    """Measure one pipeline in this process and write its result."""
+    report = Report(name, options)
+    module = importlib.import_module(f"pipelines.{name}")
+    module.measure(options, report)
+    report.write(getattr(module, "PACKAGES", ()))
+
+
+def run_apart(name: str, arguments: argparse.Namespace) -> bool:
+    """Measure one pipeline in a new process; tell whether it wrote a result."""
+    result = RESULTS / f"{name}.json"
+    result.unlink(missing_ok=True)
+    command = [sys.executable, HERE / "run.py", name, "--child"]
+    command += ["--rounds", str(arguments.rounds), "--scale", str(arguments.scale)]
+    command += ["--quick"] if arguments.quick else []
+    return subprocess.run(command, check=False).returncode == 0 and result.exists()
+
+
+def main() -> int:
+    """Run the chosen pipelines, print the table, and return 1 when one did not pass."""
+    arguments = parse_arguments()
+    if arguments.child:
+        options = Options(arguments.rounds, arguments.quick, arguments.scale)
+        run_here(arguments.names[0], options)
+        return 0
+    if not arguments.no_warm:
+        print(f"warmed {warm_memory(WARM_GIGABYTES):.1f} GiB of memory", flush=True)
+    broken = []
+    names = arguments.names or list(PIPELINES)
+    for name in names:
+        print(f"{time.strftime('%H:%M:%S')} {name}: {PIPELINES[name]}", flush=True)
+        if not run_apart(name, arguments):
+            broken.append(name)
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    results = {
+        name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names if name not in broken
+    }
+    print_table(results)
+    failed = broken + [name for name, result in results.items() if not result["passed"]]
+    if failed:
+        print("not passed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+#include "arrow_capsules.h"
+#include "boxing.h"
+#include "collect_rows.h"
+#include "errors.h"
+#include "gil.h"
+#include "graph_objects.h"
+
+namespace py = pybind11;
+
+namespace headrace::bindings {
+namespace {
+
+/// The next batch; false when there is none now. Waits without the GIL.
+bool NextBatch(const CollectRows& rows, int64_t timeout_ms, int64_t limit, RecordBatch* batch) {
+  return WithoutGil([&] { return rows.buffer()->Take(timeout_ms, limit, batch); });
+}
+
+}  // namespace
+
+void BindCollect(py::module_& module) {
+  const py::object nothing_yet = py::module_::import("builtins").attr("object")();
+  module.attr("NOTHING_YET") = nothing_yet;
+
+  py::class_<CollectRows>(module, "CollectBuffer")
+      .def(py::init([](const SchemaHandle& schema, bool checkpointed) {
+             return std::make_unique<CollectRows>(schema.schema, checkpointed);
+           }),
+           py::arg("schema"), py::arg("checkpointed") = false)
+      .def(
+          "take",
+          [](const CollectRows& self, int64_t timeout_ms, int64_t limit) -> py::object {
+            RecordBatch batch;
+            if (NextBatch(self, timeout_ms, limit, &batch)) {
+              PyObject* list = BoxBatch(batch);
+              if (list == nullptr) throw py::error_already_set();
+              return py::reinterpret_steal<py::object>(list);
+            }
+            return self.buffer()->closed() ? py::object(py::none()) : py::object(py::list());
+          },
+          py::arg("timeout_ms") = 100, py::arg("limit") = 0)
+      .def(
+          "take_arrow",
+          [nothing_yet](const CollectRows& self, int64_t timeout_ms) -> py::object {
+            RecordBatch batch;
+            if (NextBatch(self, timeout_ms, 0, &batch)) return py::cast(ArrowBatch(std::move(batch)));
+            return self.buffer()->closed() ? py::object(py::none()) : nothing_yet;
+          },
+          py::arg("timeout_ms") = 100)
+      .def("close", [](const CollectRows& self, bool ended_well) { self.buffer()->Close(ended_well); });
+}
+
+}  // namespace headrace::bindings

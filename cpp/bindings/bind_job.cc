@@ -1,0 +1,201 @@
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+
+#include "errors.h"
+#include "gil.h"
+#include "graph_holder.h"
+#include "graph_objects.h"
+#include "headrace/runtime/job.h"
+#include "live_jobs.h"
+#include "manifest_dict.h"
+#include "native_options.h"
+#include "python_thread_hooks.h"
+
+namespace py = pybind11;
+
+namespace headrace::bindings {
+namespace {
+
+template <typename T>
+void Read(const py::dict& options, const char* name, T* out) {
+  if (options.contains(name)) *out = py::cast<T>(options[name]);
+}
+
+RestartSpec RestartOf(const py::dict& options) {
+  RestartSpec spec;
+  const auto kind = py::cast<std::string>(options["kind"]);
+  if (kind == "none") spec.kind = RestartSpec::Kind::kNone;
+  if (kind == "fixed_delay") spec.kind = RestartSpec::Kind::kFixedDelay;
+  if (kind == "exponential_delay") spec.kind = RestartSpec::Kind::kExponentialDelay;
+  if (spec.kind == RestartSpec::Kind::kDefault) return spec;
+  Read(options, "attempts", &spec.attempts);
+  Read(options, "delay_ms", &spec.delay_ms);
+  Read(options, "backoff_multiplier", &spec.backoff_multiplier);
+  Read(options, "max_delay_ms", &spec.max_delay_ms);
+  Read(options, "reset_after_ms", &spec.reset_after_ms);
+  return spec;
+}
+
+JobOptions OptionsOf(const py::dict& options) {
+  JobOptions out;
+  out.env = &RealEnv();
+  out.hooks = PythonThreadHooks();
+  Read(options, "name", &out.name);
+  Read(options, "job_key", &out.job_key);
+  Read(options, "native_threads", &out.native_threads);
+  Read(options, "buffer_timeout_ms", &out.buffer_timeout_ms);
+  Read(options, "channel_rows", &out.channel_rows);
+  Read(options, "batch_rows", &out.batch_rows);
+  Read(options, "state_memory_budget_bytes", &out.state_memory_budget_bytes);
+  Read(options, "checkpoint_interval_ms", &out.checkpoints.interval_ms);
+  Read(options, "checkpoint_timeout_ms", &out.checkpoints.timeout_ms);
+  Read(options, "checkpoint_min_pause_ms", &out.checkpoints.min_pause_ms);
+  Read(options, "tolerable_checkpoint_failures", &out.checkpoints.tolerable_failures);
+  Read(options, "checkpoint_directory", &out.checkpoint_directory);
+  Read(options, "retained_checkpoints", &out.retained_checkpoints);
+  Read(options, "restore_path", &out.restore_path);
+  Read(options, "allow_older", &out.allow_older);
+  Read(options, "allow_dropped_state", &out.allow_dropped_state);
+  Read(options, "chaining", &out.chaining);
+  Read(options, "object_reuse", &out.object_reuse);
+  if (options.contains("restart")) out.restart = RestartOf(options["restart"]);
+  return out;
+}
+
+/// Exactly once was asked for by name: a source that cannot go back to a position is refused.
+Status RefuseUnreplayable(const StreamGraph& graph) {
+  for (const StreamNode& node : graph.nodes) {
+    if (node.source && !node.source->replayable()) {
+      return Status::InvalidArgument(
+          "source '" + node.name +
+          "' has no position to go back to, but execution.checkpointing.mode is EXACTLY_ONCE: give "
+          "it snapshot_state and restore_state, or set AT_LEAST_ONCE");
+    }
+  }
+  return Status::Ok();
+}
+
+py::list CheckpointList(const std::vector<CheckpointRecord>& records) {
+  py::list out;
+  for (const CheckpointRecord& record : records) {
+    py::dict item;
+    item["id"] = record.id;
+    item["completed"] = record.completed;
+    item["final"] = record.final;
+    item["failure"] = record.failure;
+    item["triggered_ms"] = record.triggered_ms;
+    item["duration_ms"] = record.duration_ms;
+    item["bytes_written"] = record.bytes_written;
+    item["state_bytes"] = record.state_bytes;
+    item["partitions_written"] = record.partitions_written;
+    out.append(std::move(item));
+  }
+  return out;
+}
+
+/// `_core.Job`. The core's job is shared with the list of live jobs, which cancels it at exit.
+class PythonJob {
+ public:
+  PythonJob(const GraphHolder& graph, const py::dict& options) {
+    ThrowIfError(RefuseInForkedChild());
+    if (options.contains("exactly_once_required") &&
+        py::cast<bool>(options["exactly_once_required"])) {
+      ThrowIfError(RefuseUnreplayable(graph.stream));
+    }
+    JobOptions job_options = OptionsOf(options);
+    JobGraph job_graph = ValueOrThrow(BuildJobGraph(graph.stream, job_options.chaining));
+    auto made = WithoutGil([&] { return Job::Create(std::move(job_graph), std::move(job_options)); });
+    job_ = ValueOrThrow(std::move(made));
+    AddLiveJob(job_);
+  }
+  ~PythonJob() {
+    // Joining the job's threads needs the GIL to be free for them.
+    if (job_) WithoutGil([&] { job_.reset(); });
+  }
+
+  void Start() {
+    ThrowIfError(RefuseInForkedChild());
+    ThrowIfError(WithoutGil([&] { return job_->Start(); }));
+  }
+  bool Wait(int64_t timeout_ms) {
+    ThrowIfError(RefuseInForkedChild());
+    return WithoutGil([&] { return job_->WaitFor(timeout_ms); });
+  }
+  void Cancel() {
+    ThrowIfError(RefuseInForkedChild());
+    WithoutGil([&] { job_->Cancel(); });
+  }
+  std::string State() const { return std::string(JobStateName(job_->state())); }
+  std::map<std::string, int64_t> Metrics() const {
+    return WithoutGil([&] { return job_->Metrics(); });
+  }
+  py::list Checkpoints() const {
+    return CheckpointList(WithoutGil([&] { return job_->Checkpoints(); }));
+  }
+  py::list StateRegistry() const {
+    return RegistryList(WithoutGil([&] { return job_->StateRegistry(); }));
+  }
+
+  py::dict Result() const {
+    const JobResult& result = job_->result();
+    if (!result.status.ok()) {
+      // A job that was asked to stop did what it was asked.
+      if (result.state != JobState::kCanceled) ThrowStatus(result.status);
+    }
+    py::dict out;
+    out["state"] = std::string(JobStateName(result.state));
+    out["runtime_ms"] = result.runtime_ms;
+    out["metrics"] = result.metrics;
+    out["messages"] = result.messages;
+    py::list recoveries;
+    for (const RecoveryRecord& record : result.recoveries) {
+      py::dict item;
+      item["cause"] = record.cause;
+      item["checkpoint"] = record.checkpoint;
+      item["downtime_ms"] = record.downtime_ms;
+      recoveries.append(std::move(item));
+    }
+    out["recoveries"] = recoveries;
+    return out;
+  }
+
+ private:
+  std::shared_ptr<Job> job_;
+};
+
+}  // namespace
+
+void BindJob(py::module_& module) {
+  py::class_<PythonJob>(module, "Job")
+      .def(py::init<const GraphHolder&, const py::dict&>())
+      .def("start", &PythonJob::Start)
+      .def("wait", &PythonJob::Wait, py::arg("timeout_ms"))
+      .def("cancel", &PythonJob::Cancel)
+      .def("state", &PythonJob::State)
+      .def("metrics", &PythonJob::Metrics)
+      .def("checkpoints", &PythonJob::Checkpoints)
+      .def("state_registry", &PythonJob::StateRegistry)
+      .def("result", &PythonJob::Result);
+
+  module.def("load_manifest", [](const std::string& path) {
+    std::string directory;
+    return ManifestDict(ValueOrThrow(LoadManifest(RealEnv().files(), path, &directory)));
+  });
+  module.def("verify_checkpoint", [](const std::string& path) {
+    VerifyReport report =
+        ValueOrThrow(WithoutGil([&] { return VerifyCheckpoint(RealEnv().files(), path); }));
+    py::dict out;
+    out["files"] = report.files;
+    out["bytes_read"] = report.bytes_read;
+    out["damage"] = report.damage;
+    return out;
+  });
+
+  // At exit the jobs are stopped while the interpreter still works, so that their threads can end by themselves.
+  module.def("_stop_live_jobs", [] { WithoutGil([] { StopLiveJobs(5000); }); });
+  py::module_::import("atexit").attr("register")(module.attr("_stop_live_jobs"));
+}
+
+}  // namespace headrace::bindings

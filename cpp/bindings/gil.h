@@ -1,0 +1,90 @@
+#pragma once
+
+#include <Python.h>
+
+#include <utility>
+
+namespace headrace::bindings {
+
+/// True while the interpreter shuts down: from then on no thread but the main one may touch Python, and one that
+/// waits for the GIL is ended by forced unwinding. So no frame above a Python call is noexcept or swallows
+/// `catch (...)`, and no destructor takes the GIL.
+inline bool InterpreterIsEnding() { return _Py_IsFinalizing() != 0; }
+
+/// True when the calling thread holds the GIL.
+inline bool GilHeld() { return PyGILState_Check() != 0 && !InterpreterIsEnding(); }
+
+/// Gives up one reference from any thread: at once when the thread holds the GIL, else through the graveyard.
+void ReleaseReference(PyObject* object);
+
+/// An owned reference. Its destructor may run on any thread.
+class PyRef {
+ public:
+  PyRef() = default;
+  PyRef(PyRef&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  PyRef& operator=(PyRef&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      object_ = std::exchange(other.object_, nullptr);
+    }
+    return *this;
+  }
+  PyRef(const PyRef&) = delete;
+  PyRef& operator=(const PyRef&) = delete;
+  ~PyRef() { Reset(); }
+
+  static PyRef Steal(PyObject* object) {
+    PyRef ref;
+    ref.object_ = object;
+    return ref;
+  }
+  /// REQUIRES: the GIL is held.
+  static PyRef Borrow(PyObject* object) {
+    Py_XINCREF(object);
+    return Steal(object);
+  }
+
+  PyObject* get() const { return object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+  PyObject* Release() { return std::exchange(object_, nullptr); }
+  void Reset() {
+    if (object_) ReleaseReference(std::exchange(object_, nullptr));
+  }
+
+ private:
+  PyObject* object_ = nullptr;
+};
+
+/// Holds the GIL in a scope, whether or not the thread held it before. May be used on any thread.
+class GilScope {
+ public:
+  GilScope() : taken_(PyGILState_Check() == 0) {
+    if (taken_) state_ = PyGILState_Ensure();
+  }
+  ~GilScope() {
+    // Forced unwinding comes through here without the GIL.
+    if (taken_ && PyGILState_Check() != 0) PyGILState_Release(state_);
+  }
+  GilScope(const GilScope&) = delete;
+  GilScope& operator=(const GilScope&) = delete;
+
+ private:
+  const bool taken_;
+  PyGILState_STATE state_{};
+};
+
+/// Runs `work` without the GIL and returns what it returns. REQUIRES: the GIL is held; `work` does not throw.
+template <typename Work>
+auto WithoutGil(Work work) {
+  PyThreadState* state = PyEval_SaveThread();
+  if constexpr (std::is_void_v<decltype(work())>) {
+    work();
+    PyEval_RestoreThread(state);
+  } else {
+    auto result = work();
+    PyEval_RestoreThread(state);
+    return result;
+  }
+}
+
+}  // namespace headrace::bindings

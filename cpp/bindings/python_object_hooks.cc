@@ -1,0 +1,70 @@
+#include "python_object_hooks.h"
+
+#include <Python.h>
+
+#include <string>
+
+#include "errors.h"
+#include "gil.h"
+#include "graveyard.h"
+#include "value_copy.h"
+#include "value_decoder.h"
+#include "value_encoder.h"
+
+namespace headrace::bindings {
+namespace {
+
+PyObject* Py(Object value) { return static_cast<PyObject*>(value); }
+
+class PythonHooks final : public ObjectHooks {
+ public:
+  void Drop(std::vector<Object> values) override { Bury(std::move(values)); }
+
+  Status EncodeKey(Object value, std::string* out) override {
+    GilScope gil;
+    ByteWriter bytes;
+    bytes.buffer().swap(*out);
+    Status status = EncodePythonKey(Py(value), &bytes);
+    bytes.buffer().swap(*out);
+    return status;
+  }
+
+  Status Encode(Object value, ByteWriter* out) override {
+    GilScope gil;
+    return EncodePython(Py(value), out);
+  }
+
+  Result<Object> Decode(std::string_view bytes) override {
+    GilScope gil;
+    HR_ASSIGN_OR_RETURN(PyRef value, DecodePython(bytes));
+    return static_cast<Object>(value.Release());
+  }
+
+  Object Share(Object value) override {
+    GilScope gil;
+    return Py_NewRef(Py(value));
+  }
+
+  Result<Object> CopyForFanOut(Object value) override {
+    GilScope gil;
+    PyObject* copy = CopyMutable(Py(value));
+    if (copy) return static_cast<Object>(copy);
+    return StatusFromPython(StatusCode::kInvalidArgument,
+                            "a record goes to several consumers and cannot be copied for them (" +
+                                ShortRepr(Py(value)) + ")");
+  }
+
+  std::string Describe(Object value) override {
+    GilScope gil;
+    return ShortRepr(Py(value));
+  }
+};
+
+}  // namespace
+
+ObjectHooks* PythonObjectHooks() {
+  static PythonHooks* hooks = new PythonHooks;
+  return hooks;
+}
+
+}  // namespace headrace::bindings

@@ -1,0 +1,80 @@
+#include "python_thread_hooks.h"
+
+#include <Python.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "errors.h"
+#include "gil.h"
+#include "graveyard.h"
+
+namespace headrace::bindings {
+namespace {
+
+thread_local PyThreadState* thread_state = nullptr;
+
+/// A task thread keeps one Python thread state for its life.
+class TaskThreads final : public ThreadHooks {
+ public:
+  void OnTaskThreadStart() override {
+    // Making a state needs no GIL; the interpreter's list of states has a lock of its own.
+    thread_state = PyThreadState_New(PyInterpreterState_Main());
+    std::lock_guard<std::mutex> lock(mutex_);
+    states_.push_back(thread_state);
+  }
+
+  void OnTaskThreadStop() override {
+    if (!thread_state) return;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      std::erase(states_, thread_state);
+    }
+    BuryThreadState(std::exchange(thread_state, nullptr));
+  }
+
+  void EnterStep() override {
+    if (thread_state) {
+      PyEval_RestoreThread(thread_state);
+    } else {
+      // A thread that was not announced (the job's own loop): a state as long as the step.
+      unannounced_ = PyGILState_Ensure();
+    }
+    DrainGraveyard();
+  }
+
+  void LeaveStep() override {
+    DrainGraveyard();
+    if (thread_state) {
+      PyEval_SaveThread();
+    } else {
+      PyGILState_Release(unannounced_);
+    }
+  }
+
+  void InterruptThreads() override {
+    if (InterpreterIsEnding()) return;
+    GilScope gil;
+    std::vector<unsigned long> ids;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      for (PyThreadState* state : states_) ids.push_back(state->thread_id);
+    }
+    for (unsigned long id : ids) PyThreadState_SetAsyncExc(id, TaskInterruptClass());
+  }
+
+ private:
+  static thread_local PyGILState_STATE unannounced_;
+  std::mutex mutex_;
+  std::vector<PyThreadState*> states_;
+};
+
+thread_local PyGILState_STATE TaskThreads::unannounced_{};
+
+}  // namespace
+
+std::shared_ptr<ThreadHooks> PythonThreadHooks() { return std::make_shared<TaskThreads>(); }
+
+}  // namespace headrace::bindings

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <Python.h>
+
+namespace headrace::bindings {
+
+/// What may be shared between functions and what must be copied first (the design's emission rules).
+/// REQUIRES: the GIL is held.
+
+/// True for values of built-in scalar types, which nobody can change; the cheap test for hot loops.
+inline bool IsPlainScalar(PyObject* value) {
+  PyTypeObject* type = Py_TYPE(value);
+  return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type ||
+         value == Py_None || type == &PyBool_Type || type == &PyBytes_Type;
+}
+
+/// True when nobody can change the value: scalars, dates and times, Decimal, UUID, enum members, and tuples and
+/// frozensets of these.
+bool IsImmutable(PyObject* value);
+
+/// Takes over the reference `value` that a user function put out and returns the one to send on: the same object
+/// when it is immutable, when nobody but the caller refers to it or to anything inside it, or when it is `input`
+/// (may be null); else a copy. Null with a Python error set when it cannot be copied.
+PyObject* PassOut(PyObject* value, PyObject* input);
+
+/// A copy that shares nothing that can be changed: a new reference, null with a Python error set. Lists, dicts,
+/// sets, tuples, Rows and bytearrays are copied here, anything else by copy.deepcopy.
+PyObject* CopyMutable(PyObject* value);
+
+}  // namespace headrace::bindings

@@ -1,0 +1,382 @@
+#include "headrace/checkpoint/coordinator.h"
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+#include "headrace/base/check.h"
+#include "headrace/checkpoint/manifest_assembler.h"
+
+namespace headrace {
+namespace {
+
+using Event = CheckpointCoordinator::Event;
+
+constexpr size_t kHistoryMax = 10000;
+
+std::string JoinTasks(const std::vector<int>& tasks) {
+  constexpr size_t kShown = 8;
+  std::string text;
+  for (size_t i = 0; i < std::min(tasks.size(), kShown); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(tasks[i]);
+  }
+  return tasks.size() > kShown ? text + ", …" : text;
+}
+
+// A history line with nothing but what was written.
+CheckpointRecord SizesOf(const std::vector<WrittenSnapshot>& tasks) {
+  CheckpointRecord record;
+  for (const WrittenSnapshot& task : tasks) {
+    record.bytes_written += task.written.bytes_written;
+    record.partitions_written += task.written.partitions_written;
+    for (const WrittenTask::Part& part : task.written.parts) {
+      record.state_bytes += part.subtask.state_bytes;
+    }
+  }
+  return record;
+}
+
+}  // namespace
+
+// Background work holds a shared_ptr to this. Snapshots are destroyed and I/O is done without `mutex_`.
+struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
+  // The checkpoint under way. `tasks` keeps the frozen tables until it is decided: see SnapshotWriter.
+  struct Pending {
+    CheckpointId id = 0;
+    bool final = false;
+    int64_t triggered_steady_ms = 0;
+    int64_t triggered_ms = 0;
+    AckBook acks;
+    std::vector<WrittenSnapshot> tasks;
+    bool committing = false;
+  };
+  using PendingPtr = std::unique_ptr<Pending>;
+  // What its commit takes over: from then on nobody else touches the tables.
+  struct CommitWork {
+    Manifest manifest;
+    std::vector<WrittenSnapshot> tasks;
+    bool final = false;
+  };
+
+  Impl(Env* environment, CheckpointOptions checkpoint_options, CheckpointStore* checkpoint_store,
+       const SnapshotWriter& snapshot_writer, int task_count, CheckpointId first_id)
+      : env(environment),
+        options(checkpoint_options),
+        store(checkpoint_store->Share()),
+        writer(snapshot_writer),
+        tasks(task_count),
+        next_id(std::max(first_id, store->next_checkpoint_id())),
+        last_trigger_ms(SteadyMs()) {
+    HR_CHECK_GT(tasks, 0);
+  }
+
+  int64_t SteadyMs() const { return env->SteadyNs() / 1'000'000; }
+
+  std::vector<Event> Tick();
+  void RequestNow(bool final);
+  void OnSnapshot(CheckpointId id, TaskSnapshot snapshot);
+  void Fail(CheckpointId id, const Status& why, bool by_commit = false);
+  void Shutdown();
+
+  void TriggerIfDue(int64_t now_ms);
+  void WriteInBackground(CheckpointId id, WrittenSnapshot task);
+  bool IsWanted(CheckpointId id) const;
+  void StartCommit(CheckpointId id);
+  void CommitInBackground(CommitWork* commit);
+  PendingPtr AbortLocked(const Status& why);
+  void Record(const Pending& checkpoint, CheckpointRecord sizes, const Status& outcome);
+
+  Env* const env;
+  const CheckpointOptions options;
+  const std::shared_ptr<CheckpointStore> store;
+  SnapshotWriter writer;
+  const int tasks;
+  // Read without `mutex` by a commit that asks whether it is still wanted.
+  std::atomic<bool> stopped{false};
+
+  mutable std::mutex mutex;
+  CheckpointId next_id;
+  int64_t last_trigger_ms;
+  std::optional<int64_t> last_end_ms;
+  bool requested = false;
+  bool requested_final = false;
+  bool failed_job = false;
+  int writes_running = 0;
+  int failures = 0;
+  PendingPtr pending;
+  std::vector<Event> outbox;
+  std::deque<CheckpointRecord> history;
+  std::optional<Manifest> last_completed;
+};
+
+std::vector<Event> CheckpointCoordinator::Impl::Tick() {
+  PendingPtr aborted;  // destroyed after the lock is freed
+  const std::lock_guard<std::mutex> guard(mutex);
+  if (stopped) return {};
+  const int64_t now_ms = SteadyMs();
+  // Once its commit runs, a checkpoint is no longer ours to take back.
+  if (pending && !pending->committing &&
+      TimedOut(options, pending->triggered_steady_ms, now_ms)) {
+    const std::vector<int> missing = pending->acks.Missing();
+    const std::string waits_for = missing.empty()
+                                      ? "the disk"
+                                      : "the snapshot of task " + JoinTasks(missing);
+    aborted = AbortLocked(Status::IoError(
+        "checkpoint " + std::to_string(pending->id) + " timed out after " +
+        std::to_string(options.timeout_ms) + " ms waiting for " + waits_for));
+  }
+  TriggerIfDue(now_ms);
+  return std::exchange(outbox, {});
+}
+
+void CheckpointCoordinator::Impl::TriggerIfDue(int64_t now_ms) {
+  const TriggerFacts facts{.now_ms = now_ms,
+                           .last_trigger_ms = last_trigger_ms,
+                           .last_end_ms = last_end_ms,
+                           .requested = requested || requested_final,
+                           .pending = pending != nullptr,
+                           .writing = writes_running > 0,
+                           .stopped = stopped || failed_job};
+  if (!ShouldTrigger(options, facts)) return;
+  pending = std::make_unique<Pending>(Pending{.id = next_id++,
+                                              .final = requested_final,
+                                              .triggered_steady_ms = now_ms,
+                                              .triggered_ms = env->NowMs(),
+                                              .acks = AckBook(tasks),
+                                              .tasks = {},
+                                              .committing = false});
+  requested = false;
+  requested_final = false;
+  last_trigger_ms = now_ms;
+  outbox.push_back({.kind = Event::Kind::kTrigger,
+                    .id = pending->id,
+                    .final = pending->final,
+                    .status = Status::Ok()});
+}
+
+void CheckpointCoordinator::Impl::RequestNow(bool final) {
+  const std::lock_guard<std::mutex> guard(mutex);
+  (final ? requested_final : requested) = true;
+}
+
+void CheckpointCoordinator::Impl::OnSnapshot(CheckpointId id, TaskSnapshot snapshot) {
+  {
+    const std::lock_guard<std::mutex> guard(mutex);
+    if (!IsWanted(id) || !pending->acks.Deliver(snapshot.task)) return;
+    ++writes_running;
+  }
+  // A std::function must be copyable, a snapshot is not.
+  auto task = std::make_shared<WrittenSnapshot>(
+      WrittenSnapshot{.snapshot = std::move(snapshot), .written = {}});
+  env->RunInBackground([self = shared_from_this(), id, task] {
+    self->WriteInBackground(id, std::move(*task));
+  });
+}
+
+// REQUIRES: `mutex`.
+bool CheckpointCoordinator::Impl::IsWanted(CheckpointId id) const {
+  return !stopped && pending && pending->id == id && !pending->committing;
+}
+
+void CheckpointCoordinator::Impl::WriteInBackground(CheckpointId id, WrittenSnapshot task) {
+  bool wanted = false;
+  {
+    const std::lock_guard<std::mutex> guard(mutex);
+    wanted = IsWanted(id);
+  }
+  Status status;
+  if (wanted) {
+    Result<WrittenTask> written = writer.Write(id, &task.snapshot);
+    status = written.status();
+    if (written.ok()) task.written = std::move(written).value();
+  }
+  bool complete = false;
+  {
+    std::unique_lock<std::mutex> guard(mutex);
+    wanted = wanted && status.ok() && IsWanted(id);
+    if (wanted) {
+      pending->acks.MarkWritten(task.snapshot.task);
+      pending->tasks.push_back(std::move(task));
+      complete = pending->acks.complete();
+    }
+  }
+  if (!wanted) {
+    // Given up before or while it was written. The tables go first: the next checkpoint is triggered
+    // only when no snapshot of an abandoned one holds the tasks' state.
+    const int number = task.snapshot.task;
+    task = WrittenSnapshot();
+    writer.OnAborted(id);
+    if (!status.ok()) {
+      Fail(id, status.WithContext("checkpoint " + std::to_string(id) + ", task " +
+                                  std::to_string(number)));
+    }
+  }
+  {
+    const std::lock_guard<std::mutex> guard(mutex);
+    --writes_running;
+  }
+  if (complete) StartCommit(id);
+}
+
+void CheckpointCoordinator::Impl::StartCommit(CheckpointId id) {
+  auto commit = std::make_shared<CommitWork>();
+  {
+    const std::lock_guard<std::mutex> guard(mutex);
+    if (!IsWanted(id)) return;
+    pending->committing = true;
+    commit->tasks = std::move(pending->tasks);
+    commit->final = pending->final;
+  }
+  Manifest& manifest = commit->manifest;
+  manifest.job_key = store->options().job_key;
+  manifest.id = id;
+  manifest.run_id = store->run_id();
+  manifest.kind = commit->final ? CheckpointKind::kFinal : CheckpointKind::kCheckpoint;
+  manifest.created_ms = env->NowMs();
+  manifest.parent_digest = store->parent_digest();
+  const Status assembled = AssembleManifest(commit->tasks, &manifest);
+  if (!assembled.ok()) {
+    commit.reset();
+    return Fail(id, assembled.WithContext("checkpoint " + std::to_string(id)), /*by_commit=*/true);
+  }
+  env->RunInBackground(
+      [self = shared_from_this(), commit] { self->CommitInBackground(commit.get()); });
+}
+
+void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
+  const CheckpointId id = commit->manifest.id;
+  const Status status = store->Commit(commit->manifest, [this] { return !stopped.load(); });
+  // Released before anybody hears of it: the next barrier may follow at once. Of a checkpoint that
+  // failed they are destroyed unfinished, so that their next snapshot is full.
+  const CheckpointRecord sizes = SizesOf(commit->tasks);
+  if (status.ok()) {
+    for (WrittenSnapshot& task : commit->tasks) SnapshotWriter::FinishTables(&task.snapshot);
+  }
+  commit->tasks.clear();
+  if (!status.ok() && !store->Decided(id)) return Fail(id, status, /*by_commit=*/true);
+
+  const std::lock_guard<std::mutex> guard(mutex);
+  HR_CHECK(pending && pending->id == id);
+  Record(*pending, sizes, status);
+  pending.reset();
+  last_end_ms = SteadyMs();
+  last_completed = std::move(commit->manifest);
+  if (status.ok()) failures = 0;
+  const FailureDecision decision =
+      status.ok() ? FailureDecision{.counts = false, .fail_job = false}
+                  : OnCheckpointFailure({.earlier_failures = failures,
+                                         .tolerable = options.tolerable_failures,
+                                         .savepoint = false,
+                                         .cancelled = false,
+                                         .decided = true});
+  failed_job = decision.fail_job;
+  outbox.push_back({.kind = failed_job ? Event::Kind::kFailJob : Event::Kind::kCompleted,
+                    .id = id,
+                    .final = commit->final,
+                    .status = status});
+}
+
+void CheckpointCoordinator::Impl::Fail(CheckpointId id, const Status& why, bool by_commit) {
+  PendingPtr aborted;  // destroyed after the lock is freed
+  const std::lock_guard<std::mutex> guard(mutex);
+  // While its commit runs, only the commit can tell how a checkpoint ends.
+  if (!pending || pending->id != id || pending->committing != by_commit) return;
+  aborted = AbortLocked(why);
+}
+
+// REQUIRES: `mutex`, a pending checkpoint. Ends it and returns it for destruction without the lock.
+CheckpointCoordinator::Impl::PendingPtr CheckpointCoordinator::Impl::AbortLocked(
+    const Status& why) {
+  PendingPtr aborted = std::move(pending);
+  store->Abandon(aborted->id);
+  writer.OnAborted(aborted->id);
+  Record(*aborted, SizesOf(aborted->tasks), why);
+  last_end_ms = SteadyMs();
+  if (stopped) return aborted;
+
+  const FailureDecision decision =
+      OnCheckpointFailure({.earlier_failures = failures,
+                           .tolerable = options.tolerable_failures,
+                           .savepoint = false,
+                           .cancelled = why.code() == StatusCode::kCancelled,
+                           .decided = false});
+  if (decision.counts) ++failures;
+  outbox.push_back({.kind = Event::Kind::kAborted,
+                    .id = aborted->id,
+                    .final = aborted->final,
+                    .status = why});
+  if (decision.fail_job) {
+    failed_job = true;
+    outbox.push_back({.kind = Event::Kind::kFailJob,
+                      .id = aborted->id,
+                      .final = aborted->final,
+                      .status = why});
+  } else if (aborted->final && decision.counts) {
+    // Without a final checkpoint the job cannot end and its last files never become visible.
+    requested_final = true;
+  }
+  return aborted;
+}
+
+void CheckpointCoordinator::Impl::Record(const Pending& checkpoint, CheckpointRecord record,
+                                         const Status& outcome) {
+  record.id = checkpoint.id;
+  record.completed = outcome.ok();
+  record.final = checkpoint.final;
+  record.failure = outcome.message();
+  record.triggered_ms = checkpoint.triggered_ms;
+  record.duration_ms = SteadyMs() - checkpoint.triggered_steady_ms;
+  history.push_back(std::move(record));
+  if (history.size() > kHistoryMax) history.pop_front();
+}
+
+void CheckpointCoordinator::Impl::Shutdown() {
+  PendingPtr aborted;  // destroyed after the lock is freed
+  const std::lock_guard<std::mutex> guard(mutex);
+  stopped = true;
+  outbox.clear();
+  if (pending && !pending->committing) {
+    aborted = AbortLocked(Status::Cancelled("given up: the attempt ended"));
+  }
+}
+
+CheckpointCoordinator::CheckpointCoordinator(Env* env, CheckpointOptions options,
+                                             CheckpointStore* store, SnapshotWriter* writer,
+                                             int tasks, CheckpointId first_id)
+    : impl_(std::make_shared<Impl>(env, options, store, *writer, tasks, first_id)) {}
+
+CheckpointCoordinator::~CheckpointCoordinator() { impl_->Shutdown(); }
+
+std::vector<Event> CheckpointCoordinator::Tick() { return impl_->Tick(); }
+
+void CheckpointCoordinator::RequestNow(bool final) { impl_->RequestNow(final); }
+
+void CheckpointCoordinator::OnSnapshot(CheckpointId id, TaskSnapshot snapshot) {
+  impl_->OnSnapshot(id, std::move(snapshot));
+}
+
+void CheckpointCoordinator::OnDeclined(CheckpointId id, int task, Status why) {
+  impl_->Fail(id, why.WithContext("checkpoint " + std::to_string(id) + ", task " +
+                                  std::to_string(task)));
+}
+
+void CheckpointCoordinator::Shutdown() { impl_->Shutdown(); }
+
+bool CheckpointCoordinator::pending() const {
+  const std::lock_guard<std::mutex> guard(impl_->mutex);
+  return impl_->pending != nullptr;
+}
+
+std::vector<CheckpointRecord> CheckpointCoordinator::History() const {
+  const std::lock_guard<std::mutex> guard(impl_->mutex);
+  return {impl_->history.begin(), impl_->history.end()};
+}
+
+std::optional<Manifest> CheckpointCoordinator::LastCompleted() const {
+  const std::lock_guard<std::mutex> guard(impl_->mutex);
+  return impl_->last_completed;
+}
+
+}  // namespace headrace

@@ -1,0 +1,276 @@
+#include "headrace/runtime/attempt.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace headrace {
+
+namespace {
+
+constexpr int kNativeElementsPerStep = 8;
+// A step of a task that calls Python holds the interpreter's lock: about one batch through a short chain.
+constexpr int kHostElementsPerStep = 4;
+
+}  // namespace
+
+Result<std::shared_ptr<Attempt>> Attempt::Make(Inputs inputs) {
+  auto attempt = std::make_shared<Attempt>(std::move(inputs));
+  HR_RETURN_IF_ERROR(attempt->Build());
+  return attempt;
+}
+
+Attempt::Attempt(Inputs inputs) : inputs_(std::move(inputs)) {}
+Attempt::~Attempt() = default;
+
+Status Attempt::Build() {
+  const JobGraph& graph = *inputs_.graph;
+  int count = 0;
+  for (const ChainSpec& chain : graph.chains) {
+    first_task_of_chain_.push_back(count);
+    count += chain.parallelism;
+  }
+  task_inputs_.resize(count);
+  for (const ChainSpec& chain : graph.chains) {
+    for (int subtask = 0; subtask < chain.parallelism; ++subtask) {
+      HR_RETURN_IF_ERROR(BuildTask(chain, subtask));
+    }
+  }
+  for (const ExchangeSpec& exchange : graph.exchanges) Connect(exchange);
+
+  TaskScheduler::Options options;
+  options.env = inputs_.options.env;
+  options.native_threads = inputs_.options.native_threads;
+  options.hooks = inputs_.options.hooks;
+  options.stepped = inputs_.stepped;
+  options.on_failure = [this](Status status) { Fail(std::move(status)); };
+  options.on_closed = inputs_.notify;
+  scheduler_ = std::make_unique<TaskScheduler>(std::move(options));
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    if (!task_inputs_[i].empty()) tasks_[i]->SetInputs(std::move(task_inputs_[i]));
+    scheduler_->Add(tasks_[i], own_thread_[i]);
+  }
+  if (!inputs_.store) return Status::Ok();
+  writer_ = std::make_unique<SnapshotWriter>(inputs_.options.env, inputs_.store.get());
+  if (inputs_.restore && inputs_.store->Holds(inputs_.restore->manifest())) {
+    std::vector<std::string> unchanged;
+    for (const StreamNode& node : graph.stream->nodes) {
+      const std::string& id = graph.operator_ids[node.id];
+      if (inputs_.restore->Has(id) && inputs_.restore->SameParallelism(id, node.parallelism)) {
+        unchanged.push_back(id);
+      }
+    }
+    writer_->Seed(inputs_.restore->manifest(), unchanged);
+  }
+  coordinator_ = std::make_unique<CheckpointCoordinator>(
+      inputs_.options.env, inputs_.options.checkpoints, inputs_.store.get(), writer_.get(),
+      static_cast<int>(tasks_.size()), inputs_.first_checkpoint);
+  return Status::Ok();
+}
+
+ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
+  ChainNodeSpec spec;
+  spec.context.name = node.name;
+  spec.context.uid = inputs_.graph->operator_ids[node.id];
+  spec.context.subtask_index = subtask;
+  spec.context.parallelism = node.parallelism;
+  spec.context.max_parallelism = node.max_parallelism;
+  spec.context.attempt = inputs_.number;
+  spec.context.env = inputs_.options.env;
+  spec.context.batch_rows = inputs_.options.batch_rows;
+  spec.kind = node.kind;
+  spec.factory = node.op;
+  spec.keyed = node.keyed;
+  spec.object_reuse = inputs_.options.object_reuse;
+  spec.state_memory_budget_bytes = inputs_.options.state_memory_budget_bytes;
+  spec.restore = inputs_.restore.get();
+  spec.metrics = inputs_.metrics->Register(node.name, subtask);
+  return spec;
+}
+
+Status Attempt::BuildTask(const ChainSpec& chain, int subtask) {
+  const StreamGraph& stream = *inputs_.graph->stream;
+  const int index = static_cast<int>(tasks_.size());
+  auto task = std::make_shared<Task>(
+      index, chain.name + " (" + std::to_string(subtask + 1) + "/" +
+                 std::to_string(chain.parallelism) + ")",
+      this, inputs_.options.env);
+  for (const int id : chain.nodes) {
+    const StreamNode& node = stream.nodes[id];
+    ChainNode* made = task->AddNode(NodeSpec(node, subtask));
+    nodes_[{id, subtask}] = made;
+    if (id != chain.nodes[0]) {
+      const StreamEdge& edge = node.inputs[0];
+      nodes_.at({edge.from, subtask})->AddReader(edge.side_tag, made);
+    }
+  }
+  const StreamNode& head = stream.nodes[chain.nodes[0]];
+  if (head.source) {
+    HR_ASSIGN_OR_RETURN(TaskSource source, SourceFor(head, subtask));
+    task->SetSource(std::move(source));
+  }
+  task->set_elements_per_step(chain.calls_python ? kHostElementsPerStep : kNativeElementsPerStep);
+  tasks_.push_back(std::move(task));
+  own_thread_.push_back(chain.calls_python);
+  return Status::Ok();
+}
+
+Result<TaskSource> Attempt::SourceFor(const StreamNode& node, int subtask) const {
+  TaskSource source;
+  source.factory = node.source;
+  source.options.source = node.source_options;
+  source.options.replayable = node.source->replayable();
+  source.options.bounded = node.source->bounded();
+  source.options.time_ordered = node.source->time_ordered();
+  source.options.batch_rows = inputs_.options.batch_rows;
+  const std::string& id = inputs_.graph->operator_ids[node.id];
+  if (inputs_.restore && inputs_.restore->Has(id)) {
+    Result<std::vector<SourceDriver::OwnedSplit>> stored =
+        DealStoredSplits(inputs_.restore->SplitsOf(id), subtask, node.parallelism);
+    if (!stored.ok()) return stored.status().WithContext("operator '" + node.name + "'");
+    source.splits = std::move(*stored);
+  } else {
+    const auto planned = inputs_.planned_splits.find(node.id);
+    if (planned == inputs_.planned_splits.end()) {
+      return Status::Internal("operator '" + node.name + "': its splits were not planned");
+    }
+    source.splits = DealPlannedSplits(planned->second, subtask, node.parallelism);
+  }
+  return source;
+}
+
+void Attempt::Connect(const ExchangeSpec& exchange) {
+  const JobGraph& graph = *inputs_.graph;
+  const StreamNode& from = graph.stream->nodes[exchange.from_node];
+  const StreamNode& to = graph.stream->nodes[exchange.to_node];
+  const int from_chain = graph.chain_of_node[from.id];
+  const int to_chain = graph.chain_of_node[to.id];
+  for (int i = 0; i < from.parallelism; ++i) {
+    Task* producer = tasks_[TaskIndex(from_chain, i)].get();
+    std::vector<std::shared_ptr<Channel>> channels;
+    for (int j = 0; j < to.parallelism; ++j) {
+      if (exchange.partitioning == Partitioning::kForward && i != j) continue;
+      const int consumer_index = TaskIndex(to_chain, j);
+      Task* consumer = tasks_[consumer_index].get();
+      auto channel = std::make_shared<Channel>(inputs_.options.channel_rows,
+                                               inputs_.options.channel_bytes);
+      channel->SetWakers([consumer] { consumer->Wake(); }, [producer] { producer->Wake(); });
+      channels.push_back(channel);
+      channels_.push_back(channel);
+      task_inputs_[consumer_index].push_back({channel, exchange.input});
+    }
+    ExchangeWriter::Options options;
+    options.partitioning = exchange.partitioning;
+    options.max_parallelism = to.max_parallelism;
+    options.batch_rows = inputs_.options.batch_rows;
+    options.buffer_timeout_ms = from.buffer_timeout_ms >= 0 ? from.buffer_timeout_ms
+                                                            : inputs_.options.buffer_timeout_ms;
+    options.first_consumer = i;
+    options.copy_objects = !inputs_.options.object_reuse;
+    nodes_.at({from.id, i})
+        ->AddReader(exchange.side_tag, producer->AddWriter(options, std::move(channels)));
+  }
+}
+
+void Attempt::Start() { scheduler_->Start(shared_from_this()); }
+
+Attempt::Report Attempt::Tick() {
+  Report report;
+  if (all_open() && coordinator_) {
+    const bool all_finished = finished_.load() == static_cast<int>(tasks_.size());
+    if (all_finished && !final_requested_) {
+      final_requested_ = true;
+      coordinator_->RequestNow(/*final=*/true);
+    }
+    for (const CheckpointCoordinator::Event& event : coordinator_->Tick()) {
+      switch (event.kind) {
+        case CheckpointCoordinator::Event::Kind::kTrigger:
+          for (const auto& task : tasks_) task->TriggerCheckpoint(event.id);
+          break;
+        case CheckpointCoordinator::Event::Kind::kCompleted:
+          for (const auto& task : tasks_) task->NotifyComplete(event.id);
+          if (event.final) final_complete_ = event.id;
+          break;
+        case CheckpointCoordinator::Event::Kind::kAborted:
+          break;
+        case CheckpointCoordinator::Event::Kind::kFailJob:
+          Fail(event.status);
+          break;
+      }
+    }
+    report.finished =
+        final_complete_ > 0 && std::all_of(tasks_.begin(), tasks_.end(), [&](const auto& task) {
+          return task->acknowledged() >= final_complete_;
+        });
+  } else if (all_open()) {
+    report.finished = finished_.load() == static_cast<int>(tasks_.size());
+  }
+  report.failure = failure();
+  return report;
+}
+
+Status Attempt::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void Attempt::RequestStop() {
+  if (coordinator_) coordinator_->Shutdown();
+  scheduler_->RequestStop();
+}
+
+void Attempt::Fail(Status status) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!failure_.ok()) return;
+    failure_ = std::move(status);
+  }
+  inputs_.notify();
+}
+
+void Attempt::OnOpened() {
+  if (opened_.fetch_add(1) + 1 < static_cast<int>(tasks_.size())) return;
+  all_open_.store(true, std::memory_order_release);
+  scheduler_->WakeAll();
+  inputs_.notify();
+}
+
+void Attempt::OnSnapshot(CheckpointId id, TaskSnapshot snapshot) {
+  if (!coordinator_) return;
+  coordinator_->OnSnapshot(id, std::move(snapshot));
+  inputs_.notify();
+}
+
+void Attempt::OnFinished(std::vector<PendingRename> renames) {
+  {
+    std::lock_guard lock(mutex_);
+    for (PendingRename& rename : renames) renames_.push_back(std::move(rename));
+  }
+  finished_.fetch_add(1);
+  inputs_.notify();
+}
+
+std::vector<PendingRename> Attempt::TakeRenames() {
+  std::lock_guard lock(mutex_);
+  return std::move(renames_);
+}
+
+std::vector<CheckpointRecord> Attempt::Checkpoints() const {
+  return coordinator_ ? coordinator_->History() : std::vector<CheckpointRecord>();
+}
+
+std::vector<StateRegistration> Attempt::StateRegistry() const {
+  std::map<std::string, StateRegistration> by_name;
+  for (const auto& task : tasks_) {
+    for (const StateRegistration& line : task->Registry()) {
+      auto [at, fresh] = by_name.emplace(line.name + "\n" + line.fingerprint, line);
+      if (fresh) continue;
+      at->second.bytes += line.bytes;
+      at->second.rows += line.rows;
+    }
+  }
+  std::vector<StateRegistration> out;
+  for (auto& [key, line] : by_name) out.push_back(std::move(line));
+  return out;
+}
+
+}  // namespace headrace

@@ -1,0 +1,371 @@
+#include "headrace/runtime/job_impl.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "headrace/storage/pending_rename.h"
+
+namespace headrace {
+
+namespace {
+
+// Bounds how late the loop sees that a background write is done or an interval is over.
+constexpr int64_t kLoopIntervalNs = 5'000'000;
+constexpr int64_t kInterruptAfterNs = 100'000'000;
+// After a failure a slow operator is given longer than after a cancel: nobody waits at a prompt.
+constexpr int64_t kFailureStopFactor = 10;
+
+}  // namespace
+
+JobImpl::~JobImpl() {
+  bool running = false;
+  {
+    std::lock_guard lock(mutex_);
+    running = started_ && !ended_;
+  }
+  if (running && loop_thread_) Cancel();
+  if (loop_thread_) loop_thread_->Join();
+  // Simulation: dropping a job that still runs is how a process dies.
+  if (attempt_ && !ended_ && !loop_thread_) attempt_->RequestStop();
+}
+
+Status JobImpl::Start() {
+  {
+    std::lock_guard lock(mutex_);
+    if (started_) return Status::FailedPrecondition("the job was started before");
+    started_ = true;
+  }
+  loop_thread_ = env_->StartThread("hr-job", [this] { RunLoop(); });
+  return Status::Ok();
+}
+
+void JobImpl::RunLoop() {
+  while (phase_ != Phase::kEnded) {
+    const int64_t sleep_ns = RunLoopOnce();
+    if (phase_ == Phase::kEnded || sleep_ns == 0) continue;
+    std::unique_lock lock(signal_->mutex);
+    if (!signal_->set) {
+      signal_->changed.wait_for(lock, std::chrono::nanoseconds(sleep_ns));
+    }
+    signal_->set = false;
+  }
+}
+
+int64_t JobImpl::RunLoopOnce() {
+  last_loop_ns_ = env_->SteadyNs();
+  const Phase before = phase_;
+  switch (phase_) {
+    case Phase::kStarting: StartAttempt(); break;
+    case Phase::kRunning: WatchAttempt(); break;
+    case Phase::kStopping: WatchStop(); break;
+    case Phase::kDelayed: {
+      std::unique_lock lock(mutex_);
+      const bool cancel = cancel_requested_;
+      lock.unlock();
+      if (cancel) {
+        End(JobState::kCanceled, Status::Cancelled("the job was cancelled"));
+      } else if (last_loop_ns_ >= restart_at_ns_) {
+        phase_ = Phase::kStarting;
+      }
+      break;
+    }
+    case Phase::kEnded: break;
+  }
+  return phase_ == before ? kLoopIntervalNs : 0;
+}
+
+void JobImpl::StartAttempt() {
+  if (started_ns_ == 0) started_ns_ = last_loop_ns_;
+  if (restored_final_) {
+    End(JobState::kFinished, Status::Ok());
+    return;
+  }
+  const Status status = BuildAttempt();
+  if (!status.ok()) {
+    OnFailure(status);
+    return;
+  }
+  if (phase_ == Phase::kEnded) return;
+  phase_ = Phase::kRunning;
+  SetState(JobState::kRunning);
+  attempt_->Start();
+}
+
+Status JobImpl::BuildAttempt() {
+  std::optional<RestorePoint> point = restore_point_;
+  if (attempts_ > 0 && store_) {
+    std::string warning;
+    HR_ASSIGN_OR_RETURN(std::optional<Manifest> latest, store_->LoadLatest(false, &warning));
+    // One of an earlier run in the same directory is not ours to continue, unless we started from it.
+    if (latest && latest->run_id == store_->run_id()) {
+      HR_RETURN_IF_ERROR(FinishPublication(env_->files(), *latest));
+      point = RestorePoint{std::move(*latest), store_->job_directory()};
+    }
+  }
+  if (attempts_ > 0) {
+    std::lock_guard lock(mutex_);
+    if (!result_.recoveries.empty()) {
+      result_.recoveries.back().checkpoint = point ? point->manifest.id : 0;
+    }
+  }
+  Attempt::Inputs inputs;
+  inputs.graph = graph_;
+  inputs.options = options_;
+  inputs.number = attempts_;
+  inputs.stepped = stepped_;
+  inputs.store = store_;
+  inputs.planned_splits = planned_splits_;
+  inputs.metrics = metrics_;
+  inputs.notify = [signal = signal_] {
+    std::lock_guard lock(signal->mutex);
+    signal->set = true;
+    signal->changed.notify_one();
+  };
+  if (point) {
+    if (point->manifest.kind == CheckpointKind::kFinal) {
+      // The failure came after the last decision: everything is committed.
+      End(JobState::kFinished, Status::Ok());
+      return Status::Ok();
+    }
+    inputs.first_checkpoint = point->manifest.id + 1;
+    HR_ASSIGN_OR_RETURN(inputs.restore,
+                        RestorePlan::Make(env_, std::move(point->manifest), point->directory,
+                                          RestoreTargets(), options_.allow_dropped_state));
+  }
+  HR_ASSIGN_OR_RETURN(std::shared_ptr<Attempt> attempt, Attempt::Make(std::move(inputs)));
+  std::lock_guard lock(mutex_);
+  attempt_ = std::move(attempt);
+  attempt_counted_ = false;
+  return Status::Ok();
+}
+
+void JobImpl::WatchAttempt() {
+  bool cancel = false;
+  {
+    std::lock_guard lock(mutex_);
+    cancel = cancel_requested_;
+  }
+  if (cancel) {
+    BeginStop(Status::Cancelled("the job was cancelled"));
+    return;
+  }
+  const Attempt::Report report = attempt_->Tick();
+  if (failed_at_ns_ > 0 && attempt_->all_open()) {
+    std::lock_guard lock(mutex_);
+    result_.recoveries.back().downtime_ms = (last_loop_ns_ - failed_at_ns_) / 1'000'000;
+    failed_at_ns_ = 0;
+  }
+  if (!report.failure.ok()) {
+    BeginStop(report.failure);
+    return;
+  }
+  if (!report.finished) return;
+  if (!store_) {
+    const Status published = PublishAll(env_->files(), attempt_->TakeRenames());
+    if (!published.ok()) {
+      BeginStop(published);
+      return;
+    }
+  }
+  stop_after_success_ = true;
+  BeginStop(Status::Ok());
+}
+
+void JobImpl::BeginStop(Status why) {
+  stop_reason_ = std::move(why);
+  stop_started_ns_ = last_loop_ns_;
+  interrupted_ = false;
+  phase_ = Phase::kStopping;
+  attempt_->RequestStop();
+}
+
+void JobImpl::WatchStop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (cancel_requested_ && !stop_after_success_ && stop_reason_.code() != StatusCode::kCancelled) {
+      stop_reason_ = Status::Cancelled("the job was cancelled");
+    }
+  }
+  if (attempt_->scheduler().all_closed()) {
+    AfterStop(/*abandoned=*/false);
+    return;
+  }
+  const int64_t waited_ns = last_loop_ns_ - stop_started_ns_;
+  if (!interrupted_ && waited_ns >= kInterruptAfterNs) {
+    interrupted_ = true;
+    if (options_.hooks) options_.hooks->InterruptThreads();
+  }
+  const bool cancelled = stop_reason_.code() == StatusCode::kCancelled;
+  const int64_t limit_ns =
+      options_.stop_timeout_ms * 1'000'000 * (cancelled ? 1 : kFailureStopFactor);
+  if (waited_ns < limit_ns) return;
+  std::string names;
+  for (const std::string& name : attempt_->scheduler().OpenTasks()) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  const std::string message = "stopped waiting for " + names + ", which does not return";
+  stop_reason_ = stop_reason_.ok() ? Status::Internal(message) : stop_reason_.WithContext(message);
+  AfterStop(/*abandoned=*/true);
+}
+
+void JobImpl::AfterStop(bool abandoned) {
+  attempt_->scheduler().JoinOrAbandon();
+  const Status late_failure = attempt_->failure();
+  {
+    std::lock_guard lock(mutex_);
+    attempt_counted_ = true;
+    last_registry_ = attempt_->StateRegistry();
+    for (CheckpointRecord& record : attempt_->Checkpoints()) {
+      past_checkpoints_.push_back(std::move(record));
+    }
+    if (!abandoned) attempt_.reset();
+  }
+  const Status why = stop_reason_;
+  if (why.code() == StatusCode::kCancelled) {
+    End(JobState::kCanceled, why);
+  } else if (stop_after_success_) {
+    // What close() says after everything is committed cannot undo it, but must not be lost.
+    const Status status = why.ok() ? late_failure : why;
+    End(status.ok() ? JobState::kFinished : JobState::kFailed, status);
+  } else if (abandoned) {
+    End(JobState::kFailed, why);  // its zombie could still touch what the next attempt needs
+  } else {
+    OnFailure(why);
+  }
+}
+
+void JobImpl::OnFailure(Status failure) {
+  ++attempts_;
+  const std::optional<int64_t> delay_ms =
+      restart_strategy_.OnFailure(failure, last_loop_ns_ / 1'000'000);
+  if (!delay_ms) {
+    End(JobState::kFailed, std::move(failure));
+    return;
+  }
+  SetState(JobState::kRestarting);
+  if (failed_at_ns_ == 0) failed_at_ns_ = last_loop_ns_;
+  restart_at_ns_ = last_loop_ns_ + *delay_ms * 1'000'000;
+  phase_ = Phase::kDelayed;
+  std::lock_guard lock(mutex_);
+  result_.recoveries.push_back({failure.ToString(), 0, 0});
+}
+
+void JobImpl::SetState(JobState state) {
+  std::lock_guard lock(mutex_);
+  if (cancel_requested_ && state != JobState::kCanceled) return;
+  state_ = state;
+}
+
+void JobImpl::End(JobState state, Status status) {
+  phase_ = Phase::kEnded;
+  const std::vector<CheckpointRecord> checkpoints = Checkpoints();
+  std::map<std::string, int64_t> metrics = Metrics();
+  std::lock_guard lock(mutex_);
+  state_ = state;
+  result_.state = state;
+  result_.status = std::move(status);
+  result_.runtime_ms = started_ns_ == 0 ? 0 : (env_->SteadyNs() - started_ns_) / 1'000'000;
+  result_.checkpoints = checkpoints;
+  result_.metrics = std::move(metrics);
+  ended_ = true;
+  ended_changed_.notify_all();
+}
+
+bool JobImpl::WaitFor(int64_t timeout_ms) {
+  std::unique_lock lock(mutex_);
+  if (timeout_ms < 0) {
+    ended_changed_.wait(lock, [this] { return ended_; });
+  } else {
+    ended_changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return ended_; });
+  }
+  return ended_;
+}
+
+void JobImpl::Cancel() {
+  {
+    std::lock_guard lock(mutex_);
+    if (ended_) return;
+    cancel_requested_ = true;
+    state_ = JobState::kCancelling;
+  }
+  std::lock_guard lock(signal_->mutex);
+  signal_->set = true;
+  signal_->changed.notify_one();
+}
+
+JobState JobImpl::state() const {
+  std::lock_guard lock(mutex_);
+  return state_;
+}
+
+std::vector<CheckpointRecord> JobImpl::Checkpoints() const {
+  std::vector<CheckpointRecord> records;
+  std::shared_ptr<Attempt> attempt;
+  {
+    std::lock_guard lock(mutex_);
+    records = past_checkpoints_;
+    attempt = attempt_counted_ ? nullptr : attempt_;
+  }
+  if (attempt) {
+    for (CheckpointRecord& record : attempt->Checkpoints()) records.push_back(std::move(record));
+  }
+  return records;
+}
+
+std::map<std::string, int64_t> JobImpl::Metrics() const {
+  std::map<std::string, int64_t> metrics = metrics_->Snapshot();
+  int64_t completed = 0;
+  int64_t bytes = 0;
+  int64_t state_bytes = 0;
+  for (const CheckpointRecord& record : Checkpoints()) {
+    if (!record.completed) continue;
+    ++completed;
+    bytes += static_cast<int64_t>(record.bytes_written);
+    state_bytes = static_cast<int64_t>(record.state_bytes);
+  }
+  metrics["job.checkpoints_completed"] = completed;
+  metrics["job.checkpoint_bytes"] = bytes;
+  metrics["job.state_bytes"] = state_bytes;
+  return metrics;
+}
+
+std::vector<StateRegistration> JobImpl::StateRegistry() const {
+  std::shared_ptr<Attempt> attempt;
+  {
+    std::lock_guard lock(mutex_);
+    if (attempt_counted_) return last_registry_;
+    attempt = attempt_;
+  }
+  return attempt ? attempt->StateRegistry() : std::vector<StateRegistration>();
+}
+
+const JobResult& JobImpl::result() const { return result_; }
+
+bool JobImpl::Step() {
+  if (phase_ == Phase::kEnded) return false;
+  if (!stepped_) {
+    stepped_ = true;
+    std::lock_guard lock(mutex_);
+    started_ = true;
+  }
+  const bool has_tasks = phase_ == Phase::kRunning || phase_ == Phase::kStopping;
+  const bool loop = !has_tasks || env_->Random64() % 16 == 0;
+  if (loop || !attempt_->scheduler().StepOne()) {
+    while (RunLoopOnce() == 0 && phase_ != Phase::kEnded) {
+    }
+  }
+  return phase_ != Phase::kEnded;
+}
+
+int64_t JobImpl::NextStepNs() {
+  if (phase_ == Phase::kEnded) return std::numeric_limits<int64_t>::max();
+  int64_t next_ns = last_loop_ns_ + kLoopIntervalNs;
+  if ((phase_ == Phase::kRunning || phase_ == Phase::kStopping) && attempt_) {
+    next_ns = std::min(next_ns, attempt_->scheduler().NextDeadlineNs());
+  }
+  return next_ns;
+}
+
+}  // namespace headrace

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "headrace/runtime/attempt.h"
+#include "headrace/runtime/job.h"
+
+namespace headrace {
+
+/// The life of a job: attempt, failure, delay, next attempt, end. All decisions are taken by RunLoopOnce(), called by
+/// the job's own thread or by Step() in simulation.
+/// Threading: thread-safe; guarded by `mutex_` but for what is marked "loop".
+class JobImpl final : public Job {
+ public:
+  JobImpl(JobGraph graph, JobOptions options);
+  ~JobImpl() override;
+
+  /// Opens the store, finds the restore point, plans splits.
+  Status Prepare();
+
+  Status Start() override;
+  bool WaitFor(int64_t timeout_ms) override;
+  void Cancel() override;
+  JobState state() const override;
+  std::map<std::string, int64_t> Metrics() const override;
+  std::vector<CheckpointRecord> Checkpoints() const override;
+  std::vector<StateRegistration> StateRegistry() const override;
+  const JobResult& result() const override;
+  bool Step() override;
+  int64_t NextStepNs() override;
+
+ private:
+  /// A decided checkpoint and where its files lie.
+  struct RestorePoint {
+    Manifest manifest;
+    std::string directory;
+  };
+  /// Wakes the loop; outlives the job in the hands of abandoned threads.
+  struct Signal {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool set = false;
+  };
+  enum class Phase : uint8_t { kStarting, kRunning, kStopping, kDelayed, kEnded };
+
+  Status FindRestorePoint();
+  Status PlanSplits();
+  std::vector<RestoreTarget> RestoreTargets() const;
+
+  /// Returns how long the loop may sleep at most.
+  int64_t RunLoopOnce();
+  void RunLoop();
+  void StartAttempt();
+  Status BuildAttempt();
+  void WatchAttempt();
+  void BeginStop(Status why);
+  void WatchStop();
+  void AfterStop(bool abandoned);
+  void OnFailure(Status failure);
+  void End(JobState state, Status status);
+  void SetState(JobState state);
+
+  const std::shared_ptr<const JobGraph> graph_;
+  const JobOptions options_;
+  Env* const env_;
+  std::shared_ptr<CheckpointStore> store_;
+  std::optional<RestorePoint> restore_point_;     // before the first checkpoint of this run
+  std::map<int, std::vector<SplitState>> planned_splits_;
+  const std::shared_ptr<MetricsRegistry> metrics_ = std::make_shared<MetricsRegistry>();
+  const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
+  std::unique_ptr<Thread> loop_thread_;
+
+  // Loop.
+  Phase phase_ = Phase::kStarting;
+  RestartStrategy restart_strategy_;
+  int attempts_ = 0;
+  Status stop_reason_;
+  bool stop_after_success_ = false;
+  bool interrupted_ = false;
+  bool stepped_ = false;
+  bool restored_final_ = false;
+  int64_t stop_started_ns_ = 0;
+  int64_t restart_at_ns_ = 0;
+  int64_t failed_at_ns_ = 0;
+  int64_t started_ns_ = 0;
+  int64_t last_loop_ns_ = 0;
+
+  mutable std::mutex mutex_;
+  std::condition_variable ended_changed_;
+  // Guarded by mutex_.
+  JobState state_ = JobState::kCreated;
+  bool cancel_requested_ = false;
+  bool started_ = false;
+  bool ended_ = false;
+  std::shared_ptr<Attempt> attempt_;
+  bool attempt_counted_ = false;                     // attempt_ is over and in the two below
+  std::vector<CheckpointRecord> past_checkpoints_;
+  std::vector<StateRegistration> last_registry_;
+  JobResult result_;
+};
+
+}  // namespace headrace

@@ -1,0 +1,119 @@
+// The part of JobImpl that runs before any record flows.
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "headrace/runtime/job_impl.h"
+
+namespace headrace {
+
+namespace {
+
+JobOptions WithDefaults(JobOptions options) {
+  if (!options.env) options.env = &RealEnv();
+  if (options.job_key.empty()) options.job_key = options.name.empty() ? "job" : options.name;
+  if (options.state_memory_budget_bytes <= 0) {
+    const int64_t pages = sysconf(_SC_PHYS_PAGES);
+    const int64_t page_bytes = sysconf(_SC_PAGE_SIZE);
+    options.state_memory_budget_bytes = pages / 10 * 6 * page_bytes;
+  }
+  return options;
+}
+
+}  // namespace
+
+JobImpl::JobImpl(JobGraph graph, JobOptions options)
+    : graph_(std::make_shared<const JobGraph>(std::move(graph))),
+      options_(WithDefaults(std::move(options))),
+      env_(options_.env),
+      restart_strategy_(options_.restart) {}
+
+Status JobImpl::Prepare() {
+  if (!options_.checkpoint_directory.empty()) {
+    CheckpointStoreOptions store;
+    store.directory = options_.checkpoint_directory;
+    store.job_key = options_.job_key;
+    store.retained = options_.retained_checkpoints;
+    HR_ASSIGN_OR_RETURN(store_, CheckpointStore::Open(env_, std::move(store)));
+  } else if (options_.checkpoints.interval_ms > 0) {
+    result_.messages.push_back(
+        "checkpoints are off: an interval is set, but no execution.checkpointing.dir");
+  }
+  HR_RETURN_IF_ERROR(FindRestorePoint());
+  for (const StreamNode& node : graph_->stream->nodes) {
+    if (node.source && !node.source->replayable()) {
+      result_.messages.push_back("at least once from source " + node.name);
+    }
+  }
+  if (restored_final_) return Status::Ok();
+  if (restore_point_) {
+    // Only to fail early; every attempt makes its own.
+    const auto plan = RestorePlan::Make(env_, restore_point_->manifest, restore_point_->directory,
+                                        RestoreTargets(), options_.allow_dropped_state);
+    HR_RETURN_IF_ERROR(plan.status());
+  }
+  return PlanSplits();
+}
+
+Status JobImpl::FindRestorePoint() {
+  if (options_.restore_path.empty()) return Status::Ok();
+  RestorePoint point;
+  if (options_.restore_path == "latest") {
+    if (!store_) {
+      return Status::InvalidArgument(
+          "execution.state-recovery.path is 'latest', but no execution.checkpointing.dir is set");
+    }
+    std::string warning;
+    HR_ASSIGN_OR_RETURN(std::optional<Manifest> latest,
+                        store_->LoadLatest(options_.allow_older, &warning));
+    if (!warning.empty()) result_.messages.push_back(warning);
+    if (!latest) {
+      result_.messages.push_back("no checkpoint of job '" + options_.job_key +
+                                 "' yet: a fresh start");
+      return Status::Ok();
+    }
+    point.manifest = std::move(*latest);
+    point.directory = store_->job_directory();
+  } else {
+    HR_ASSIGN_OR_RETURN(point.manifest, LoadManifest(env_->files(), options_.restore_path,
+                                                     &point.directory));
+  }
+  HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
+  const std::string id = std::to_string(point.manifest.id);
+  if (point.manifest.kind == CheckpointKind::kFinal) {
+    restored_final_ = true;
+    result_.messages.push_back("job '" + options_.job_key + "' had finished with checkpoint " + id +
+                               ": nothing to do");
+  } else {
+    result_.messages.push_back("resumed from checkpoint " + id);
+  }
+  restore_point_ = std::move(point);
+  return Status::Ok();
+}
+
+Status JobImpl::PlanSplits() {
+  for (const StreamNode& node : graph_->stream->nodes) {
+    if (!node.source) continue;
+    Result<std::vector<SplitState>> splits = node.source->PlanSplits(node.parallelism);
+    if (!splits.ok()) {
+      // A restored source does not need its plan: its files may be gone by now.
+      const std::string& id = graph_->operator_ids[node.id];
+      if (restore_point_ && restore_point_->manifest.Find(id)) continue;
+      return splits.status().WithContext("operator '" + node.name + "'");
+    }
+    planned_splits_[node.id] = std::move(*splits);
+  }
+  return Status::Ok();
+}
+
+std::vector<RestoreTarget> JobImpl::RestoreTargets() const {
+  std::vector<RestoreTarget> targets;
+  for (const StreamNode& node : graph_->stream->nodes) {
+    targets.push_back({graph_->operator_ids[node.id], node.name, node.kind, node.keyed,
+                       node.source != nullptr, node.parallelism, node.max_parallelism});
+  }
+  return targets;
+}
+
+}  // namespace headrace

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "headrace/state/keyed_state.h"
+
+namespace headrace {
+
+/// One named state of a KeyedState; exactly one of the three pointers is set.
+struct NamedState {
+  std::string fingerprint;
+  TableKind kind = TableKind::kRows;
+  int row_bytes = 0;  ///< of fixed values and slices
+  bool restored = false;
+  MemoryMeterPtr meter;
+  std::unique_ptr<FixedValueState> fixed;
+  std::unique_ptr<RowState> rows;
+  std::unique_ptr<SliceStore> slices;
+};
+
+/// Private part of KeyedState, shared with its loader.
+struct KeyedState::Impl {
+  Impl(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes);
+
+  /// The state of this name, made when new; kInvalidArgument when it exists as something else.
+  Result<NamedState*> FindOrMake(std::string_view name, std::string_view fingerprint,
+                                 TableKind kind, int row_bytes);
+
+  const KeyGroupRange range;
+  const int max_parallelism;
+  const int64_t memory_budget_bytes;
+  KeyDictionary keys;
+  std::map<std::string, NamedState, std::less<>> states;
+  TimerService timers;
+  uint64_t snapshot_number = 0;
+  std::deque<uint64_t> outstanding;  ///< snapshots neither completed nor aborted
+};
+
+inline constexpr std::string_view kKeysTable = "keys";
+inline constexpr std::string_view kTimersTable = "timers";
+inline constexpr std::string_view kSlicesPrefix = "slices/";
+
+/// Table name of a fixed or rows state: its own, unless that could be taken for one of ours.
+std::string TableNameOf(std::string_view state_name);
+
+}  // namespace headrace

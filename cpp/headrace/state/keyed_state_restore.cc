@@ -1,0 +1,275 @@
+// Loading stored tables into a KeyedState.
+//
+// One former subtask with the same key groups: keys, rows and timers go back under their old ids, so the next
+// snapshot may be a delta on what is stored. Otherwise keys of this subtask's groups are inserted anew, former
+// subtask by former subtask in order of their old ids, and rows follow their keys; all tables start full.
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "headrace/state/keyed_state.h"
+#include "headrace/state/keyed_state_impl.h"
+#include "headrace/state/partition_codec.h"
+
+namespace headrace {
+namespace {
+
+// Upper bound of the rows of a partition in any layout (1-byte values): no row number from a file makes a
+// table larger than its partition count allows.
+constexpr uint64_t kPartitionRowsMax = 64 * 1024;
+
+}  // namespace
+
+class KeyedStateLoader {
+ public:
+  KeyedStateLoader(KeyedState::Impl* state, bool keep_ids) : state_(*state), keep_ids_(keep_ids) {}
+
+  Status LoadSubtask(StoredSubtask& subtask);
+  void Finish();
+
+ private:
+  using Visit = std::function<Status(const StoredRow&)>;
+
+  // New ids of the keys of one stored dictionary.
+  class KeyMap {
+   public:
+    void Set(uint32_t old_id, KeyId id) {
+      if (old_id >= ids_.size()) ids_.resize(old_id + 1, kNoKey);
+      ids_[old_id] = id;
+    }
+    // Keys of other subtasks are there but not ours.
+    void SetForeign(uint32_t old_id) { Set(old_id, kForeign); }
+    Status Find(uint32_t old_id, const TableMeta& meta, uint32_t row, KeyId* id, bool* ours) const {
+      *id = old_id < ids_.size() ? ids_[old_id] : kNoKey;
+      if (*id == kNoKey) {
+        return Status::Corruption("row " + std::to_string(row) + " refers to key id " +
+                                  std::to_string(old_id) + ", which dictionary '" +
+                                  meta.dictionary + "' does not have");
+      }
+      *ours = *id != kForeign;
+      return Status::Ok();
+    }
+
+   private:
+    static constexpr KeyId kForeign = kNoKey - 1;
+    std::vector<KeyId> ids_;
+  };
+
+  // Calls `visit` for each live row; notes a layout that is not `partition_rows` a partition.
+  Status ForEachRow(StoredTable& table, uint32_t partition_rows, const Visit& visit);
+  Status LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map);
+  Status LoadFixed(StoredTable& table, const KeyMap& map);
+  Status LoadRows(StoredTable& table, const KeyMap& map);
+  Status LoadTimers(StoredTable& table, const KeyMap& map);
+  Status LoadSlice(StoredTable& table, StoredTable& dictionary);
+  Status LoadTable(StoredTable& table, StoredSubtask& subtask, const KeyMap& map);
+
+  KeyedState::Impl& state_;
+  const bool keep_ids_;
+  bool clean_ = true;         // of the table being loaded: its stored form can be built upon
+  bool keys_clean_ = false;   // same for the key dictionary
+};
+
+Status KeyedStateLoader::ForEachRow(StoredTable& table, uint32_t partition_rows,
+                                    const Visit& visit) {
+  const TableMeta& meta = table.meta();
+  clean_ = keep_ids_;
+  for (uint32_t index = 0; index < table.partition_count(); ++index) {
+    const auto load = [&]() -> Status {
+      HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(index));
+      if (payloads.empty()) return Status::Ok();
+      HR_ASSIGN_OR_RETURN(const StoredPartition partition,
+                          MergePartition(meta.kind, meta.row_bytes, payloads));
+      if (partition.first_row != uint64_t{index} * partition_rows) clean_ = false;
+      for (const StoredRow& row : partition.rows) {
+        if (row.row >= table.partition_count() * kPartitionRowsMax) {
+          return Status::Corruption("row number " + std::to_string(row.row) + " out of range");
+        }
+        HR_RETURN_IF_ERROR(visit(row));
+      }
+      return Status::Ok();
+    };
+    const Status status = load();
+    if (!status.ok()) return status.WithContext("partition " + std::to_string(index));
+  }
+  return Status::Ok();
+}
+
+Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map) {
+  return ForEachRow(table, target->table().partition_rows(), [&](const StoredRow& row) -> Status {
+    if (!state_.range.Contains(row.key_group)) {
+      if (keep_ids_) {
+        return Status::Corruption("key id " + std::to_string(row.row) + " is in key group " +
+                                  std::to_string(row.key_group) + ", outside of this subtask's " +
+                                  std::to_string(state_.range.first) + " to " +
+                                  std::to_string(state_.range.last));
+      }
+      map->SetForeign(row.row);
+      return Status::Ok();
+    }
+    KeyId id = row.row;
+    if (keep_ids_) {
+      HR_RETURN_IF_ERROR(target->RestoreKey(id, row.value, row.key_group));
+    } else {
+      HR_ASSIGN_OR_RETURN(id, target->AdoptKey(row.value, row.key_group));
+    }
+    map->Set(row.row, id);
+    return Status::Ok();
+  });
+}
+
+Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
+  const TableMeta& meta = table.meta();
+  HR_ASSIGN_OR_RETURN(NamedState * state,
+                      state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kFixedValue,
+                                        static_cast<int>(meta.row_bytes)));
+  state->restored = true;
+  FixedValueState& fixed = *state->fixed;
+  HR_RETURN_IF_ERROR(ForEachRow(table, fixed.table().partition_rows(), [&](const StoredRow& row) {
+    KeyId id = kNoKey;
+    bool ours = false;
+    HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));
+    if (ours) std::memcpy(fixed.MutableRow(id), row.value.data(), row.value.size());
+    return Status::Ok();
+  }));
+  if (clean_) fixed.table().MarkClean();
+  return Status::Ok();
+}
+
+Status KeyedStateLoader::LoadRows(StoredTable& table, const KeyMap& map) {
+  const TableMeta& meta = table.meta();
+  HR_ASSIGN_OR_RETURN(NamedState * state,
+                      state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kRows, 0));
+  state->restored = true;
+  RowState& rows = *state->rows;
+  HR_RETURN_IF_ERROR(ForEachRow(table, rows.table().partition_rows(), [&](const StoredRow& row) {
+    KeyId id = kNoKey;
+    bool ours = false;
+    HR_RETURN_IF_ERROR(map.Find(row.key, meta, row.row, &id, &ours));
+    if (keep_ids_) return rows.RestoreRow(row.row, id, row.ns, row.sub_key, row.value);
+    if (ours) rows.Put(id, row.ns, row.sub_key, row.value);
+    return Status::Ok();
+  }));
+  rows.FinishRestore(clean_);
+  return Status::Ok();
+}
+
+Status KeyedStateLoader::LoadTimers(StoredTable& table, const KeyMap& map) {
+  const TableMeta& meta = table.meta();
+  TimerService& timers = state_.timers;
+  HR_RETURN_IF_ERROR(ForEachRow(table, timers.table().partition_rows(), [&](const StoredRow& row) {
+    KeyId id = kNoKey;
+    bool ours = false;
+    HR_RETURN_IF_ERROR(map.Find(row.key, meta, row.row, &id, &ours));
+    const auto domain = static_cast<TimeDomain>(row.domain);
+    if (keep_ids_) return timers.RestoreTimer(row.row, domain, id, row.ns, row.time);
+    if (ours) timers.Register(domain, id, row.ns, row.time);
+    return Status::Ok();
+  }));
+  timers.FinishRestore(clean_);
+  return Status::Ok();
+}
+
+Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) {
+  const TableMeta& meta = table.meta();
+  const std::string prefix = std::string(kSlicesPrefix) + meta.state_name + "/";
+  TimestampMs start = 0;
+  const char* begin = meta.name.data() + std::min(prefix.size(), meta.name.size());
+  const char* end = meta.name.data() + meta.name.size();
+  const auto parsed = std::from_chars(begin, end, start);
+  if (!meta.name.starts_with(prefix) || parsed.ec != std::errc() || parsed.ptr != end) {
+    return Status::Corruption("no slice of state '" + meta.state_name + "' has this name");
+  }
+  HR_ASSIGN_OR_RETURN(NamedState * state,
+                      state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kSlice,
+                                        static_cast<int>(meta.row_bytes)));
+  state->restored = true;
+  const bool is_new = state->slices->Find(start) == nullptr;
+  SliceTable* slice = state->slices->FindOrCreate(start);
+  KeyMap map;
+  const Status keys_loaded = LoadDictionary(dictionary, &slice->keys(), &map);
+  if (!keys_loaded.ok()) return keys_loaded.WithContext("table '" + dictionary.meta().name + "'");
+  if (!keep_ids_ && is_new && slice->keys().live_keys() == 0) {
+    state->slices->Drop(start);
+    return Status::Ok();
+  }
+  slice->keys().FinishRestore(clean_);
+  PagedTable& accumulators = slice->accumulators();
+  accumulators.EnsureSize(slice->keys().size());
+  HR_RETURN_IF_ERROR(ForEachRow(table, accumulators.partition_rows(), [&](const StoredRow& row) {
+    KeyId id = kNoKey;
+    bool ours = false;
+    HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));
+    if (ours) std::memcpy(accumulators.MutableRow(id), row.value.data(), row.value.size());
+    return Status::Ok();
+  }));
+  if (clean_) accumulators.MarkClean();
+  if (keep_ids_) state->slices->NoteStored(start);
+  return Status::Ok();
+}
+
+Status KeyedStateLoader::LoadTable(StoredTable& table, StoredSubtask& subtask, const KeyMap& map) {
+  const TableMeta& meta = table.meta();
+  if (meta.kind == TableKind::kDictionary) return Status::Ok();
+  if (meta.kind == TableKind::kSlice) {
+    for (const auto& other : subtask.tables) {
+      if (other->meta().kind == TableKind::kDictionary && other->meta().name == meta.dictionary) {
+        return LoadSlice(table, *other);
+      }
+    }
+    return Status::Corruption("its dictionary '" + meta.dictionary + "' is missing");
+  }
+  if (meta.dictionary != kKeysTable) {
+    return Status::Corruption("unknown dictionary '" + meta.dictionary + "'");
+  }
+  switch (meta.kind) {
+    case TableKind::kFixedValue:
+      return LoadFixed(table, map);
+    case TableKind::kRows:
+      return LoadRows(table, map);
+    case TableKind::kTimers:
+      return LoadTimers(table, map);
+    default:
+      return Status::Corruption("unknown kind of table " +
+                                std::to_string(static_cast<int>(meta.kind)));
+  }
+}
+
+Status KeyedStateLoader::LoadSubtask(StoredSubtask& subtask) {
+  KeyMap map;
+  const auto context = [&](const Status& status, const TableMeta& meta) {
+    return status.WithContext("table '" + meta.name + "' of former subtask " +
+                              std::to_string(subtask.former_index));
+  };
+  for (const auto& table : subtask.tables) {
+    if (table->meta().kind != TableKind::kDictionary || table->meta().name != kKeysTable) continue;
+    const Status status = LoadDictionary(*table, &state_.keys, &map);
+    if (!status.ok()) return context(status, table->meta());
+    keys_clean_ = clean_;
+  }
+  for (const auto& table : subtask.tables) {
+    const Status status = LoadTable(*table, subtask, map);
+    if (!status.ok()) return context(status, table->meta());
+  }
+  return Status::Ok();
+}
+
+void KeyedStateLoader::Finish() { state_.keys.FinishRestore(keys_clean_); }
+
+Status KeyedState::Restore(StoredKeyedState stored) {
+  if (impl_->keys.size() != 0) {
+    return Status::FailedPrecondition("keyed state is restored after it was used");
+  }
+  std::sort(stored.subtasks.begin(), stored.subtasks.end(),
+            [](const StoredSubtask& a, const StoredSubtask& b) {
+              return a.former_index < b.former_index;
+            });
+  KeyedStateLoader loader(impl_.get(), stored.same_parallelism && stored.subtasks.size() == 1);
+  for (StoredSubtask& subtask : stored.subtasks) HR_RETURN_IF_ERROR(loader.LoadSubtask(subtask));
+  loader.Finish();
+  return Status::Ok();
+}
+
+}  // namespace headrace

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "testing/sim_random.h"
+
+namespace headrace {
+
+/// The bytes of a simulated file as a page cache and a disk see them.
+///
+/// Readers see cached(). Only what was there at the last Sync() is sure to survive Crash(); every
+/// later append and truncation survives whole, torn or not at all, each by itself, so a crash can
+/// leave zeros in the middle and old bytes behind a lost truncation.
+/// Threading: owned by one thread.
+class SimFileContent {
+ public:
+  const std::string& cached() const { return cached_; }
+  const std::string& durable() const { return durable_; }
+
+  void Append(std::string_view bytes);
+  void Truncate(uint64_t size_bytes);
+  /// Makes everything durable that a failed sync has not lost before.
+  void Sync();
+  /// A sync that failed, as Linux does it: the pages count as clean from then on, so the next
+  /// Sync() succeeds and still does not write them. Whether they reached the disk shows after a
+  /// crash.
+  void FailSync();
+  /// Power loss: picks one of the states the disk may be in.
+  void Crash(SimRandom* random);
+  /// Damages cache and disk alike. REQUIRES bit < 8 * cached().size().
+  void FlipBit(uint64_t bit);
+
+ private:
+  struct Change {
+    bool truncation = false;
+    uint64_t offset = 0;  ///< of the append, or the new size
+    std::string bytes;
+    bool lost = false;  ///< by a failed sync
+  };
+
+  static void Apply(const Change& change, std::string* image);
+  static void ApplyTorn(const Change& change, SimRandom* random, std::string* image);
+
+  std::string cached_;
+  std::string durable_;
+  std::vector<Change> changes_;  ///< since the last sync, oldest first
+};
+
+}  // namespace headrace

@@ -1,0 +1,97 @@
+#include "testing/test_operators.h"
+
+#include <algorithm>
+
+namespace headrace {
+
+namespace {
+
+class FilterOperator final : public Operator {
+ public:
+  FilterOperator(int64_t modulus, int64_t remainder) : modulus_(modulus), remainder_(remainder) {}
+  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+    std::vector<int32_t> kept;
+    std::vector<int32_t> rejected;
+    for (int32_t i = 0; i < batch.num_rows; ++i) {
+      (TestRowAt(batch, i).x % modulus_ != remainder_ ? kept : rejected).push_back(i);
+    }
+    HR_ASSIGN_OR_RETURN(RecordBatch keep,
+                        batch.Take(kept.data(), static_cast<int64_t>(kept.size())));
+    out.Emit(std::move(keep));
+    if (out.HasSideReader("rejected")) {
+      HR_ASSIGN_OR_RETURN(RecordBatch side,
+                          batch.Take(rejected.data(), static_cast<int64_t>(rejected.size())));
+      out.EmitSide("rejected", std::move(side));
+    }
+    return Progress::kDone;
+  }
+
+ private:
+  int64_t modulus_;
+  int64_t remainder_;
+};
+
+class KeyByOperator final : public Operator {
+ public:
+  explicit KeyByOperator(int column) : column_(column) {}
+  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+    RecordBatch keyed = batch;
+    keyed.key = batch.columns[column_];
+    out.Emit(std::move(keyed));
+    return Progress::kDone;
+  }
+
+ private:
+  int column_;
+};
+
+class RepeatOperator final : public Operator {
+ public:
+  explicit RepeatOperator(int64_t copies) : copies_(copies) {}
+  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+    while (row_ < batch.num_rows) {
+      const int64_t room = out.RoomRows();
+      if (room == 0) return Progress::kBlocked;
+      const int64_t count = std::min(room, copies_ - copy_);
+      TestRow row = TestRowAt(batch, row_);
+      std::vector<TestRow> rows;
+      for (int64_t i = 0; i < count; ++i) {
+        row.y = copy_++;
+        rows.push_back(row);
+      }
+      out.Emit(MakeTestBatch(rows));
+      if (copy_ < copies_) continue;
+      copy_ = 0;
+      ++row_;
+    }
+    row_ = 0;
+    return Progress::kDone;
+  }
+
+ private:
+  int64_t copies_;
+  int64_t row_ = 0;
+  int64_t copy_ = 0;
+};
+
+}  // namespace
+
+OperatorFactoryPtr TestFilter(int64_t modulus, int64_t remainder) {
+  return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
+    return std::unique_ptr<Operator>(std::make_unique<FilterOperator>(modulus, remainder));
+  });
+}
+
+OperatorFactoryPtr TestKeyBy(int column) {
+  return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
+    return std::unique_ptr<Operator>(std::make_unique<KeyByOperator>(column));
+  });
+}
+
+OperatorFactoryPtr TestRepeat(int64_t copies) {
+  return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
+    return std::unique_ptr<Operator>(std::make_unique<RepeatOperator>(copies));
+  });
+}
+
+}  // namespace headrace

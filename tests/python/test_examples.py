@@ -1,0 +1,115 @@
+"""The documents' examples: straight, killed and restored, and restored at another parallelism."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from python.streams import checkpointed_env, collect, file_sink, lines_of, new_env
+
+from headrace.examples import doc000_stateful_app, doc001_keyed_state, doc001_operator_state, doc002_formulas, doc004_grouping
+from headrace.examples import doc002_kafka
+
+JOBS = {
+    "doc000": lambda env, pace: doc000_stateful_app.build(env, rounds=100, pause_seconds=0.002 if pace else 0),
+    "doc001_keyed": lambda env, pace: doc001_keyed_state.build(env, rounds=300, rows_per_second=600 if pace else 0),
+    "doc001_operator": lambda env, pace: doc001_operator_state.build(
+        env, doc001_operator_state.CountPerKey(), rounds=300, rows_per_second=600 if pace else 0
+    ),
+    "doc002": lambda env, pace: _kafka(env, pace),
+    "doc004": lambda env, pace: doc004_grouping.build(env, rounds=60, rows_per_second=160 if pace else 0),
+}
+
+
+def _kafka(env, pace):
+    doc002_kafka.fill("input_topic", 600)
+    return doc002_kafka.build(env, 0.002 if pace else 0).map(lambda row: f"{row.key} {row.window_start} {row['sum']}")
+
+
+def run_job(name, checkpoints, output, parallelism, pace, resume):
+    """One run in this process; also the body of the killed child."""
+    env = checkpointed_env(Path(checkpoints), parallelism, resume=resume)
+    JOBS[name](env, pace).sink_to(file_sink(Path(output))).uid("out")
+    return env.execute(name)
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+@pytest.mark.parametrize("parallelism", [2, 3])
+def test_killed_and_restored(name, parallelism, tmp_path):
+    expected = sorted(str(r) for r in collect(JOBS[name](new_env(2), False)))
+    code = f"from python.test_examples import run_job; run_job({name!r}, {str(tmp_path / 'chk')!r}, {str(tmp_path / 'out')!r}, 2, True, False)"
+    tests = Path(__file__).parent.parent
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tests)})
+    deadline = time.monotonic() + 30
+    while not list((tmp_path / "chk").rglob("chk-*.manifest")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.15)
+    assert process.poll() is None, "the job ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    result = run_job(name, tmp_path / "chk", tmp_path / "out", parallelism, False, True)
+    assert any("resumed from checkpoint" in m for m in result.messages)
+    assert lines_of(tmp_path / "out") == expected
+
+
+def test_doc000_windows_hold_running_counts():
+    got = sorted(collect(doc000_stateful_app.build(new_env(), rounds=1)))
+    assert got == ["state#1 state#2 window#1 window#2 barrier#1".replace("window#1 window#2 barrier#1", "").strip()] or len(got) == 2
+    assert sorted(" ".join(got).split()) == ["barrier#1", "state#1", "state#2", "state#3", "window#1", "window#2"]
+
+
+@pytest.mark.parametrize(("parallelism", "prefixed"), [(1, False), (3, True)])
+def test_doc001_keyed_state_prints(parallelism, prefixed, capfd):
+    doc001_keyed_state.main(parallelism)
+    lines = capfd.readouterr().out.splitlines()[:3]
+    assert sorted(line.split("> ")[-1] for line in lines) == ["a", "b", "c"]
+    assert all(("> " in line) == prefixed for line in lines)
+
+
+def test_doc001_operator_state_counts(capfd):
+    doc001_operator_state.main()
+    out = capfd.readouterr().out.splitlines()
+    assert out == ["MyProcessFunction:", "Count: 1", "Count: 2", "Count: 3", "CountPerKey:", "Count: 1", "Count: 1", "Count: 1"]
+
+
+def test_doc002_exact_ten_second_sums():
+    doc002_kafka.fill("input_topic", 60)
+    rows = collect(doc002_kafka.build(new_env()))
+    sums = {(r.key, r.window_start): r["sum"] for r in rows}
+    assert sum(sums.values()) == 60
+    want = {}
+    for i in range(60):
+        cell = ("abc"[i % 3], i // 10 * 10_000)
+        want[cell] = want.get(cell, 0) + 1
+    assert sums == want
+
+
+def test_doc002_runs_under_its_unicode_name(capfd):
+    doc002_kafka.main()
+    assert capfd.readouterr().out.count("sum=") == 18
+
+
+def test_doc002_formulas():
+    by_h, by_groups = doc002_formulas.moved_when_growing(2)
+    assert 0.6 < by_h < 0.72 and 0.3 < by_groups < 0.7
+    assert [doc002_formulas.h(x, 3) for x in range(4)] == [1, 2, 3, 1]
+
+
+def test_doc002_checkpoint_is_the_sum_of_its_states(tmp_path):
+    manifest = doc002_formulas.checkpoint_manifest(str(tmp_path))
+    assert manifest["state_bytes"] == sum(s["state_bytes"] for o in manifest["operators"] for s in o["subtasks"]) > 100_000
+
+
+def test_doc004_grouping_prints_the_documents_groups(capfd):
+    doc004_grouping.main()
+    assert sorted(capfd.readouterr().out.splitlines()) == ["a: 1", "b: 2", "c: 3", "d: 4"]
+
+
+def test_every_example_has_a_main():
+    directory = Path(doc002_formulas.__file__).parent
+    for path in directory.glob("doc*.py"):
+        assert callable(importlib.import_module(f"headrace.examples.{path.stem}").main)
