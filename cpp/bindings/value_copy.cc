@@ -123,6 +123,11 @@ PyObject* PassOut(PyObject* value, PyObject* input) {
   return copy;
 }
 
+PyObject* PassOutBorrowed(PyObject* value, PyObject* input) {
+  if (IsPlainScalar(value) || IsOurs(value, input, 0)) return Py_NewRef(value);
+  return CopyMutable(value);
+}
+
 PyObject* CopyMutable(PyObject* value) { return CopyAt(value, 0); }
 
 }  // namespace headrace::bindings

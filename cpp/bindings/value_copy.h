@@ -23,6 +23,9 @@ bool IsImmutable(PyObject* value);
 /// (may be null); else a copy. Null with a Python error set when it cannot be copied.
 PyObject* PassOut(PyObject* value, PyObject* input);
 
+/// The same for a value that the caller only borrows: a new reference.
+PyObject* PassOutBorrowed(PyObject* value, PyObject* input);
+
 /// A copy that shares nothing that can be changed: a new reference, null with a Python error set. Lists, dicts,
 /// sets, tuples, Rows and bytearrays are copied here, anything else by copy.deepcopy.
 PyObject* CopyMutable(PyObject* value);

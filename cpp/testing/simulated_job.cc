@@ -72,7 +72,7 @@ SimulatedJob SimulatedJob::Random(SimRandom* random) {
     TestSourceSpec source;
     source.seed = random->Next() >> 8;
     source.splits = 1 + static_cast<int>(random->Below(5));
-    source.rows_per_split = 1 + static_cast<int64_t>(random->Below(150));
+    source.rows_per_split = 1 + static_cast<int64_t>(random->Below(600));
     source.keys = 1 + static_cast<int64_t>(random->Below(40));
     source.disorder_ms = disorder_ms;
     source.nothing_odds = random->Below(2) == 0 ? 0 : 0.1;

@@ -21,7 +21,7 @@ class Simulation {
       : env_(seed), random_(seed ^ 0x5117a11e), job_(SimulatedJob::Random(&random_)) {}
 
   SimulationOutcome Run() {
-    const int crashes = static_cast<int>(random_.Below(5));
+    const int crashes = static_cast<int>(random_.Below(6));
     for (int process = 0; outcome_.failure.empty(); ++process) {
       const bool last = process >= crashes;
       ++outcome_.processes;
@@ -37,7 +37,7 @@ class Simulation {
     options.name = "simulated";
     options.env = &env_;
     options.checkpoint_directory = "/checkpoints";
-    options.checkpoints.interval_ms = 5 + static_cast<int64_t>(random_.Below(60));
+    options.checkpoints.interval_ms = 2 + static_cast<int64_t>(random_.Below(30));
     options.checkpoints.timeout_ms = 30'000;
     options.checkpoints.tolerable_failures = static_cast<int>(random_.Below(3));
     options.restore_path = "latest";
@@ -56,7 +56,7 @@ class Simulation {
     if (!last) faults = FaultPlan::Uniform(random_.Below(2) == 0 ? 0 : 0.002);
     faults.slow_ns = 20'000'000;
     env_.sim_files().set_faults(faults);
-    const int64_t kill_at = last ? kStepsMax : static_cast<int64_t>(random_.Below(4000));
+    const int64_t kill_at = last ? kStepsMax : static_cast<int64_t>(random_.Below(2500));
 
     Result<JobGraph> graph = job_.Build(&random_, !last, random_.Below(4) != 0);
     if (!graph.ok()) return Fail("graph: " + graph.status().ToString());

@@ -25,7 +25,7 @@ from headrace.keys import key_group, task_of
 
 __version__ = _core.__version__
 
-__all__ = [
+__all__ = [  # noqa: PLE0604 - the lists of the packages hold strings
     "CorruptionError", "FailedPreconditionError", "HeadraceError", "InvalidArgumentError", "JobCancelledError",
     "ResourceExhaustedError", "StorageError", "UserFunctionError", "key_group", "register_class", "task_of",
     *aggregates.__all__, *common.__all__, *datastream.__all__,

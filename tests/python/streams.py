@@ -16,7 +16,9 @@ def new_env(parallelism: int = 1, **options: Any) -> StreamExecutionEnvironment:
     return env
 
 
-def checkpointed_env(directory: Path, parallelism: int = 1, interval: str = "50 ms", resume: bool = False) -> StreamExecutionEnvironment:
+def checkpointed_env(
+    directory: Path, parallelism: int = 1, interval: str = "50 ms", resume: bool = False
+) -> StreamExecutionEnvironment:
     """An environment with checkpoints in `directory`, resuming from the newest one if asked."""
     options = {"execution.checkpointing.interval": interval, "execution.checkpointing.dir": str(directory)}
     if resume:

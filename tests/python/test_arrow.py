@@ -5,9 +5,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from python.streams import new_env
 
 from headrace import Types
+from python.streams import new_env
 
 TABLE = pa.table({
     "i": pa.array([1, None, 3, 4], pa.int64()),
@@ -66,7 +66,12 @@ def test_typed_python_results_become_columns():
 
 def test_rows_reach_python_with_nulls_as_none():
     rows = new_env().from_arrow(TABLE).map(lambda r: (r.i, r.s, r.f, r.b, r.l)).take(4)
-    assert rows == [(1, "a", 1.5, True, [1, 2]), (None, "b", 2.5, None, []), (3, None, None, False, None), (4, "dd", -0.0, True, [3])]
+    assert rows == [
+        (1, "a", 1.5, True, [1, 2]),
+        (None, "b", 2.5, None, []),
+        (3, None, None, False, None),
+        (4, "dd", -0.0, True, [3]),
+    ]
 
 
 def test_unknown_timestamp_column_is_named():

@@ -8,12 +8,18 @@ import time
 from pathlib import Path
 
 import pytest
-from python.streams import checkpointed_env, file_sink, lines_of
 
 from headrace import (
-    Configuration, FailedPreconditionError, KeyedProcessFunction, RestartStrategies, StreamExecutionEnvironment, Types,
-    ValueStateDescriptor, _core,
+    Configuration,
+    FailedPreconditionError,
+    KeyedProcessFunction,
+    RestartStrategies,
+    StreamExecutionEnvironment,
+    Types,
+    ValueStateDescriptor,
+    _core,
 )  # fmt: skip
+from python.streams import checkpointed_env, file_sink, lines_of
 
 
 class CountPerKey(KeyedProcessFunction):

@@ -9,10 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
-from python.streams import checkpointed_env, collect, file_sink, lines_of, new_env
 
-from headrace.examples import doc000_stateful_app, doc001_keyed_state, doc001_operator_state, doc002_formulas, doc004_grouping
-from headrace.examples import doc002_kafka
+from headrace.examples import (
+    doc000_stateful_app,
+    doc001_keyed_state,
+    doc001_operator_state,
+    doc002_formulas,
+    doc002_kafka,
+    doc004_grouping,
+)
+from python.streams import checkpointed_env, collect, file_sink, lines_of, new_env
 
 JOBS = {
     "doc000": lambda env, pace: doc000_stateful_app.build(env, rounds=100, pause_seconds=0.002 if pace else 0),
@@ -58,7 +64,10 @@ def test_killed_and_restored(name, parallelism, tmp_path):
 
 def test_doc000_windows_hold_running_counts():
     got = sorted(collect(doc000_stateful_app.build(new_env(), rounds=1)))
-    assert got == ["state#1 state#2 window#1 window#2 barrier#1".replace("window#1 window#2 barrier#1", "").strip()] or len(got) == 2
+    assert (
+        got == ["state#1 state#2 window#1 window#2 barrier#1".replace("window#1 window#2 barrier#1", "").strip()]
+        or len(got) == 2
+    )
     assert sorted(" ".join(got).split()) == ["barrier#1", "state#1", "state#2", "state#3", "window#1", "window#2"]
 
 
@@ -73,7 +82,16 @@ def test_doc001_keyed_state_prints(parallelism, prefixed, capfd):
 def test_doc001_operator_state_counts(capfd):
     doc001_operator_state.main()
     out = capfd.readouterr().out.splitlines()
-    assert out == ["MyProcessFunction:", "Count: 1", "Count: 2", "Count: 3", "CountPerKey:", "Count: 1", "Count: 1", "Count: 1"]
+    assert out == [
+        "MyProcessFunction:",
+        "Count: 1",
+        "Count: 2",
+        "Count: 3",
+        "CountPerKey:",
+        "Count: 1",
+        "Count: 1",
+        "Count: 1",
+    ]
 
 
 def test_doc002_exact_ten_second_sums():
@@ -101,7 +119,9 @@ def test_doc002_formulas():
 
 def test_doc002_checkpoint_is_the_sum_of_its_states(tmp_path):
     manifest = doc002_formulas.checkpoint_manifest(str(tmp_path))
-    assert manifest["state_bytes"] == sum(s["state_bytes"] for o in manifest["operators"] for s in o["subtasks"]) > 100_000
+    assert (
+        manifest["state_bytes"] == sum(s["state_bytes"] for o in manifest["operators"] for s in o["subtasks"]) > 100_000
+    )
 
 
 def test_doc004_grouping_prints_the_documents_groups(capfd):

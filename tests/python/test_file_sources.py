@@ -6,10 +6,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from python.streams import collect, new_env
 
 from headrace import Types
 from headrace.datastream.connectors import FileSource, StreamFormat
+from python.streams import collect, new_env
 
 
 def test_text_lines_of_several_files(tmp_path):

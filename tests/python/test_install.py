@@ -31,9 +31,7 @@ def test_pip_installs_from_a_copy_of_the_tree_into_a_clean_environment(tmp_path)
     venv.create(tmp_path / "clean", with_pip=True)
     python = tmp_path / "clean/bin/python"
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "HEADRACE"))
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "HEADRACE"))
     }
 
     def run(*command):

@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
-from python.streams import checkpointed_env, collect, new_env
 
 from headrace import JobStatus, SourceFunction, Types
+from python.streams import checkpointed_env, collect, new_env
 
 
 def test_async_job_reports_status_metrics_and_result():

@@ -1,8 +1,7 @@
 """Who owns an emitted value: reused and mutated objects must not change what others see."""
 
-from python.streams import collect, new_env
-
 from headrace import FlatMapFunction, Row
+from python.streams import collect, new_env
 
 
 class ReusedList(FlatMapFunction):

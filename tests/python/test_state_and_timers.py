@@ -1,12 +1,18 @@
 """Keyed state handles and timers as user functions see them."""
 
 import pytest
-from python.streams import collect, new_env
 
 from headrace import (
-    KeyedProcessFunction, ListStateDescriptor, MapStateDescriptor, TimeDomain, Types, UserFunctionError,
-    ValueStateDescriptor, WatermarkStrategy,
+    KeyedProcessFunction,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    TimeDomain,
+    Types,
+    UserFunctionError,
+    ValueStateDescriptor,
+    WatermarkStrategy,
 )  # fmt: skip
+from python.streams import collect, new_env
 
 
 class Everything(KeyedProcessFunction):

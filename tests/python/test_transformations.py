@@ -1,11 +1,19 @@
 """One record at a time: map, flat_map, filter, process, union, key_by, running aggregates."""
 
 import pytest
-from python.streams import collect, new_env
 
 from headrace import (
-    KeyedProcessFunction, MapFunction, OutputTag, ProcessFunction, ReduceFunction, Row, Types, UserFunctionError, ValueStateDescriptor,
+    KeyedProcessFunction,
+    MapFunction,
+    OutputTag,
+    ProcessFunction,
+    ReduceFunction,
+    Row,
+    Types,
+    UserFunctionError,
+    ValueStateDescriptor,
 )  # fmt: skip
+from python.streams import collect, new_env
 
 
 class AddOne(MapFunction):
@@ -40,7 +48,7 @@ def test_declared_types_coerce_as_in_pyflink():
     rows = env.from_collection([(43878, 9147483648, 1.1)]).map(
         lambda r: r, Types.TUPLE([Types.SHORT(), Types.INT(), Types.FLOAT()])
     )
-    (short, wrapped, single), = collect(rows)
+    ((short, wrapped, single),) = collect(rows)
     assert (short, wrapped) == (-21658, 557549056)
     assert single == pytest.approx(1.1, rel=1e-6) and single != 1.1
 

@@ -6,12 +6,25 @@ from collections import defaultdict
 import duckdb
 import pyarrow as pa
 import pytest
-from python.streams import collect, new_env
 
 from headrace import (
-    AggregateFunction, Avg, CollectList, Count, Max, Min, OutputTag, ProcessWindowFunction, SlidingEventTimeWindows, Sum,
-    Time, TimeWindow, TumblingEventTimeWindows, Types, WatermarkStrategy,
+    AggregateFunction,
+    Avg,
+    CollectList,
+    Count,
+    Max,
+    Min,
+    OutputTag,
+    ProcessWindowFunction,
+    SlidingEventTimeWindows,
+    Sum,
+    Time,
+    TimeWindow,
+    TumblingEventTimeWindows,
+    Types,
+    WatermarkStrategy,
 )  # fmt: skip
+from python.streams import collect, new_env
 
 
 def events(rows=20_000, keys=50, disorder_ms=2000, seed=7):
@@ -160,7 +173,9 @@ class CountRows(AggregateFunction):
 def test_allowed_lateness_fires_again_with_the_accumulated_result():
     ts = list(range(0, 20_480, 10)) + [500] + list(range(20_480, 30_000, 10))
     table = pa.table({"key": ["k"] * len(ts), "ts": pa.array(ts, pa.int64())})
-    stream = new_env().from_arrow(table, timestamp="ts", watermark_strategy=WatermarkStrategy.for_monotonous_timestamps())
+    stream = new_env().from_arrow(
+        table, timestamp="ts", watermark_strategy=WatermarkStrategy.for_monotonous_timestamps()
+    )
     window = stream.key_by("key").window(ONE_SECOND).allowed_lateness("1 min")
     got = [r for r in window.agg(n=Count()).to_arrow().to_pylist() if r["window_start"] == 0]
     assert [r["n"] for r in got] == [100, 101]

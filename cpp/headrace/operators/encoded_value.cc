@@ -29,18 +29,19 @@ int64_t FromMicros(int64_t micros, const DataType& type) {
   }
 }
 
-/// Steps over the zone of a time or datetime: columns carry the zone in their type.
-Status SkipZone(ByteReader* in) {
-  uint64_t form = 0;
-  HR_RETURN_IF_ERROR(in->Varint(&form));
+/// Seconds that the wall clock of a time or datetime is ahead of UTC, 0 without a zone.
+Status ReadZone(ByteReader* in, int64_t* ahead_seconds) {
+  uint8_t form = 0;
+  HR_RETURN_IF_ERROR(in->Fixed(&form));
+  *ahead_seconds = 0;
   if (form == 0) return Status::Ok();
-  int64_t seconds = 0;
-  std::string_view key;
-  return form == 1 ? in->ZigZag(&seconds) : in->String(&key);
+  if (form == 1) return in->ZigZag(ahead_seconds);
+  return Status::Corruption("a column cannot hold a datetime whose zone has a name");
 }
 
 Status AppendTemporal(ValueTag tag, const DataType& type, ByteReader* in, ColumnBuilder* out) {
   int64_t value = 0;
+  int64_t ahead_seconds = 0;
   uint64_t micros = 0;
   switch (tag) {
     case ValueTag::kDate:
@@ -48,15 +49,16 @@ Status AppendTemporal(ValueTag tag, const DataType& type, ByteReader* in, Column
       break;
     case ValueTag::kTime:
       HR_RETURN_IF_ERROR(in->Varint(&micros));
-      HR_RETURN_IF_ERROR(SkipZone(in));
+      HR_RETURN_IF_ERROR(ReadZone(in, &ahead_seconds));
       value = static_cast<int64_t>(micros);
       break;
     case ValueTag::kDateTime: {
       uint8_t fold = 0;
       HR_RETURN_IF_ERROR(in->ZigZag(&value));
       HR_RETURN_IF_ERROR(in->Fixed(&fold));
-      HR_RETURN_IF_ERROR(SkipZone(in));
-      value = FromMicros(value, type);
+      HR_RETURN_IF_ERROR(ReadZone(in, &ahead_seconds));
+      // The encoding holds the wall clock's reading, the column UTC.
+      value = FromMicros(value - ahead_seconds * kMicrosPerSecond, type);
       break;
     }
     case ValueTag::kTimeDelta: {

@@ -15,8 +15,10 @@ from headrace.datastream.functions import (
     ProcessWindowFunction,
     RichAggregateFunction,
     RuntimeContext,
+    WindowContext,
 )  # fmt: skip
 from headrace.datastream.state import ValueStateDescriptor
+from headrace.datastream.window import TimeWindow
 
 
 def no_key(_: Any) -> int:
@@ -38,6 +40,7 @@ class FieldKey:
         self._fields = fields
 
     def __call__(self, record: Any) -> Any:
+        """The key of a record."""
         if len(self._fields) == 1:
             return self._read(record, self._fields[0])
         return tuple(self._read(record, field) for field in self._fields)
@@ -60,7 +63,7 @@ class FieldTimestamps(TimestampAssigner):
         return timestamp
 
 
-class FieldAggregates(AggregateFunction):
+class FieldAggregates(AggregateFunction[Any, list[Any], Any]):
     """Several named built-in aggregates over opaque records."""
 
     def __init__(self, aggregates: dict[str, Aggregate]) -> None:
@@ -96,10 +99,10 @@ class SingleAggregate(FieldAggregates):
         return super().get_result(accumulator)[0]
 
 
-class RichAggregate(AggregateFunction):
+class RichAggregate(AggregateFunction[Any, Any, Any]):
     """Document 000's RichAggregateFunction as an AggregateFunction."""
 
-    def __init__(self, function: RichAggregateFunction) -> None:
+    def __init__(self, function: RichAggregateFunction[Any, Any, Any]) -> None:
         self._function = function
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -125,14 +128,14 @@ class RichAggregate(AggregateFunction):
         return self._function.get_result(accumulator)
 
 
-class EmitWindowRow(ProcessWindowFunction):
+class EmitWindowRow(ProcessWindowFunction[Any, Row, Any, TimeWindow]):
     """A Row of key field(s), window bounds and the aggregates' results."""
 
     def __init__(self, key_names: list[str], result_names: list[str]) -> None:
         self._key_names = key_names
         self._result_names = result_names
 
-    def process(self, key: Any, context: ProcessWindowFunction.Context[Any], elements: Iterable[Any]) -> Iterable[Row]:
+    def process(self, key: Any, context: WindowContext[TimeWindow], elements: Iterable[Any]) -> Iterable[Row]:
         """See `ProcessWindowFunction`."""
         keys = key if len(self._key_names) > 1 else (key,)
         fields = dict(zip(self._key_names, keys, strict=False))
@@ -142,7 +145,7 @@ class EmitWindowRow(ProcessWindowFunction):
             yield Row(**fields, **dict(zip(self._result_names, results, strict=True)))
 
 
-class RunningAggregates(KeyedProcessFunction):
+class RunningAggregates(KeyedProcessFunction[Any, Any, Row]):
     """Running aggregates over opaque records: a Row of key field(s) and results for each record."""
 
     def __init__(self, key_names: list[str], aggregates: dict[str, Aggregate]) -> None:

@@ -261,29 +261,35 @@ class AllWindowFunction(Function, Generic[IN, OUT, W]):
         """Results of the window."""
 
 
+WIN = TypeVar("WIN")
+
+
+class WindowContext(ABC, Generic[WIN]):
+    """What is known of the window that fires."""
+
+    @abstractmethod
+    def window(self) -> WIN:
+        """The window."""
+
+    @abstractmethod
+    def current_processing_time(self) -> int:
+        """Wall clock in ms."""
+
+    @abstractmethod
+    def current_watermark(self) -> int:
+        """Event time reached."""
+
+
 class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """Results of a whole window, with a context."""
 
-    class Context(ABC, Generic[W]):
-        """What is known of the window that fires."""
-
-        @abstractmethod
-        def window(self) -> W:
-            """The window."""
-
-        @abstractmethod
-        def current_processing_time(self) -> int:
-            """Wall clock in ms."""
-
-        @abstractmethod
-        def current_watermark(self) -> int:
-            """Event time reached."""
+    Context = WindowContext
 
     @abstractmethod
-    def process(self, key: KEY, context: ProcessWindowFunction.Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
+    def process(self, key: KEY, context: WindowContext[W], elements: Iterable[IN]) -> Iterable[OUT]:
         """Results of the window."""
 
-    def clear(self, context: ProcessWindowFunction.Context[W]) -> None:
+    def clear(self, context: WindowContext[W]) -> None:
         """Called when the window is gone; clear per-window state here."""
 
 

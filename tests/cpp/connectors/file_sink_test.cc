@@ -134,7 +134,10 @@ TEST(FileSink, RemovesLeftoversOfItsOwnOnly) {
     ASSERT_TRUE(crashed.Process(Lines({"a"})).ok());
     own = Names(&env, true)[0];
     env.Crash(CrashKind::kProcessKill);
+    // A dead process removes nothing any more.
+    SetFailpointAction([](std::string_view, std::string_view) { return Status::IoError("dead"); });
   }
+  SetFailpointAction({});
   auto other = On(&env);
   other.uid = "another-operator";
   OperatorHarness foreign(FileSink(Spec()), other);

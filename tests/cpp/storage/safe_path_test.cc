@@ -20,7 +20,7 @@ TEST(SafePathTest, EverythingElseIsRefused) {
         std::string("a\0b", 3), std::string("a\n"), std::string("\xc3\xa4"), std::string("c:a"),
         std::string("~a"), std::string("a/b/c/d/e"), std::string(81, 'a')}) {
     EXPECT_EQ(ValidateRelativeName(name).code(), StatusCode::kInvalidArgument) << name;
-    EXPECT_FALSE(JoinSafely("/root", name).ok());
+    EXPECT_FALSE(JoinSafely("/base", name).ok());
   }
 }
 
@@ -31,8 +31,8 @@ TEST(SafePathTest, MessageQuotesTheNameSafely) {
 }
 
 TEST(SafePathTest, JoinHasOneSlash) {
-  EXPECT_EQ(*JoinSafely("/root", "a/b"), "/root/a/b");
-  EXPECT_EQ(*JoinSafely("/root/", "a"), "/root/a");
+  EXPECT_EQ(*JoinSafely("/base", "a/b"), "/base/a/b");
+  EXPECT_EQ(*JoinSafely("/base/", "a"), "/base/a");
 }
 
 // Frozen: names of job directories on disk.

@@ -39,7 +39,7 @@ def expand_paths(paths: str | Path | list[str]) -> list[str]:
         elif plain.exists():
             matches = [text]
         else:
-            matches = sorted(glob.glob(text))
+            matches = sorted(glob.glob(text))  # noqa: PTH207 - the pattern may be absolute
         if not matches:
             raise FileNotFoundError(f"no file matches {text!r}")
         found.extend(str(Path(m).absolute()) for m in matches)

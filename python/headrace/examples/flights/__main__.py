@@ -21,9 +21,11 @@ from headrace.examples.flights.job import JOB_NAME, Directories, build, configur
 SLOWED_SECONDS = 22
 
 
-def run(directories: Directories, rows_per_second: float, resume: bool) -> None:
+def run(directories: Directories, rows_per_second: float, resume: bool, interval: str) -> None:
     """One run for `recovery`: prints its result as a line of JSON."""
-    env = build(load_flights(), load_airlines(), directories, configuration(directories, resume), rows_per_second)
+    env = build(
+        load_flights(), load_airlines(), directories, configuration(directories, resume, interval), rows_per_second
+    )
     result = env.execute(JOB_NAME)
     resumed = [m.group(1) for text in result.messages if (m := re.search(r"resumed from checkpoint (\d+)", text))]
     report = {"metrics": result.metrics, "messages": result.messages, "checkpoint": resumed[0] if resumed else 0}
@@ -103,7 +105,7 @@ def _compare(console: Console, what: str, outputs: dict[str, list[str]], expecte
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] == "run":
-        output, checkpoints, rate, mode = sys.argv[2:6]
-        run(Directories(Path(output), Path(checkpoints)), float(rate), mode == "resume")
+        output, checkpoints, rate, mode, every = sys.argv[2:7]
+        run(Directories(Path(output), Path(checkpoints)), float(rate), mode == "resume", every)
         sys.exit(0)
     sys.exit(main())

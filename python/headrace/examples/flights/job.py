@@ -143,11 +143,11 @@ def _write(lines: DataStream, directory: Path) -> None:
     lines.sink_to(sink).name(f"{directory.name} file").uid(f"{directory.name}-file")
 
 
-def configuration(directories: Directories, resume: bool = False) -> Configuration:
-    """Checkpoints every second into the run's directory; `resume` goes on from the newest one."""
+def configuration(directories: Directories, resume: bool = False, interval: str = "1 s") -> Configuration:
+    """Checkpoints into the run's directory; `resume` goes on from the newest one."""
     options = Configuration()
     if directories.checkpoints is not None:
-        options.set_string("execution.checkpointing.interval", "1 s")
+        options.set_string("execution.checkpointing.interval", interval)
         options.set_string("execution.checkpointing.dir", str(directories.checkpoints))
     if resume:
         options.set_string("execution.state-recovery.path", "latest")

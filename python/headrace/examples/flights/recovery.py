@@ -41,11 +41,11 @@ def completed_checkpoints(checkpoints: Path) -> list[int]:
     return sorted(int(p.name.removeprefix("chk-").split(".")[0]) for p in checkpoints.rglob("chk-*.manifest"))
 
 
-def start(directories: Directories, rows_per_second: float, resume: bool) -> subprocess.Popen[str]:
+def start(directories: Directories, rows_per_second: float, resume: bool, interval: str) -> subprocess.Popen[str]:
     """Starts the job in a process of its own."""
     command = [
         sys.executable, "-m", "headrace.examples.flights", "run", str(directories.output), str(directories.checkpoints),
-        str(rows_per_second), "resume" if resume else "fresh",
+        str(rows_per_second), "resume" if resume else "fresh", interval,
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -65,21 +65,25 @@ def finish(process: subprocess.Popen[str]) -> dict[str, object]:
 
 
 def kill_and_resume(
-    directories: Directories, kill_after_seconds: float, rows_per_second: float, wait_for: int = 2
+    directories: Directories,
+    kill_after_seconds: float,
+    rows_per_second: float,
+    checkpoints_before_kill: int = 2,
+    interval: str = "1 s",
 ) -> Resumed:
-    """Runs slowed, kills after the time and at least `wait_for` checkpoints, resumes at full speed.
+    """Runs slowed, kills after the time and at least so many checkpoints, resumes at full speed.
 
     Raises:
         RuntimeError: a file committed before the kill was touched, or rows were not read on from the checkpoint.
     """
     assert directories.checkpoints is not None
-    process = start(directories, rows_per_second, resume=False)
+    process = start(directories, rows_per_second, resume=False, interval=interval)
     started = time.monotonic()
     highest = 0
     try:
         while process.poll() is None:
             highest = max([highest, *completed_checkpoints(directories.checkpoints)])
-            if time.monotonic() - started >= kill_after_seconds and highest >= wait_for:
+            if time.monotonic() - started >= kill_after_seconds and highest >= checkpoints_before_kill:
                 break
             time.sleep(0.02)
         else:
@@ -89,7 +93,7 @@ def kill_and_resume(
         process.communicate()
     elapsed = time.monotonic() - started
     before = part_files(directories.output)
-    result = finish(start(directories, 0, resume=True))
+    result = finish(start(directories, 0, resume=True, interval=interval))
     after = part_files(directories.output)
     touched = [str(path) for path, identity in before.items() if after.get(path) != identity]
     if touched:

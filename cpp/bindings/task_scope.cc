@@ -1,0 +1,61 @@
+#include "task_scope.h"
+
+#include "boxing.h"
+#include "errors.h"
+#include "object_cell.h"
+#include "value_decoder.h"
+
+namespace headrace::bindings {
+
+PyObject* KeyCursor::CurrentKey() const {
+  if (key_column) {
+    if (key_column->type->kind() == TypeKind::kObject && !key_column->IsNull(key_row)) {
+      return Py_NewRef(static_cast<PyObject*>(key_column->ObjectAt(key_row)));
+    }
+    return BoxValue(*key_column, key_row, *ValueTypeOf(key_column->type, /*struct_as_tuple=*/true));
+  }
+  if (!state || id == kNoKey) return RaiseNoKey("the current key");
+  const KeyDictionary& keys = state->keys();
+  switch (keys.FormOf(id)) {
+    case KeyForm::kInt:
+      return PyLong_FromLongLong(keys.IntOf(id));
+    case KeyForm::kString: {
+      const std::string_view text = keys.BytesOf(id);
+      return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict");
+    }
+    case KeyForm::kEncoded:
+      break;
+  }
+  Result<PyRef> key = DecodePython(keys.EncodedKey(id));
+  if (key.ok()) return key->Release();
+  SetPythonError(key.status());
+  return nullptr;
+}
+
+TaskScope::TaskScope(const OperatorContext& operator_context) : context(operator_context) {
+  cursor.state = context.keyed_state;
+}
+
+TaskScope::~TaskScope() = default;
+
+Status TaskScope::Flush() {
+  for (const auto& cell : cells) HR_RETURN_IF_ERROR(cell->Flush());
+  return Status::Ok();
+}
+
+void TaskScope::Close() {
+  for (const auto& cell : cells) cell->Forget();
+  cursor = KeyCursor();
+  context.keyed_state = nullptr;
+  context.operator_state = nullptr;
+  context.metrics = nullptr;
+}
+
+PyObject* RaiseNoKey(const std::string& what) {
+  return PyErr_Format(FailedPreconditionClass(),
+                      "%s was used while no record and no timer is processed: there is no current "
+                      "key (use it in process_element, on_timer and the like, not in open or close)",
+                      what.c_str());
+}
+
+}  // namespace headrace::bindings

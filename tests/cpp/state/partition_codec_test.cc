@@ -1,0 +1,179 @@
+#include "headrace/state/partition_codec.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "headrace/base/bytes.h"
+#include "headrace/types/value_codec.h"
+
+namespace headrace {
+namespace {
+
+// Positions 0..9 from row 100: even ones live, 0..4 changed, content = row number.
+PartitionRows SomeRows() {
+  PartitionRows rows;
+  rows.first_row = 100;
+  rows.row_count = 10;
+  rows.live = {0x155};
+  rows.changed = {0x1f};
+  rows.live_count = 5;
+  rows.changed_count = 5;
+  rows.content.resize(10 * sizeof(uint32_t));
+  for (uint32_t i = 0; i < 10; ++i) {
+    const uint32_t row = 100 + i;
+    std::memcpy(rows.content.data() + i * sizeof(row), &row, sizeof(row));
+  }
+  return rows;
+}
+
+// Makes the fields of a row from its number.
+class Fields final : public RowFieldWriter {
+ public:
+  explicit Fields(TableKind kind) : kind_(kind) {}
+  void Append(const char* content, ByteWriter* out) const override {
+    uint32_t row = 0;
+    std::memcpy(&row, content, sizeof(row));
+    const std::string text = std::to_string(row);
+    if (kind_ == TableKind::kDictionary) {
+      ByteWriter key;
+      EncodeStr("key-" + text, &key);
+      AppendDictionaryFields(static_cast<int>(row % 128), key.view(), out);
+    } else if (kind_ == TableKind::kRows) {
+      AppendRowFields(row * 1000, "ns" + text, row % 4 ? "sub" : "", std::string(row - 98, 'v'),
+                      out);
+    } else {
+      AppendTimerFields(row % 4 ? 1 : 0, row * 1000, "window", int64_t{row} - 104, out);
+    }
+  }
+
+ private:
+  const TableKind kind_;
+};
+
+std::string Encode(TableKind kind, bool whole) {
+  if (kind == TableKind::kFixedValue || kind == TableKind::kSlice) {
+    return EncodeFixedPartition(SomeRows(), 4, whole);
+  }
+  return EncodeRowPartition(SomeRows(), 4, whole, Fields(kind));
+}
+
+std::string Describe(const StoredPartition& partition) {
+  std::ostringstream out;
+  out << (partition.whole ? "whole " : "delta ") << partition.first_row << "+"
+      << partition.row_count;
+  for (const StoredRow& row : partition.rows) {
+    out << "|" << row.row;
+    if (row.tombstone) {
+      out << " gone";
+      continue;
+    }
+    out << " " << row.key_group << " " << int{row.domain} << " " << row.key << " " << row.time
+        << " " << row.ns << " " << row.sub_key << " " << row.value;
+  }
+  return out.str();
+}
+
+struct Case {
+  TableKind kind;
+  bool whole;
+  const char* golden;
+};
+
+class PartitionCodecTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(PartitionCodecTest, payload_is_the_golden_file) {
+  const std::string path = std::string(HEADRACE_SOURCE_DIR) + "/tests/cpp/state/golden/" +
+                           GetParam().golden + ".bin";
+  const std::string payload = Encode(GetParam().kind, GetParam().whole);
+  if (std::getenv("HEADRACE_WRITE_GOLDEN") != nullptr) {
+    std::ofstream(path, std::ios::binary) << payload;
+  }
+  std::ifstream file(path, std::ios::binary);
+  ASSERT_TRUE(file.good()) << path;
+  const std::string golden{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(payload, golden) << "the format on disk changed";
+}
+
+TEST_P(PartitionCodecTest, decode_returns_rows_and_tombstones) {
+  const std::string payload = Encode(GetParam().kind, GetParam().whole);
+  const Result<StoredPartition> decoded = DecodePartition(GetParam().kind, 4, payload);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+  EXPECT_EQ((*decoded).whole, GetParam().whole);
+  EXPECT_EQ((*decoded).first_row, 100u);
+  ASSERT_EQ((*decoded).rows.size(), 5u);
+  for (uint32_t i = 0; i < 5; ++i) {
+    const StoredRow& row = (*decoded).rows[i];
+    EXPECT_EQ(row.row, GetParam().whole ? 100 + 2 * i : 100 + i);
+    EXPECT_EQ(row.tombstone, row.row % 2 == 1);
+    if (GetParam().kind == TableKind::kFixedValue) {
+      if (row.tombstone) continue;
+      ASSERT_EQ(row.value.size(), 4u);
+      EXPECT_EQ(static_cast<uint8_t>(row.value[0]), row.row);
+    }
+  }
+}
+
+TEST_P(PartitionCodecTest, every_truncation_and_extension_is_corruption) {
+  const std::string payload = Encode(GetParam().kind, GetParam().whole);
+  for (size_t size = 0; size < payload.size(); ++size) {
+    const std::string cut = payload.substr(0, size);
+    EXPECT_EQ(DecodePartition(GetParam().kind, 4, cut).status().code(), StatusCode::kCorruption)
+        << "cut to " << size;
+  }
+  EXPECT_EQ(DecodePartition(GetParam().kind, 4, payload + "x").status().code(),
+            StatusCode::kCorruption);
+}
+
+TEST_P(PartitionCodecTest, damaged_bytes_never_read_outside) {
+  const std::string payload = Encode(GetParam().kind, GetParam().whole);
+  std::mt19937 random(7);
+  int refused = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string damaged = payload;
+    for (uint32_t i = 0; i <= random() % 3; ++i) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    const Result<StoredPartition> decoded = DecodePartition(GetParam().kind, 4, damaged);
+    if (!decoded.ok()) {
+      ASSERT_EQ(decoded.status().code(), StatusCode::kCorruption);
+      ++refused;
+    } else {
+      ASSERT_FALSE(Describe(*decoded).empty());
+    }
+  }
+  EXPECT_GT(refused, 1000);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, PartitionCodecTest,
+    ::testing::Values(Case{TableKind::kFixedValue, true, "fixed_whole"},
+                      Case{TableKind::kFixedValue, false, "fixed_delta"},
+                      Case{TableKind::kDictionary, true, "dictionary_whole"},
+                      Case{TableKind::kDictionary, false, "dictionary_delta"},
+                      Case{TableKind::kRows, true, "rows_whole"},
+                      Case{TableKind::kRows, false, "rows_delta"},
+                      Case{TableKind::kTimers, true, "timers_whole"},
+                      Case{TableKind::kTimers, false, "timers_delta"}),
+    [](const auto& info) { return info.param.golden; });
+
+TEST(PartitionMergeTest, deltas_replace_add_and_remove_rows_of_the_base) {
+  const std::vector<std::string> payloads = {Encode(TableKind::kRows, true),
+                                             Encode(TableKind::kRows, false)};
+  const Result<StoredPartition> merged = MergePartition(TableKind::kRows, 0, payloads);
+  ASSERT_TRUE(merged.ok());
+  EXPECT_EQ(Describe(*merged), Describe(*DecodePartition(TableKind::kRows, 0, payloads[0])));
+}
+
+TEST(PartitionMergeTest, delta_without_base_is_corruption) {
+  EXPECT_EQ(MergePartition(TableKind::kRows, 0, {Encode(TableKind::kRows, false)}).status().code(),
+            StatusCode::kCorruption);
+}
+
+}  // namespace
+}  // namespace headrace
