@@ -28,6 +28,7 @@ PIPELINES = {
 }
 ROUNDS_MIN = 5
 WARM_GIGABYTES = 6
+PIPELINE_SECONDS_MAX = 3600
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -68,7 +69,12 @@ def run_apart(name: str, arguments: argparse.Namespace) -> bool:
     command = [sys.executable, HERE / "run.py", name, "--child"]
     command += ["--rounds", str(arguments.rounds), "--scale", str(arguments.scale)]
     command += ["--quick"] if arguments.quick else []
-    return subprocess.run(command, check=False).returncode == 0 and result.exists()
+    try:
+        ended = subprocess.run(command, check=False, timeout=PIPELINE_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        print(f"{name}: given up after {PIPELINE_SECONDS_MAX} s", flush=True)
+        return False
+    return ended.returncode == 0 and result.exists()
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ BATCH = 1000
 
 
 class ListPartition(StatelessSourcePartition):
-    """Hands out slices; Bytewax's own TestingSource looks at every item and is slower."""
+    """Hands out slices."""
 
     def __init__(self, data: list) -> None:
         self.data = data

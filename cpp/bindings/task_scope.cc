@@ -17,13 +17,13 @@ PyObject* KeyCursor::CurrentKey() const {
   if (!state || id == kNoKey) return RaiseNoKey("the current key");
   const KeyDictionary& keys = state->keys();
   switch (keys.FormOf(id)) {
-    case KeyForm::kInt:
+    case KeyDictionary::Form::kInt:
       return PyLong_FromLongLong(keys.IntOf(id));
-    case KeyForm::kString: {
+    case KeyDictionary::Form::kString: {
       const std::string_view text = keys.BytesOf(id);
       return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict");
     }
-    case KeyForm::kEncoded:
+    case KeyDictionary::Form::kEncoded:
       break;
   }
   Result<PyRef> key = DecodePython(keys.EncodedKey(id));

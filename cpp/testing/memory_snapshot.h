@@ -8,7 +8,8 @@
 
 namespace headrace {
 
-/// Keyed state in memory as a checkpoint directory would hold it: bases and deltas of every partition.
+/// Keyed state in memory as a checkpoint directory would hold it: bases and deltas of every
+/// partition.
 ///
 /// Snapshots are added one on the other, so that a test also restores from deltas.
 /// Threading: owned by one thread.

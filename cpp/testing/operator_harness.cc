@@ -71,10 +71,9 @@ Status OperatorHarness::Open() {
   context.metrics = &metrics_;
   context.batch_rows = options_.batch_rows;
   if (options_.keyed) {
-    const KeyGroupRange range = KeyGroupRangeOf(options_.subtask_index, options_.parallelism,
-                                                options_.max_parallelism);
-    keyed_state_ =
-        std::make_unique<KeyedState>(range, options_.max_parallelism, kStateBudgetBytes);
+    const KeyGroupRange range =
+        KeyGroupRangeOf(options_.subtask_index, options_.parallelism, options_.max_parallelism);
+    keyed_state_ = std::make_unique<KeyedState>(range, options_.max_parallelism, kStateBudgetBytes);
     if (checkpoint_id_ > 0) HR_RETURN_IF_ERROR(keyed_state_->Restore(stored_.Stored()));
     context.keyed_state = keyed_state_.get();
   }
@@ -87,8 +86,7 @@ Status OperatorHarness::Drive(Call call) {
   while (true) {
     int64_t room = options_.batch_rows;
     if (options_.room_rows_max > 0) {
-      room = static_cast<int64_t>(random_() %
-                                  static_cast<uint64_t>(options_.room_rows_max + 1));
+      room = static_cast<int64_t>(random_() % static_cast<uint64_t>(options_.room_rows_max + 1));
     }
     out_->SetRoom(room);
     HR_ASSIGN_OR_RETURN(const Progress progress, call());

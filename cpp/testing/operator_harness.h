@@ -13,18 +13,21 @@
 
 namespace headrace {
 
-/// Drives one operator subtask as a task would, and as cruelly as allowed: outputs are full at random, and
-/// after every element the operator may be snapshotted, destroyed and restored into a new one, so that state
-/// that misses the snapshot, or a cursor that is lost, changes what comes out.
+/// Drives one operator subtask as a task would, and as cruelly as allowed: outputs are full at
+/// random, and after every element the operator may be snapshotted, destroyed and restored into a
+/// new one, so that state that misses the snapshot, or a cursor that is lost, changes what comes
+/// out.
 ///
-/// Like a task it forwards watermarks, passes on produced ones, and takes renames after Snapshot and Finish.
+/// Like a task it forwards watermarks, passes on produced ones, and takes renames after Snapshot
+/// and Finish.
 /// Threading: owned by one thread.
 class OperatorHarness {
  public:
   struct Options {
     bool keyed = true;
     bool restore_after_each = false;
-    /// Room of the output: 0 = always `batch_rows`, else random in [0, room_rows_max] before each call.
+    /// Room of the output: 0 = always `batch_rows`, else random in [0, room_rows_max] before each
+    /// call.
     int64_t room_rows_max = 0;
     uint64_t seed = 1;
     int64_t batch_rows = 4096;
@@ -38,7 +41,7 @@ class OperatorHarness {
 
   /// What came out of the main output.
   struct Element {
-    RecordBatch batch;                      ///< without rows: a watermark
+    RecordBatch batch;  ///< without rows: a watermark
     TimestampMs watermark = kMinWatermark;
   };
 

@@ -112,6 +112,7 @@ class Simulation {
   }
 
   void CheckOutput() {
+    env_.sim_files().set_faults(FaultPlan());
     std::vector<std::string> lines;
     const Result<std::vector<std::string>> names = env_.files().List(job_.directory);
     if (names.ok()) {

@@ -32,8 +32,7 @@ ColumnPtr Int64Column(const std::vector<int64_t>& values) {
 std::vector<RecordBatch> MakeBatches(int64_t rows_per_second) {
   std::mt19937_64 random(1);
   const auto schema = std::make_shared<const Schema>(
-      RecordShape::kRow,
-      std::vector<Field>{{"k", Int64Type(), false}, {"v", Int64Type(), false}});
+      RecordShape::kRow, std::vector<Field>{{"k", Int64Type(), false}, {"v", Int64Type(), false}});
   std::vector<RecordBatch> batches;
   int64_t row = 0;
   for (int64_t b = 0; b < kBatches; ++b) {
@@ -41,8 +40,7 @@ std::vector<RecordBatch> MakeBatches(int64_t rows_per_second) {
     for (int64_t i = 0; i < kBatchRows; ++i, ++row) {
       keys.push_back(static_cast<int64_t>(random() % kKeys));
       values.push_back(static_cast<int64_t>(random() % 1000));
-      times.push_back(row * 1000 / rows_per_second +
-                      static_cast<int64_t>(random() % kDisorderMs));
+      times.push_back(row * 1000 / rows_per_second + static_cast<int64_t>(random() % kDisorderMs));
     }
     RecordBatch batch;
     batch.schema = schema;
@@ -84,9 +82,9 @@ void BM_TumblingSumCount(benchmark::State& state) {
     if (!op.OnWatermark(kMaxWatermark, out).ok()) state.SkipWithError("finish");
   }
   state.SetItemsProcessed(state.iterations() * kBatches * kBatchRows);
-  state.counters["ns_per_row"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * kBatches * kBatchRows) * 1e-9,
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["ns_per_row"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * kBatches * kBatchRows) * 1e-9,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_TumblingSumCount)
     ->ArgNames({"rows_per_s", "slide_ms"})

@@ -34,8 +34,8 @@ class BatchListReader final : public SourceReader {
     bool parsed = id.starts_with(kIdPrefix);
     if (parsed) id.remove_prefix(sizeof(kIdPrefix) - 1);
     const size_t dash = id.find('-');
-    parsed = parsed && dash != std::string_view::npos && ParseInt(id.substr(0, dash), &range.next) &&
-             ParseInt(id.substr(dash + 1), &range.end);
+    parsed = parsed && dash != std::string_view::npos &&
+             ParseInt(id.substr(0, dash), &range.next) && ParseInt(id.substr(dash + 1), &range.end);
     const int64_t first = range.next;
     if (parsed && !split.position.empty()) parsed = ParseInt(split.position, &range.next);
     if (!parsed || first < 0 || range.next < first || range.next > range.end) {
@@ -43,10 +43,9 @@ class BatchListReader final : public SourceReader {
                                 "' is not one of an in-memory source");
     }
     if (range.end > list_->rows) {
-      return Status::InvalidArgument(
-          "the checkpoint was taken over at least " + std::to_string(range.end) +
-          " rows, but the source now has " + std::to_string(list_->rows) +
-          ": resume with the same data");
+      return Status::InvalidArgument("the checkpoint was taken over at least " +
+                                     std::to_string(range.end) + " rows, but the source now has " +
+                                     std::to_string(list_->rows) + ": resume with the same data");
     }
     if (split.finished) range.next = range.end;
     ranges_.push_back(range);
@@ -64,8 +63,7 @@ class BatchListReader final : public SourceReader {
     const auto index = static_cast<size_t>(after - firsts.begin() - 1);
     const RecordBatch& batch = list_->batches[index];
     const int64_t start = range.next - firsts[index];
-    const int64_t count =
-        std::min({max_rows, batch.num_rows - start, range.end - range.next});
+    const int64_t count = std::min({max_rows, batch.num_rows - start, range.end - range.next});
     range.next += count;
     result.kind = PollResult::Kind::kBatch;
     result.batch = batch.Slice(start, count);

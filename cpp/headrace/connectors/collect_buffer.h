@@ -13,20 +13,22 @@ namespace headrace {
 
 /// Hands the rows of a running job to its caller: subtasks append, one reader takes.
 ///
-/// With checkpoints on, rows become visible when the checkpoint that covers them is complete (or is the one
-/// restored), and at the end; without, at once. Rows of an attempt that failed before such a checkpoint are
-/// dropped when the subtask's next attempt begins. Order within a subtask is kept.
+/// With checkpoints on, rows become visible when the checkpoint that covers them is complete (or is
+/// the one restored), and at the end; without, at once. Rows of an attempt that failed before such
+/// a checkpoint are dropped when the subtask's next attempt begins. Order within a subtask is kept.
 /// Threading: thread-safe; guarded by `mutex_`.
 class CollectBuffer {
  public:
-  /// `rows_max` bounds the visible rows that wait for the reader (0 = no bound): HasRoom() says so to the
-  /// subtasks. Rows that wait for a checkpoint are not counted, else the barrier could never come.
-  CollectBuffer(bool checkpointed, int64_t rows_max) : checkpointed_(checkpointed), rows_max_(rows_max) {}
+  /// `rows_max` bounds the visible rows that wait for the reader (0 = no bound): HasRoom() says so
+  /// to the subtasks. Rows that wait for a checkpoint are not counted, else the barrier could never
+  /// come.
+  CollectBuffer(bool checkpointed, int64_t rows_max)
+      : checkpointed_(checkpointed), rows_max_(rows_max) {}
 
   // ---- Subtasks ----
 
-  /// A new attempt begins. Rows covered by checkpoints up to `restored_checkpoint` become visible, later ones
-  /// of this subtask are dropped.
+  /// A new attempt begins. Rows covered by checkpoints up to `restored_checkpoint` become visible,
+  /// later ones of this subtask are dropped.
   void BeginAttempt(int subtask, uint64_t restored_checkpoint);
   bool HasRoom() const;
   void Append(int subtask, RecordBatch batch);
@@ -41,8 +43,8 @@ class CollectBuffer {
 
   // ---- The reader ----
 
-  /// The next visible batch, cut to `limit_rows` (0 = whole). Waits up to `timeout_ms`, 0 = not at all; false
-  /// when there is none, for good if closed().
+  /// The next visible batch, cut to `limit_rows` (0 = whole). Waits up to `timeout_ms`, 0 = not at
+  /// all; false when there is none, for good if closed().
   bool Take(int64_t timeout_ms, int64_t limit_rows, RecordBatch* out);
   /// True when nothing more will come.
   bool closed() const;

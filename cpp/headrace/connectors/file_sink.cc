@@ -148,8 +148,7 @@ class FileSinkOperator final : public Operator {
   Status StartPart() {
     part_name_ = name_;
     ++name_.counter;
-    HR_ASSIGN_OR_RETURN(part_,
-                        DigestingFile::Create(files(), PathOf(part_name_.Temporary())));
+    HR_ASSIGN_OR_RETURN(part_, DigestingFile::Create(files(), PathOf(part_name_.Temporary())));
     part_started_ms_ = context_.env->NowMs();
     return Status::Ok();
   }
@@ -194,8 +193,10 @@ Status ValidateFileSink(const FileSinkSpec& spec) {
                                    spec.directory + "'");
   }
   if (spec.prefix.empty() || (spec.prefix + spec.suffix).find('/') != std::string::npos) {
-    return Status::InvalidArgument("file sink prefix must not be empty, nor prefix or suffix hold "
-                                   "'/', got '" + spec.prefix + "' and '" + spec.suffix + "'");
+    return Status::InvalidArgument(
+        "file sink prefix must not be empty, nor prefix or suffix hold "
+        "'/', got '" +
+        spec.prefix + "' and '" + spec.suffix + "'");
   }
   if (spec.part_bytes_max <= 0 || spec.part_age_max_ms < 0) {
     return Status::InvalidArgument("file sink limits must be positive, got " +

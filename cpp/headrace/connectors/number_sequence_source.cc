@@ -66,9 +66,8 @@ class NumberSequenceReader final : public SourceReader {
     Range& range = ranges_[current_];
     // Unsigned, as the whole of int64 is a range too.
     const uint64_t left = static_cast<uint64_t>(range.last) - static_cast<uint64_t>(range.next);
-    const int64_t rows = left < static_cast<uint64_t>(max_rows)
-                             ? static_cast<int64_t>(left) + 1
-                             : max_rows;
+    const int64_t rows =
+        left < static_cast<uint64_t>(max_rows) ? static_cast<int64_t>(left) + 1 : max_rows;
     auto buffer = Buffer::Allocate(static_cast<size_t>(rows) * sizeof(int64_t));
     auto* values = reinterpret_cast<int64_t*>(buffer->mutable_data());
     for (int64_t i = 0; i < rows; ++i) values[i] = range.next + i;

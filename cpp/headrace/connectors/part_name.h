@@ -18,7 +18,8 @@ struct PartName {
 
   std::string Final() const;
   std::string Temporary() const;
-  /// Reads the subtask out of a temporary name with the given prefix and owner; false for any other name.
+  /// Reads the subtask out of a temporary name with the given prefix and owner; false for any other
+  /// name.
   static bool ParseTemporary(std::string_view name, std::string_view prefix, uint32_t owner,
                              int* subtask);
 };

@@ -43,16 +43,15 @@ Status AggregateRow::Update(const RecordBatch& batch, const int32_t* rows,
                             char* const* rows_of_accumulators, int64_t count,
                             int64_t sequence) const {
   for (const Part& part : parts_) {
-    HR_RETURN_IF_ERROR(part.function->Update(batch, rows, rows_of_accumulators,
-                                             part.offset_bytes, count, sequence));
+    HR_RETURN_IF_ERROR(part.function->Update(batch, rows, rows_of_accumulators, part.offset_bytes,
+                                             count, sequence));
   }
   return Status::Ok();
 }
 
 Status AggregateRow::Merge(char* into, const char* from) const {
   for (const Part& part : parts_) {
-    HR_RETURN_IF_ERROR(
-        part.function->Merge(into + part.offset_bytes, from + part.offset_bytes));
+    HR_RETURN_IF_ERROR(part.function->Merge(into + part.offset_bytes, from + part.offset_bytes));
   }
   return Status::Ok();
 }

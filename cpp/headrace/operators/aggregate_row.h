@@ -9,8 +9,8 @@ namespace headrace {
 
 /// The accumulators of several aggregates side by side in one row of memory.
 ///
-/// A row is row_bytes() long (at least 8, so that a row exists even without aggregates), 8-byte aligned, zero
-/// before Init.
+/// A row is row_bytes() long (at least 8, so that a row exists even without aggregates), 8-byte
+/// aligned, zero before Init.
 /// Threading: immutable; rows belong to the caller.
 class AggregateRow {
  public:

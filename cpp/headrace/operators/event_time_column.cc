@@ -21,9 +21,7 @@ int64_t MsFactor(const DataType& type) {
   }
 }
 
-int64_t FloorDivide(int64_t value, int64_t by) {
-  return value / by - (value % by < 0 ? 1 : 0);
-}
+int64_t FloorDivide(int64_t value, int64_t by) { return value / by - (value % by < 0 ? 1 : 0); }
 
 }  // namespace
 
@@ -58,8 +56,8 @@ Result<RecordBatch> WithEventTimesFrom(RecordBatch batch, int column_index) {
     if (factor < 0) {
       times[row] = FloorDivide(values[row], -factor);
     } else if (__builtin_mul_overflow(values[row], factor, &times[row])) {
-      return Status::InvalidArgument("event time field '" + field.name + "': " +
-                                     std::to_string(values[row]) + " s is out of range");
+      return Status::InvalidArgument("event time field '" + field.name +
+                                     "': " + std::to_string(values[row]) + " s is out of range");
     }
   }
   batch.timestamps = std::move(buffer);

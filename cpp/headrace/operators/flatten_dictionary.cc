@@ -3,10 +3,6 @@
 namespace headrace {
 namespace {
 
-DataTypePtr PlainType(const DataTypePtr& type) {
-  return type->kind() == TypeKind::kDictionary ? PlainType(type->children()[1].type) : type;
-}
-
 class FlattenDictionaryOperator final : public Operator {
  public:
   explicit FlattenDictionaryOperator(SchemaPtr output) : output_(std::move(output)) {}
@@ -27,6 +23,10 @@ class FlattenDictionaryOperator final : public Operator {
 };
 
 }  // namespace
+
+DataTypePtr PlainType(const DataTypePtr& type) {
+  return type->kind() == TypeKind::kDictionary ? PlainType(type->children()[1].type) : type;
+}
 
 SchemaPtr FlattenedSchema(const SchemaPtr& schema) {
   std::vector<Field> fields = schema->fields();

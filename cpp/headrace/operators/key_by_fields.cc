@@ -3,13 +3,10 @@
 #include <algorithm>
 
 #include "headrace/base/check.h"
+#include "headrace/operators/flatten_dictionary.h"
 
 namespace headrace {
 namespace {
-
-DataTypePtr PlainType(const DataTypePtr& type) {
-  return type->kind() == TypeKind::kDictionary ? PlainType(type->children()[1].type) : type;
-}
 
 class KeyByFieldsOperator final : public Operator {
  public:

@@ -53,8 +53,7 @@ Status KeyColumnBuilder::AppendEncoded(std::string_view canonical) {
     }
   }
   for (size_t i = 0; i < fields_.size(); ++i) {
-    HR_RETURN_IF_ERROR(
-        AppendEncodedValue(*fields_[i].type, hooks_, &in, builders_[i].get()));
+    HR_RETURN_IF_ERROR(AppendEncodedValue(*fields_[i].type, hooks_, &in, builders_[i].get()));
   }
   return in.ExpectDone();
 }

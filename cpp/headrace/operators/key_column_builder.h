@@ -10,8 +10,8 @@ namespace headrace {
 
 /// Rebuilds key columns from key dictionaries: the way back from LookupOrInsertBatch.
 ///
-/// One field = the key is that column; several = the key is a struct of them. int64 and string keys are
-/// copied, others decoded from their canonical bytes, objects through `hooks`.
+/// One field = the key is that column; several = the key is a struct of them. int64 and string keys
+/// are copied, others decoded from their canonical bytes, objects through `hooks`.
 /// Threading: owned by one task thread.
 class KeyColumnBuilder {
  public:

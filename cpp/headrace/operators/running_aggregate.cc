@@ -39,9 +39,8 @@ class RunningAggregateOperator final : public Operator {
       results.columns.push_back(std::move(plain));
     } else {
       for (const ColumnPtr& child : batch.key->children) {
-        HR_ASSIGN_OR_RETURN(ColumnPtr plain,
-                            Column::DecodeDictionary(
-                                Column::Slice(child, batch.key->offset, batch.num_rows)));
+        HR_ASSIGN_OR_RETURN(ColumnPtr plain, Column::DecodeDictionary(Column::Slice(
+                                                 child, batch.key->offset, batch.num_rows)));
         results.columns.push_back(std::move(plain));
       }
     }

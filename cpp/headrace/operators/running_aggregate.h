@@ -17,8 +17,8 @@ struct RunningAggregateSpec {
 /// Key field(s), then the aggregates. kInvalidArgument naming what is wrong in `spec`.
 Result<SchemaPtr> RunningAggregateSchema(const RunningAggregateSpec& spec);
 
-/// For each row a row of its key and the aggregates over all rows of that key up to this one; key and event
-/// time stay. REQUIRES: RunningAggregateSchema(spec) is ok; batches have a key.
+/// For each row a row of its key and the aggregates over all rows of that key up to this one; key
+/// and event time stay. REQUIRES: RunningAggregateSchema(spec) is ok; batches have a key.
 OperatorFactoryPtr RunningAggregate(RunningAggregateSpec spec);
 
 }  // namespace headrace

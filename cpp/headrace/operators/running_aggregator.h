@@ -10,8 +10,8 @@ namespace headrace {
 
 /// Aggregates per key over the whole stream, giving the value after each row.
 ///
-/// A batch is cut into runs in which no key comes twice; each run is updated as a whole and its results read
-/// after it, which gives what row by row would. State: one slice table at time 0.
+/// A batch is cut into runs in which no key comes twice; each run is updated as a whole and its
+/// results read after it, which gives what row by row would. State: one slice table at time 0.
 /// Threading: owned by one task thread.
 class RunningAggregator {
  public:

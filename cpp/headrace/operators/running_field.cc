@@ -52,8 +52,8 @@ class RunningFieldOperator final : public Operator {
     HR_RETURN_IF_ERROR(Operator::Open(context));
     HR_CHECK(context.keyed_state != nullptr);
     const std::vector<AggregateSpec> specs = {{spec_.function, spec_.column, "value"}};
-    HR_ASSIGN_OR_RETURN(
-        running_, RunningAggregator::Make(specs, *spec_.input_schema, context.keyed_state));
+    HR_ASSIGN_OR_RETURN(running_,
+                        RunningAggregator::Make(specs, *spec_.input_schema, context.keyed_state));
     HR_ASSIGN_OR_RETURN(auto results,
                         ColumnBuilder::Make(running_->aggregates().OutputFields()[0].type));
     results_.push_back(std::move(results));
@@ -93,8 +93,8 @@ class RunningFieldOperator final : public Operator {
   Status UseFirstRecords(const RecordBatch& batch, RecordBatch* record) {
     std::vector<KeyId>& ids = key_ids_;
     ids.resize(static_cast<size_t>(batch.num_rows));
-    HR_RETURN_IF_ERROR(context_.keyed_state->keys().LookupOrInsertBatch(*batch.key, 0,
-                                                                        batch.num_rows, ids.data()));
+    HR_RETURN_IF_ERROR(context_.keyed_state->keys().LookupOrInsertBatch(
+        *batch.key, 0, batch.num_rows, ids.data()));
     for (int64_t row = 0; row < batch.num_rows; ++row) {
       const KeyId id = ids[static_cast<size_t>(row)];
       std::string_view stored;
@@ -106,8 +106,8 @@ class RunningFieldOperator final : public Operator {
         }
         first_records_->Put(id, {}, {}, first.view());
         for (size_t i = 0; i < first_columns_.size(); ++i) {
-          first_builders_[i]->AppendFrom(
-              *record->columns[static_cast<size_t>(first_columns_[i])], row);
+          first_builders_[i]->AppendFrom(*record->columns[static_cast<size_t>(first_columns_[i])],
+                                         row);
         }
         continue;
       }

@@ -35,8 +35,7 @@ class TimestampsAndWatermarksOperator final : public Operator {
       const int64_t start = cursor_;
       // Stride after stride, as long as event time stands still: only an advance cuts the batch.
       while (cursor_ < current_.num_rows && produced_through_ == before) {
-        const int64_t count =
-            std::min(generator_.RowsUntilEmission(), current_.num_rows - cursor_);
+        const int64_t count = std::min(generator_.RowsUntilEmission(), current_.num_rows - cursor_);
         if (generator_.Observe(current_.Timestamps() + cursor_, count)) Produce();
         cursor_ += count;
       }

@@ -181,14 +181,19 @@ Attempt::Report Attempt::Tick() {
       final_requested_ = true;
       coordinator_->RequestNow(/*final=*/true);
     }
-    for (const CheckpointCoordinator::Event& event : coordinator_->Tick()) {
+    std::vector<CheckpointCoordinator::Event> events;
+    if (final_complete_ == 0) events = coordinator_->Tick();
+    for (const CheckpointCoordinator::Event& event : events) {
       switch (event.kind) {
         case CheckpointCoordinator::Event::Kind::kTrigger:
           for (const auto& task : tasks_) task->TriggerCheckpoint(event.id);
           break;
         case CheckpointCoordinator::Event::Kind::kCompleted:
           for (const auto& task : tasks_) task->NotifyComplete(event.id);
-          if (event.final) final_complete_ = event.id;
+          if (event.final) {
+            final_complete_ = event.id;
+            coordinator_->Shutdown();  // nothing may follow the last word
+          }
           break;
         case CheckpointCoordinator::Event::Kind::kAborted:
           break;

@@ -79,16 +79,13 @@ Status ChainNode::RestoreState() {
   if (!operator_state_.Items(kWatermarkItem).empty() && watermark > kMinWatermark) {
     Enqueue(StreamElement::Watermark(watermark));
   }
-  // An operator that had used up its input has emitted its last rows; they are in the state of its readers.
+  // An operator that had used up its input has emitted its last rows; they are in the state of its readers. Where
+  // only some subtasks had, the input of the others may now come here too, so the end must be handled again.
   const OperatorManifest* manifest = spec_.restore->manifest().Find(context.uid);
-  if (manifest && !manifest->subtasks.empty()) {
-    const bool same = manifest->parallelism == context.parallelism;
-    restored_finished_ = true;
-    for (const SubtaskManifest& subtask : manifest->subtasks) {
-      if (same && subtask.index != context.subtask_index) continue;
-      restored_finished_ = restored_finished_ && subtask.finished;
-    }
-  }
+  restored_finished_ =
+      manifest && !manifest->subtasks.empty() &&
+      std::all_of(manifest->subtasks.begin(), manifest->subtasks.end(),
+                  [](const SubtaskManifest& subtask) { return subtask.finished; });
   return Status::Ok();
 }
 

@@ -38,6 +38,7 @@ Status SourceDriver::Open(const OperatorContext& context) {
     HR_RETURN_IF_ERROR(reader_->AddSplit(split));
     split_of_reader_.push_back(static_cast<int>(i));
   }
+  time_.Start();
   return Status::Ok();
 }
 

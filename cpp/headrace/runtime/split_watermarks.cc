@@ -13,9 +13,10 @@ Status SplitWatermarks::AddSplit(const std::string& snapshot, bool finished) {
   }
   split.finished = finished;
   splits_.push_back(std::move(split));
-  Combine();
   return Status::Ok();
 }
+
+void SplitWatermarks::Start() { Combine(); }
 
 std::string SplitWatermarks::Snapshot(int split) const {
   ByteWriter out;

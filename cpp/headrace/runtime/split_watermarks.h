@@ -20,6 +20,8 @@ class SplitWatermarks {
 
   /// Adds a split in the order of the reader; `snapshot` as from Snapshot(), or empty.
   Status AddSplit(const std::string& snapshot, bool finished);
+  /// All splits are added: only now is their minimum one.
+  void Start();
 
   bool enabled() const { return spec_.kind != WatermarkSpec::Kind::kNone; }
   /// Observes rows from `timestamps` until an emission point that advances the combined watermark, at most `count`.

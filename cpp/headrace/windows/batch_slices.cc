@@ -5,7 +5,8 @@
 namespace headrace {
 namespace {
 
-// Above this many slices between the first and the last row of a batch most are empty: sort instead.
+// Above this many slices between the first and the last row of a batch most are empty: sort
+// instead.
 constexpr int64_t kDenseSlicesMax = 512;
 // Doubles are exact up to here; beyond, the product below could be off by more than one.
 constexpr int64_t kExactSpanMs = int64_t{1} << 52;

@@ -10,8 +10,9 @@ namespace headrace {
 
 /// Which slice each row of a batch belongs to, found for the whole batch at once.
 ///
-/// Rows of one slice are found with two compares a batch; rows of two slices with one compare a row; a few
-/// hundred slices with a multiplication a row; anything else by sorting. No allocation in steady state.
+/// Rows of one slice are found with two compares a batch; rows of two slices with one compare a
+/// row; a few hundred slices with a multiplication a row; anything else by sorting. No allocation
+/// in steady state.
 /// Threading: owned by one task thread.
 class BatchSlices {
  public:

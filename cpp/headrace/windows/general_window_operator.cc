@@ -17,9 +17,7 @@ struct GeneralWindowOperator::Impl {
   Result<Progress> OnTimer(Output& out);
   Result<Progress> EmitLate(const RecordBatch& batch, Output& out);
 
-  bool Late(const TimeWindow& window) const {
-    return spec.CleanupTime(window.end) <= watermark;
-  }
+  bool Late(const TimeWindow& window) const { return spec.CleanupTime(window.end) <= watermark; }
 
   const WindowSpec spec;
   const WindowAssignerPtr assigner;
@@ -33,9 +31,9 @@ struct GeneralWindowOperator::Impl {
   bool batch_open = false;
   std::vector<KeyId> keys;
   int64_t row = 0;
-  bool row_open = false;   // `windows` are those of `row`
-  bool added = false;      // windows[next_window] has taken the row
-  bool taken = false;      // some window has taken the row
+  bool row_open = false;  // `windows` are those of `row`
+  bool added = false;     // windows[next_window] has taken the row
+  bool taken = false;     // some window has taken the row
   size_t next_window = 0;
   std::vector<TimeWindow> windows;
   std::vector<int32_t> late;
@@ -174,8 +172,7 @@ Result<Progress> GeneralWindowOperator::OnWatermark(TimestampMs watermark, Outpu
   impl.watermark = std::max(impl.watermark, watermark);
   TimerService& timers = impl.keyed_state->timers();
   while (true) {
-    if (!impl.timer_open &&
-        !timers.PopDue(TimeDomain::kEventTime, impl.watermark, &impl.timer)) {
+    if (!impl.timer_open && !timers.PopDue(TimeDomain::kEventTime, impl.watermark, &impl.timer)) {
       break;
     }
     impl.timer_open = true;
@@ -205,8 +202,8 @@ OperatorFactoryPtr GeneralWindow(WindowSpec spec, WindowFunctionMaker make, bool
     Result<std::unique_ptr<Operator>> Make(int subtask_index) override {
       HR_ASSIGN_OR_RETURN(WindowAssignerPtr assigner, MakeWindowAssigner(spec_));
       HR_ASSIGN_OR_RETURN(auto function, make_(subtask_index));
-      return std::unique_ptr<Operator>(std::make_unique<GeneralWindowOperator>(
-          spec_, std::move(assigner), std::move(function)));
+      return std::unique_ptr<Operator>(
+          std::make_unique<GeneralWindowOperator>(spec_, std::move(assigner), std::move(function)));
     }
     bool calls_python() const override { return calls_python_; }
 

@@ -12,13 +12,16 @@ namespace headrace {
 /// Makes the function of one subtask, on the task's thread.
 using WindowFunctionMaker = std::function<Result<std::unique_ptr<WindowFunction>>(int subtask)>;
 
-/// Keyed windows of event time with any function: one state for each (key, window), timers for firing and
-/// clean-up, no sharing between overlapping windows (SlicingWindow does that for built-in aggregates).
+/// Keyed windows of event time with any function: one state for each (key, window), timers for
+/// firing and clean-up, no sharing between overlapping windows (SlicingWindow does that for
+/// built-in aggregates).
 ///
-/// Lateness, repeated firing and side output are as WindowSpec says. Windows fire in the order of timers:
-/// time, key bytes, window start. A window over all rows is one over a constant key at parallelism 1.
+/// Lateness, repeated firing and side output are as WindowSpec says. Windows fire in the order of
+/// timers: time, key bytes, window start. A window over all rows is one over a constant key at
+/// parallelism 1.
 ///
-/// State: timers with the encoded window as namespace, WindowProgress, and what the function registers.
+/// State: timers with the encoded window as namespace, WindowProgress, and what the function
+/// registers.
 /// Metric: late_rows. Rows without event time fail with kInvalidArgument.
 class GeneralWindowOperator final : public Operator {
  public:

@@ -12,8 +12,8 @@ inline TimestampMs FloorToGrid(TimestampMs time, int64_t offset, int64_t step) {
   return time - remainder - (remainder < 0 ? step : 0);
 }
 
-/// How tumbling and sliding windows are made of slices: the slice is the greatest common divisor of size and
-/// slide, on the grid of the offset, so every window is a whole number of slices.
+/// How tumbling and sliding windows are made of slices: the slice is the greatest common divisor of
+/// size and slide, on the grid of the offset, so every window is a whole number of slices.
 ///
 /// With slide > size some slices belong to no window. All times are within kEventTimeLimitMs.
 /// Threading: immutable.
@@ -37,7 +37,9 @@ class SliceLayout {
   TimestampMs LastWindowEnd(TimestampMs slice_start) const {
     return FloorToGrid(slice_start, spec_.offset_ms, spec_.slide_ms) + spec_.size_ms;
   }
-  bool InAnyWindow(TimestampMs slice_start) const { return slice_start < LastWindowEnd(slice_start); }
+  bool InAnyWindow(TimestampMs slice_start) const {
+    return slice_start < LastWindowEnd(slice_start);
+  }
   /// Largest window end ≤ `time`.
   TimestampMs LastEndUpTo(TimestampMs time) const {
     return FloorToGrid(time, (spec_.offset_ms + spec_.size_ms) % spec_.slide_ms, spec_.slide_ms);

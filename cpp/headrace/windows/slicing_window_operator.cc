@@ -62,9 +62,8 @@ class SlicingWindowOperator final : public Operator {
     if (!side_rows_.empty()) {
       if (out.HasSideReader(spec_.window.late_tag)) {
         if (out.RoomRows() == 0) return Progress::kBlocked;
-        HR_ASSIGN_OR_RETURN(
-            RecordBatch late,
-            batch.Take(side_rows_.data(), static_cast<int64_t>(side_rows_.size())));
+        HR_ASSIGN_OR_RETURN(RecordBatch late,
+                            batch.Take(side_rows_.data(), static_cast<int64_t>(side_rows_.size())));
         out.EmitSide(spec_.window.late_tag, std::move(late));
       }
       side_rows_.clear();
@@ -139,7 +138,8 @@ class SlicingWindowOperator final : public Operator {
     return LastFiredEnd(slice_start) != kNoTimestamp ? Verdict::kRefire : Verdict::kOpen;
   }
 
-  /// End of the last window over the slice that fired and is not late yet; kNoTimestamp when there is none.
+  /// End of the last window over the slice that fired and is not late yet; kNoTimestamp when there
+  /// is none.
   TimestampMs LastFiredEnd(TimestampMs slice_start) const {
     const TimestampMs now = progress_.watermark();
     if (layout_.FirstWindowEnd(slice_start) - 1 > now) return kNoTimestamp;
@@ -148,7 +148,8 @@ class SlicingWindowOperator final : public Operator {
     return spec_.window.CleanupTime(end) > now ? end : kNoTimestamp;
   }
 
-  /// Counts the rows that are late for all their windows; they go to the side output, if there is one.
+  /// Counts the rows that are late for all their windows; they go to the side output, if there is
+  /// one.
   void DropRows(const RecordBatch& batch) {
     const TimestampMs now = progress_.watermark();
     int64_t late = 0;
@@ -156,8 +157,7 @@ class SlicingWindowOperator final : public Operator {
       const Verdict verdict = VerdictOf(row);
       if (verdict < Verdict::kLate) continue;
       // A row between windows is late by its own time, or just belongs nowhere.
-      if (verdict == Verdict::kGap &&
-          spec_.window.CleanupTime(batch.Timestamps()[row] + 1) > now) {
+      if (verdict == Verdict::kGap && spec_.window.CleanupTime(batch.Timestamps()[row] + 1) > now) {
         continue;
       }
       ++late;
@@ -185,7 +185,8 @@ class SlicingWindowOperator final : public Operator {
     ends_.assign(starts.size() + 1, 0);
     for (int64_t row = from; row < to; ++row) ++ends_[slice_of_row[row] + 1];
     for (size_t i = 1; i < ends_.size(); ++i) ends_[i] += ends_[i - 1];
-    if (order_.size() < static_cast<size_t>(to - from)) order_.resize(static_cast<size_t>(to - from));
+    if (order_.size() < static_cast<size_t>(to - from))
+      order_.resize(static_cast<size_t>(to - from));
     for (int64_t row = from; row < to; ++row) {
       order_[ends_[slice_of_row[row]]++] = static_cast<int32_t>(row);
     }
@@ -202,7 +203,8 @@ class SlicingWindowOperator final : public Operator {
     return Status::Ok();
   }
 
-  /// As Flink does, a result shows the rows up to the one that fired it, so here the order of rows counts.
+  /// As Flink does, a result shows the rows up to the one that fired it, so here the order of rows
+  /// counts.
   Result<Progress> AddWithRefires(const RecordBatch& batch, Output& out) {
     while (row_ < batch.num_rows) {
       int64_t end = row_;
@@ -252,7 +254,8 @@ class SlicingWindowOperator final : public Operator {
 
   // ---- Firing windows ----
 
-  /// End of the first window with rows that is due at watermark `now` and was not fired for all keys.
+  /// End of the first window with rows that is due at watermark `now` and was not fired for all
+  /// keys.
   bool NextWindowEnd(TimestampMs now, TimestampMs* end) const {
     const TimestampMs fired = progress_.fired_through();
     if (slices_->slices().empty() || fired > 2 * kEventTimeLimitMs) return false;
@@ -311,7 +314,7 @@ class SlicingWindowOperator final : public Operator {
   BatchSlices batch_slices_;
   std::vector<Verdict> verdicts_;  // of batch_slices_.starts()
   std::vector<int32_t> side_rows_;
-  std::vector<uint32_t> ends_;     // of each slice's rows in order_
+  std::vector<uint32_t> ends_;  // of each slice's rows in order_
   std::vector<int32_t> order_;
   bool batch_open_ = false;
   bool any_refire_ = false;

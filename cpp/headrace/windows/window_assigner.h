@@ -13,8 +13,8 @@ namespace headrace {
 class WindowAssigner {
  public:
   virtual ~WindowAssigner() = default;
-  /// Replaces the content of `windows` by the windows of a row with this event time, in the order in which
-  /// they take the row.
+  /// Replaces the content of `windows` by the windows of a row with this event time, in the order
+  /// in which they take the row.
   virtual void Assign(TimestampMs timestamp, std::vector<TimeWindow>* windows) const = 0;
   /// "tumbling(10000)"; part of state fingerprints.
   virtual std::string ToString() const = 0;

@@ -10,16 +10,18 @@ namespace headrace {
 
 /// One (key, window) that a WindowFunction is asked about. The views are valid during the call.
 struct WindowGroup {
-  KeyId key = kNoKey;        ///< in OperatorContext::keyed_state->keys()
+  KeyId key = kNoKey;  ///< in OperatorContext::keyed_state->keys()
   TimeWindow window;
-  std::string_view ns;       ///< EncodeWindow(window): namespace for RowState
+  std::string_view ns;  ///< EncodeWindow(window): namespace for RowState
 };
 
-/// What a window does with its rows: collect them, fold them into an accumulator, hand them to a host function.
+/// What a window does with its rows: collect them, fold them into an accumulator, hand them to a
+/// host function.
 ///
-/// Contents live in keyed state under (group.key, group.ns), so that checkpoints hold them. Order of calls:
-/// Open; for each batch BeginBatch, then Add for each of its rows and windows, with Fire in between; Clear once
-/// per group, after its last Fire. A blocked Fire is called again with the same group before anything else.
+/// Contents live in keyed state under (group.key, group.ns), so that checkpoints hold them. Order
+/// of calls: Open; for each batch BeginBatch, then Add for each of its rows and windows, with Fire
+/// in between; Clear once per group, after its last Fire. A blocked Fire is called again with the
+/// same group before anything else.
 /// Threading: owned by one task thread.
 class WindowFunction {
  public:
@@ -32,8 +34,8 @@ class WindowFunction {
     return Status::Ok();
   }
   virtual Status Add(const WindowGroup& group, const RecordBatch& batch, int64_t row) = 0;
-  /// Emits the window's result for the key, with event time group.window.max_timestamp(). Keeps a cursor when
-  /// it returns kBlocked.
+  /// Emits the window's result for the key, with event time group.window.max_timestamp(). Keeps a
+  /// cursor when it returns kBlocked.
   virtual Result<Progress> Fire(const WindowGroup& group, Output& out) = 0;
   /// The window is over: removes its contents.
   virtual Status Clear(const WindowGroup& group) = 0;

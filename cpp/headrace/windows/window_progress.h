@@ -10,13 +10,14 @@ namespace headrace {
 
 /// How far event time and the firing of windows came, through checkpoints and rescaling.
 ///
-/// The watermark is kept with the state, so that a restored operator judges lateness as the first run did, and
-/// fires no window twice. Operator state, one item a subtask (given to all):
+/// The watermark is kept with the state, so that a restored operator judges lateness as the first
+/// run did, and fires no window twice. Operator state, one item a subtask (given to all):
 ///
 ///   varint first key group, varint last key group, 8 bytes watermark, varint rows seen
 ///
-/// Former subtasks agree on the watermark but where idle inputs woke up in another order. Then lateness goes by
-/// the latest, and windows between are fired only for the key groups that had not fired them.
+/// Former subtasks agree on the watermark but where idle inputs woke up in another order. Then
+/// lateness goes by the latest, and windows between are fired only for the key groups that had not
+/// fired them.
 /// Threading: owned by one task thread.
 class WindowProgress {
  public:
@@ -41,8 +42,8 @@ class WindowProgress {
   void SetFiredThrough(TimestampMs time) {
     if (time > fired_through_) fired_through_ = time;
   }
-  /// Rows this subtask took in since the start of the stream: orders first and last. At another parallelism it
-  /// goes on from the largest.
+  /// Rows this subtask took in since the start of the stream: orders first and last. At another
+  /// parallelism it goes on from the largest.
   int64_t rows_seen() const { return rows_seen_; }
   void AddRows(int64_t rows) { rows_seen_ += rows; }
 

@@ -9,8 +9,8 @@
 
 namespace headrace {
 
-/// Schema of the rows of a window aggregation: key field(s), `window_start`, `window_end` (int64 ms), then the
-/// aggregates. kInvalidArgument when two columns would have the same name.
+/// Schema of the rows of a window aggregation: key field(s), `window_start`, `window_end` (int64
+/// ms), then the aggregates. kInvalidArgument when two columns would have the same name.
 Result<SchemaPtr> WindowRowsSchema(const std::vector<Field>& key_fields,
                                    const AggregateRow& aggregates);
 

@@ -23,8 +23,9 @@ Status WindowSpec::Validate() const {
   if (size_ms <= 0 || size_ms > kWindowSizeMaxMs) return wrong("size", size_ms, range);
   if (slide_ms <= 0 || slide_ms > kWindowSizeMaxMs) return wrong("slide", slide_ms, range);
   if (offset_ms <= -slide_ms || offset_ms >= slide_ms) {
-    return wrong("offset", offset_ms, "smaller than the slide of " + std::to_string(slide_ms) +
-                                          " ms in either direction");
+    return wrong(
+        "offset", offset_ms,
+        "smaller than the slide of " + std::to_string(slide_ms) + " ms in either direction");
   }
   if (allowed_lateness_ms < 0) return wrong("allowed lateness", allowed_lateness_ms, ">= 0");
   return Status::Ok();

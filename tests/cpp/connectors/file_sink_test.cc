@@ -160,8 +160,8 @@ TEST(FileSink, NamesThePathWhenTheDiskFails) {
   EXPECT_NE(status.message().find(std::string(kDirectory) + "/.part-"), std::string::npos);
 }
 
-/// A run of the protocol around a sink: numbered lines, a checkpoint every few, crash at file call `crash_at`,
-/// then restore from the last decided checkpoint and on to the end.
+/// A run of the protocol around a sink: numbered lines, a checkpoint every few, crash at file call
+/// `crash_at`, then restore from the last decided checkpoint and on to the end.
 class CrashingRun {
  public:
   CrashingRun(uint64_t seed, uint64_t crash_at, CrashKind kind)
@@ -221,7 +221,8 @@ class CrashingRun {
     next.line = line;
     if (!op->Snapshot(++checkpoint_id_, &next.state).ok()) return false;
     next.renames = op->TakePendingRenames();
-    // The manifest: a file of its own in the run, so that a crash can fall before or after the decision.
+    // The manifest: a file of its own in the run, so that a crash can fall before or after the
+    // decision.
     if (!Failpoint("fs.manifest").ok()) return false;
     decided_ = next;
     if (!PublishAll(env_.files(), decided_.renames).ok()) return false;
@@ -298,8 +299,8 @@ TEST(PartName, ReadsOnlyWhatItWrites) {
   EXPECT_FALSE(PartName::ParseTemporary(name.Final(), "part", 0xabcdef01, &subtask));
   EXPECT_FALSE(PartName::ParseTemporary(".part-abcdef01-00000007-3-x-99.inprogress", "part",
                                         0xabcdef01, &subtask));
-  EXPECT_FALSE(PartName::ParseTemporary(".part-abcdef01-.inprogress", "part", 0xabcdef01,
-                                        &subtask));
+  EXPECT_FALSE(
+      PartName::ParseTemporary(".part-abcdef01-.inprogress", "part", 0xabcdef01, &subtask));
 }
 
 }  // namespace

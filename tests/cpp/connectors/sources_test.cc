@@ -9,7 +9,8 @@
 namespace headrace {
 namespace {
 
-/// All int64 values of column 0, read with restarts of the reader after every `restart_every` polls (0 = none).
+/// All int64 values of column 0, read with restarts of the reader after every `restart_every` polls
+/// (0 = none).
 std::vector<int64_t> ReadAll(SourceFactory* factory, std::vector<SplitState> splits,
                              int64_t max_rows, int restart_every) {
   std::vector<int64_t> values;

@@ -21,10 +21,10 @@ OperatorHarness::Options Stateless() {
 
 RecordBatch Flights() {
   RecordBatch batch;
-  batch.schema = std::make_shared<const Schema>(
-      RecordShape::kRow, std::vector<Field>{{"carrier", StringType(), true},
-                                            {"origin", StringType(), true},
-                                            {"delay", Int64Type(), true}});
+  batch.schema = std::make_shared<const Schema>(RecordShape::kRow,
+                                                std::vector<Field>{{"carrier", StringType(), true},
+                                                                   {"origin", StringType(), true},
+                                                                   {"delay", Int64Type(), true}});
   batch.num_rows = 3;
   batch.columns = {Strings({"UA", "AA", "UA"}), Strings({"EWR", "JFK", "LGA"}), Int64s({5, 6, 7})};
   batch.timestamps = Int64s({10, 20, 30})->values;
@@ -80,7 +80,8 @@ TEST(Union, PassesBatchesOfEveryInputWithoutTheirKeys) {
 
 TEST(FlattenDictionary, ReplacesCodesByValues) {
   RecordBatch batch = Flights();
-  batch.columns[0] = DictionaryOf<int64_t>(Int32Type(), {1, 0, std::nullopt}, Strings({"AA", "UA"}));
+  batch.columns[0] =
+      DictionaryOf<int64_t>(Int32Type(), {1, 0, std::nullopt}, Strings({"AA", "UA"}));
   std::vector<Field> fields = batch.schema->fields();
   fields[0].type = batch.columns[0]->type;
   batch.schema = std::make_shared<const Schema>(RecordShape::kRow, fields);
@@ -105,8 +106,8 @@ TEST(EventTimeColumn, ReadsEveryUnitAndSharesMilliseconds) {
   const auto in = [](const char* format, std::vector<std::optional<int64_t>> values) {
     RecordBatch batch;
     const auto type = std::make_shared<const DataType>(TypeKind::kTimestamp, format);
-    batch.schema = std::make_shared<const Schema>(RecordShape::kScalar,
-                                                  std::vector<Field>{{"t", type, true}});
+    batch.schema =
+        std::make_shared<const Schema>(RecordShape::kScalar, std::vector<Field>{{"t", type, true}});
     batch.num_rows = static_cast<int64_t>(values.size());
     batch.columns = {IntsOf<int64_t>(type, values)};
     return batch;

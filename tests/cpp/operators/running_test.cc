@@ -62,8 +62,8 @@ TEST(RunningAggregate, GivesTheValueAfterEachRow) {
       ++now.rows;
       now.top = std::max(now.top, *values.back());
       expected.push_back("Row(word='" + words.back() + "', total=" + std::to_string(now.total) +
-                         ", rows=" + std::to_string(now.rows) +
-                         ", top=" + std::to_string(now.top) + ")");
+                         ", rows=" + std::to_string(now.rows) + ", top=" + std::to_string(now.top) +
+                         ")");
     }
     ASSERT_TRUE(
         harness.Process(Triples(Int64Type(), words, values, std::vector<std::string>(50))).ok());
@@ -89,8 +89,8 @@ TEST(RunningField, KeepsTheOtherFieldsOfTheFirstRecordAsFlinkDoes) {
     spec.input_schema = TripleSchema(Int32Type());
     OperatorHarness harness(RunningField(spec), Restoring(2));
     ASSERT_TRUE(harness.Open().ok());
-    ASSERT_TRUE(harness.Process(Triples(Int32Type(), {"a", "b", "a"}, {5, 1, 3}, {"x", "y", "z"}))
-                    .ok());
+    ASSERT_TRUE(
+        harness.Process(Triples(Int32Type(), {"a", "b", "a"}, {5, 1, 3}, {"x", "y", "z"})).ok());
     ASSERT_TRUE(harness.Process(Triples(Int32Type(), {"b", "a"}, {7, 4}, {"u", "v"})).ok());
     const std::string f = function;
     const std::vector<int> a = f == "sum"   ? std::vector<int>{5, 8, 12}
@@ -102,10 +102,10 @@ TEST(RunningField, KeepsTheOtherFieldsOfTheFirstRecordAsFlinkDoes) {
     const auto text = [](const char* word, int value, const char* note) {
       return "('" + std::string(word) + "', " + std::to_string(value) + ", '" + note + "')";
     };
-    EXPECT_EQ(harness.OutputText(),
-              (std::vector<std::string>{text("a", a[0], "x"), text("b", b[0], "y"),
-                                        text("a", a[1], "x"), text("b", b[1], "y"),
-                                        text("a", a[2], "x")}));
+    EXPECT_EQ(
+        harness.OutputText(),
+        (std::vector<std::string>{text("a", a[0], "x"), text("b", b[0], "y"), text("a", a[1], "x"),
+                                  text("b", b[1], "y"), text("a", a[2], "x")}));
     EXPECT_EQ(harness.output()[0].batch.columns[1]->type->kind(), TypeKind::kInt32);
   }
 }

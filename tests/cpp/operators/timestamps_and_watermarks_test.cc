@@ -54,8 +54,9 @@ std::vector<std::string> RunCut(const std::vector<int64_t>& times, uint64_t seed
   std::mt19937_64 random(seed);
   for (size_t at = 0; at < times.size();) {
     const size_t count = std::min<size_t>(1 + random() % 11, times.size() - at);
-    EXPECT_TRUE(harness.Process(TimesBatch({times.begin() + static_cast<ptrdiff_t>(at),
-                                            times.begin() + static_cast<ptrdiff_t>(at + count)}))
+    EXPECT_TRUE(harness
+                    .Process(TimesBatch({times.begin() + static_cast<ptrdiff_t>(at),
+                                         times.begin() + static_cast<ptrdiff_t>(at + count)}))
                     .ok());
     at += count;
   }

@@ -78,10 +78,25 @@ TEST_F(SplitWatermarksTest, RestoredGeneratorContinuesAtTheSameRows) {
   for (const TimestampMs t : {10, 20, 30, 40, 50, 60}) Row(&first, 0, t);
   SplitWatermarks second(Spec(4), false);
   ASSERT_TRUE(second.AddSplit(first.Snapshot(0), false).ok());
+  second.Start();
   EXPECT_EQ(second.watermark(), 39);
   EXPECT_FALSE(Row(&second, 0, 70));
   EXPECT_TRUE(Row(&second, 0, 80));
   EXPECT_EQ(second.watermark(), 79);
+}
+
+TEST_F(SplitWatermarksTest, RestoredSplitsAreCombinedOnceAllAreThere) {
+  SplitWatermarks ahead(Spec(1), false);
+  SplitWatermarks behind(Spec(1), false);
+  ASSERT_TRUE(ahead.AddSplit("", false).ok());
+  ASSERT_TRUE(behind.AddSplit("", false).ok());
+  Row(&ahead, 0, 1000);
+  Row(&behind, 0, 10);
+  SplitWatermarks both(Spec(1), false);
+  ASSERT_TRUE(both.AddSplit(ahead.Snapshot(0), false).ok());
+  ASSERT_TRUE(both.AddSplit(behind.Snapshot(0), false).ok());
+  both.Start();
+  EXPECT_EQ(both.watermark(), 9);
 }
 
 TEST_F(SplitWatermarksTest, SilentSplitBecomesIdleAndComesBack) {

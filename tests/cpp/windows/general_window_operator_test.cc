@@ -153,7 +153,8 @@ TEST(GeneralWindowOperator, FiresInOrderOfTimeThenKeyWhateverTheOrderOfRows) {
   OperatorHarness harness(SumWindow(WindowSpec::Tumbling(10), KeyKind::kInt64), {});
   ASSERT_TRUE(harness.Open().ok());
   ASSERT_TRUE(
-      harness.Process(KeyedBatch(KeyKind::kInt64, {9, 3, 5}, {1, 1, 1}, {12, 13, 1}, nullptr)).ok());
+      harness.Process(KeyedBatch(KeyKind::kInt64, {9, 3, 5}, {1, 1, 1}, {12, 13, 1}, nullptr))
+          .ok());
   ASSERT_TRUE(harness.Watermark(30).ok());
   const auto got = harness.OutputText();
   ASSERT_EQ(got.size(), 4u);

@@ -29,7 +29,8 @@ std::vector<std::string> Without(std::vector<std::string> rows, const std::strin
   return rows;
 }
 
-/// Random rows, batches and watermarks through the operator and the oracle; both must agree after each.
+/// Random rows, batches and watermarks through the operator and the oracle; both must agree after
+/// each.
 void CompareWithOracle(const WindowSpec& window, KeyKind kind, uint64_t seed, bool restore,
                        int64_t room_rows_max, int64_t time_span) {
   OperatorHarness::Options options;
@@ -156,10 +157,10 @@ TEST(SlicingWindowOperator, LateRowGoesToSideOutputWhenItsWindowHasFired) {
   // 9 is the last timestamp of [0, 10): fires.
   ASSERT_TRUE(harness.Watermark(9).ok());
   ASSERT_TRUE(harness.Process(OneRow(7, 5, 9)).ok());
-  EXPECT_EQ(harness.OutputText(),
-            (std::vector<std::string>{
-                "Row(k=7, window_start=0, window_end=10, total=1, n=1, first=1) @9",
-                "Watermark(9)"}));
+  EXPECT_EQ(
+      harness.OutputText(),
+      (std::vector<std::string>{"Row(k=7, window_start=0, window_end=10, total=1, n=1, first=1) @9",
+                                "Watermark(9)"}));
   EXPECT_EQ(harness.SideText("late"), (std::vector<std::string>{"Row(value=5) @9"}));
 }
 

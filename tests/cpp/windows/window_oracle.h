@@ -84,10 +84,9 @@ class WindowOracle {
 
 /// Kinds of key columns that the tests go through.
 enum class KeyKind { kInt64, kInt32WithNulls, kString, kDictionary, kFloat, kDate, kStruct };
-inline constexpr KeyKind kKeyKinds[] = {KeyKind::kInt64,      KeyKind::kInt32WithNulls,
-                                        KeyKind::kString,     KeyKind::kDictionary,
-                                        KeyKind::kFloat,      KeyKind::kDate,
-                                        KeyKind::kStruct};
+inline constexpr KeyKind kKeyKinds[] = {
+    KeyKind::kInt64, KeyKind::kInt32WithNulls, KeyKind::kString, KeyKind::kDictionary,
+    KeyKind::kFloat, KeyKind::kDate,           KeyKind::kStruct};
 
 /// The key fields that the operator is told of.
 inline std::vector<Field> KeyFields(KeyKind kind) {

@@ -1,0 +1,206 @@
+#include "context_types.h"
+#include "errors.h"
+#include "python_operator.h"
+#include "result_stream.h"
+
+namespace headrace::bindings {
+namespace {
+
+// Timers fired in one call, so that a watermark over millions of them does not hold up the task.
+constexpr int kTimersACall = 4096;
+
+/// flat_map, keyed_flat_map, process, keyed_process: any number of results for each row, taken as the output has
+/// room; timers of keyed processes in the same way.
+class ProcessOperator final : public PythonOperator {
+ public:
+  using PythonOperator::PythonOperator;
+
+  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+    GilScope gil;
+    if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
+    HR_RETURN_IF_ERROR(BindBatch(batch));
+    for (; row_ < batch.num_rows; ++row_) {
+      if (!call_open_) {
+        if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
+        record_ = PyRef::Steal(reader_.Read(row_));
+        if (!record_) return UnreadableRecord();
+        MoveTo(batch, row_);
+        PyObject* results = CallElement(record_.get());
+        HR_RETURN_IF_ERROR(Begin(element_, results));
+      }
+      HR_ASSIGN_OR_RETURN(const Progress progress, Drain(element_));
+      if (progress == Progress::kBlocked) return progress;
+    }
+    record_.Reset();
+    return EndBatch();
+  }
+
+  Result<Progress> OnWatermark(TimestampMs watermark, Output& out) override {
+    scope_->cursor.watermark = watermark;
+    return FireTimers(TimeDomain::kEventTime, watermark, out);
+  }
+
+  TimestampMs NextProcessingTime() override {
+    if (!keyed() || !on_timer_) return kMaxWatermark;
+    return context_.keyed_state->timers().NextTime(TimeDomain::kProcessingTime);
+  }
+
+  Result<Progress> OnProcessingTime(TimestampMs now, Output& out) override {
+    return FireTimers(TimeDomain::kProcessingTime, now, out);
+  }
+
+ private:
+  Status OnOpen() override {
+    const bool process = spec_->kind == "process" || spec_->kind == "keyed_process";
+    HR_ASSIGN_OR_RETURN(element_, UserFunction::Bind(function_.get(),
+                                                     process ? "process_element" : "flat_map"));
+    collected_ = std::make_shared<Collected>();
+    collected_->reuse_objects = spec_->object_reuse;
+    if (!process) return Status::Ok();
+    side_outputs_ = true;
+    PyObject* arity = spec_->Option("arity");
+    const int parameters = arity ? static_cast<int>(PyLong_AsLong(arity)) : element_.parameters();
+    PyErr_Clear();
+    element_form_ = parameters == 3 ? Form::kCollector : Form::kContext;
+    context_object_ = PyRef::Steal(NewContext(scope_));
+    timer_context_ = PyRef::Steal(NewTimerContext(scope_));
+    collector_ = PyRef::Steal(NewCollector(collected_));
+    if (!context_object_ || !timer_context_ || !collector_) {
+      return StatusFromPython(StatusCode::kInternal, "process function");
+    }
+    if (PyObject_HasAttrString(function_.get(), "on_timer")) {
+      HR_ASSIGN_OR_RETURN(on_timer_, UserFunction::Bind(function_.get(), "on_timer"));
+      timer_form_ = on_timer_.parameters() == 3 ? Form::kCollector : Form::kContext;
+    }
+    return Status::Ok();
+  }
+
+  enum class Form : uint8_t { kValue, kContext, kCollector };
+
+  PyObject* CallElement(PyObject* record) {
+    switch (element_form_) {
+      case Form::kValue:
+        return element_.Call(record);
+      case Form::kContext:
+        return element_.Call(record, context_object_.get());
+      case Form::kCollector:
+        break;
+    }
+    collected_->input = record;
+    return element_.Call(record, context_object_.get(), collector_.get());
+  }
+
+  Status Begin(const UserFunction& function, PyObject* results) {
+    if (!results || !results_.Start(results)) {
+      return UserErrorFromPython(function.what(), record_.get());
+    }
+    call_open_ = true;
+    return Status::Ok();
+  }
+
+  // Emits what the open call gives until it ends or the output is full.
+  Result<Progress> Drain(const UserFunction& function) {
+    const TimestampMs timestamp = scope_->cursor.timestamp;
+    while (true) {
+      if (!collected_->values.empty()) HR_RETURN_IF_ERROR(EmitCollected(function, timestamp));
+      if (!results_.open()) break;
+      if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
+      PyObject* result = nullptr;
+      const int got = results_.Next(&result);
+      if (got < 0) return UserErrorFromPython(function.what(), record_.get());
+      if (got == 0) continue;
+      Status status = emitter_.Emit(result, record_.get(), timestamp, side_outputs_);
+      if (!status.ok()) return status.WithContext("result of " + function.what());
+    }
+    collected_->input = nullptr;
+    call_open_ = false;
+    return Progress::kDone;
+  }
+
+  // A collector cannot be made to wait: a call's results go out as they are, in batches of the usual size.
+  Status EmitCollected(const UserFunction& function, TimestampMs timestamp) {
+    std::vector<PyObject*> values;
+    values.swap(collected_->values);
+    Status failure;
+    for (PyObject* value : values) {
+      if (!failure.ok()) {
+        Py_DECREF(value);
+        continue;
+      }
+      failure = emitter_.Emit(value, value, timestamp, side_outputs_);
+      if (emitter_.NeedsFlush()) emitter_.Flush();
+    }
+    values.clear();
+    values.swap(collected_->values);
+    return failure.WithContext("result of " + function.what());
+  }
+
+  Result<Progress> FireTimers(TimeDomain domain, TimestampMs until, Output& out) {
+    if (!keyed() || !on_timer_) return Progress::kDone;
+    TimerService& timers = context_.keyed_state->timers();
+    if (!call_open_ && timers.NextTime(domain) > until) return Progress::kDone;
+    GilScope gil;
+    if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
+    for (int fired = 0;; ++fired) {
+      if (!call_open_) {
+        if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
+        Timer timer;
+        if (fired == kTimersACall) {
+          emitter_.Flush();
+          return Progress::kBlocked;
+        }
+        if (!timers.PopDue(domain, until, &timer)) break;
+        HR_RETURN_IF_ERROR(BeginTimer(domain, timer));
+      }
+      HR_ASSIGN_OR_RETURN(const Progress progress, Drain(on_timer_));
+      if (progress == Progress::kBlocked) return progress;
+    }
+    record_.Reset();
+    MoveAway();
+    emitter_.Flush();
+    return Progress::kDone;
+  }
+
+  Status BeginTimer(TimeDomain domain, const Timer& timer) {
+    KeyCursor& cursor = scope_->cursor;
+    cursor.id = timer.key;
+    cursor.key_column = nullptr;
+    cursor.timestamp = timer.time;
+    cursor.domain = domain;
+    // Stands for the record in messages.
+    record_ = PyRef::Steal(PyLong_FromLongLong(timer.time));
+    PyObject* context = timer_context_.get();
+    PyObject* results = timer_form_ == Form::kCollector
+                            ? on_timer_.Call(record_.get(), context, collector_.get())
+                            : on_timer_.Call(record_.get(), context);
+    return Begin(on_timer_, results);
+  }
+
+  UserFunction element_;
+  UserFunction on_timer_;
+  Form element_form_ = Form::kValue;
+  Form timer_form_ = Form::kContext;
+  bool side_outputs_ = false;
+  PyRef context_object_;
+  PyRef timer_context_;
+  PyRef collector_;
+  CollectedPtr collected_;
+
+  // The cursor: a call whose results are not all emitted.
+  bool call_open_ = false;
+  PyRef record_;
+  ResultStream results_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> MakeProcessOperator(const PythonOperatorSpecPtr& spec, PyRef* function) {
+  const std::string& kind = spec->kind;
+  if (kind == "flat_map" || kind == "keyed_flat_map" || kind == "process" ||
+      kind == "keyed_process") {
+    return std::make_unique<ProcessOperator>(spec, std::move(*function));
+  }
+  return nullptr;
+}
+
+}  // namespace headrace::bindings

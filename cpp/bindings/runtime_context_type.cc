@@ -1,0 +1,231 @@
+#include "runtime_context_type.h"
+
+#include <string>
+
+#include "errors.h"
+#include "heap_type.h"
+#include "state_handles.h"
+
+namespace headrace::bindings {
+namespace {
+
+PyTypeObject* runtime_context_type = nullptr;
+PyTypeObject* metric_group_type = nullptr;
+PyTypeObject* counter_type = nullptr;
+
+struct RuntimeContext {
+  TaskScopePtr scope;
+  bool per_window;
+};
+using ContextHandle = Boxed<RuntimeContext>;
+
+struct MetricGroup {
+  TaskScopePtr scope;
+  std::string prefix;
+};
+using GroupHandle = Boxed<MetricGroup>;
+
+struct CounterRef {
+  TaskScopePtr scope;
+  Counter* counter;  // null when the operator has no metrics (tests)
+  int64_t own = 0;   // what was counted through this handle's operator, also after it closed
+};
+using CounterHandle = Boxed<CounterRef>;
+
+const OperatorContext& ContextOf(PyObject* self) { return ContextHandle::Of(self).scope->context; }
+
+PyObject* NewText(const std::string& text) {
+  return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
+}
+
+// ---- The task ----
+
+PyObject* GetTaskName(PyObject* self, PyObject*) { return NewText(ContextOf(self).name); }
+
+PyObject* GetTaskNameWithSubtasks(PyObject* self, PyObject*) {
+  const OperatorContext& context = ContextOf(self);
+  return NewText(context.name + " (" + std::to_string(context.subtask_index + 1) + "/" +
+                 std::to_string(context.parallelism) + ")");
+}
+
+PyObject* GetParallelism(PyObject* self, PyObject*) {
+  return PyLong_FromLong(ContextOf(self).parallelism);
+}
+PyObject* GetMaxParallelism(PyObject* self, PyObject*) {
+  return PyLong_FromLong(ContextOf(self).max_parallelism);
+}
+PyObject* GetIndex(PyObject* self, PyObject*) {
+  return PyLong_FromLong(ContextOf(self).subtask_index);
+}
+PyObject* GetAttempt(PyObject* self, PyObject*) { return PyLong_FromLong(ContextOf(self).attempt); }
+
+PyObject* GetJobParameter(PyObject*, PyObject* args) {
+  PyObject *key = nullptr, *fallback = Py_None;
+  if (!PyArg_ParseTuple(args, "O|O", &key, &fallback)) return nullptr;
+  return Py_NewRef(fallback);
+}
+
+// ---- State ----
+
+/// Name and types of a descriptor; false with a Python error set.
+bool ReadName(PyObject* self, PyObject* descriptor, std::string* name) {
+  if (!ContextHandle::Of(self).scope->cursor.state) {
+    PyErr_SetString(FailedPreconditionClass(),
+                    "keyed state needs a keyed stream: call key_by() first, and ask for state in "
+                    "open()");
+    return false;
+  }
+  PyRef text = PyRef::Steal(PyObject_GetAttrString(descriptor, "name"));
+  if (!text || !PyUnicode_Check(text.get())) {
+    PyErr_Format(PyExc_TypeError, "a state descriptor is expected, got %R", descriptor);
+    return false;
+  }
+  *name = TextOf(text.get());
+  return true;
+}
+
+bool ReadType(PyObject* descriptor, const char* attribute, StateType* out) {
+  PyRef info = PyRef::Steal(PyObject_GetAttrString(descriptor, attribute));
+  if (!info) {
+    PyErr_Format(PyExc_TypeError, "a state descriptor with '%s' is expected, got %R", attribute,
+                 descriptor);
+    return false;
+  }
+  Result<StateType> type = StateTypeOf(info.get());
+  if (type.ok()) {
+    *out = *type;
+    return true;
+  }
+  SetPythonError(type.status());
+  return false;
+}
+
+PyObject* GetState(PyObject* self, PyObject* descriptor) {
+  const RuntimeContext& context = ContextHandle::Of(self);
+  std::string name;
+  StateType type;
+  if (!ReadName(self, descriptor, &name) || !ReadType(descriptor, "type_info", &type)) {
+    return nullptr;
+  }
+  return NewValueState(context.scope, name, type, context.per_window);
+}
+
+PyObject* GetListState(PyObject* self, PyObject* descriptor) {
+  const RuntimeContext& context = ContextHandle::Of(self);
+  std::string name;
+  StateType element;
+  if (!ReadName(self, descriptor, &name) || !ReadType(descriptor, "element_type_info", &element)) {
+    return nullptr;
+  }
+  return NewListState(context.scope, name, element, context.per_window);
+}
+
+PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
+  const RuntimeContext& context = ContextHandle::Of(self);
+  std::string name;
+  StateType key, value;
+  if (!ReadName(self, descriptor, &name) || !ReadType(descriptor, "key_type_info", &key) ||
+      !ReadType(descriptor, "value_type_info", &value)) {
+    return nullptr;
+  }
+  return NewMapState(context.scope, name, key, value, context.per_window);
+}
+
+// ---- Metrics ----
+
+PyObject* GetMetricsGroup(PyObject* self, PyObject*) {
+  return GroupHandle::New(metric_group_type, MetricGroup{ContextHandle::Of(self).scope, {}});
+}
+
+PyObject* AddGroup(PyObject* self, PyObject* args) {
+  const char *name = nullptr, *extra = nullptr;
+  if (!PyArg_ParseTuple(args, "s|z", &name, &extra)) return nullptr;
+  MetricGroup group = GroupHandle::Of(self);
+  group.prefix.append(name).append(".");
+  if (extra) group.prefix.append(extra).append(".");
+  return GroupHandle::New(metric_group_type, std::move(group));
+}
+
+PyObject* MakeCounter(PyObject* self, PyObject* name) {
+  const MetricGroup& group = GroupHandle::Of(self);
+  if (!PyUnicode_Check(name)) return PyErr_Format(PyExc_TypeError, "a counter's name is a str");
+  TaskMetrics* metrics = group.scope->context.metrics;
+  Counter* counter = metrics ? &metrics->UserCounter(group.prefix + TextOf(name)) : nullptr;
+  return CounterHandle::New(counter_type, CounterRef{group.scope, counter});
+}
+
+PyObject* AddToCounter(PyObject* self, PyObject* const* args, Py_ssize_t nargs, int sign) {
+  long long amount = 1;
+  if (nargs > 1) return PyErr_Format(PyExc_TypeError, "one number at most is expected");
+  if (nargs == 1) {
+    amount = PyLong_AsLongLong(args[0]);
+    if (amount == -1 && PyErr_Occurred()) return nullptr;
+  }
+  CounterRef& ref = CounterHandle::Of(self);
+  ref.own += sign * amount;
+  // The numbers are the attempt's: a handle that outlives it counts for itself only.
+  if (ref.counter && ref.scope->context.metrics) ref.counter->Add(sign * amount);
+  Py_RETURN_NONE;
+}
+
+PyObject* Increment(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  return AddToCounter(self, args, nargs, 1);
+}
+PyObject* Decrement(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  return AddToCounter(self, args, nargs, -1);
+}
+PyObject* GetCount(PyObject* self, PyObject*) {
+  const CounterRef& ref = CounterHandle::Of(self);
+  const bool live = ref.counter && ref.scope->context.metrics;
+  return PyLong_FromLongLong(live ? ref.counter->value() : ref.own);
+}
+
+PyMethodDef context_methods[] = {
+    {"get_task_name", GetTaskName, METH_NOARGS, "Name of the operator."},
+    {"get_task_name_with_subtasks", GetTaskNameWithSubtasks, METH_NOARGS,
+     "Name of the operator and number of the subtask, from 1."},
+    {"get_number_of_parallel_subtasks", GetParallelism, METH_NOARGS,
+     "How many subtasks the operator has."},
+    {"get_max_number_of_parallel_subtasks", GetMaxParallelism, METH_NOARGS,
+     "The operator's max parallelism."},
+    {"get_index_of_this_subtask", GetIndex, METH_NOARGS, "Number of this subtask, from 0."},
+    {"get_attempt_number", GetAttempt, METH_NOARGS, "0 at the first start."},
+    {"get_job_parameter", GetJobParameter, METH_VARARGS, "The given default."},
+    {"get_metrics_group", GetMetricsGroup, METH_NOARGS, "Where metrics are made."},
+    {"get_state", GetState, METH_O, "The value state of a ValueStateDescriptor."},
+    {"get_list_state", GetListState, METH_O, "The list state of a ListStateDescriptor."},
+    {"get_map_state", GetMapState, METH_O, "The map state of a MapStateDescriptor."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMethodDef group_methods[] = {
+    {"add_group", AddGroup, METH_VARARGS, "A group whose metrics carry the name in front."},
+    {"counter", MakeCounter, METH_O, "The counter of that name."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMethodDef counter_methods[] = {
+    {"inc", MethodOf(Increment), METH_FASTCALL, "Adds n, 1 unless given."},
+    {"dec", MethodOf(Decrement), METH_FASTCALL, "Takes n off, 1 unless given."},
+    {"get_count", GetCount, METH_NOARGS, "The count so far in this subtask."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+bool AddRuntimeContextTypes(PyObject* module) {
+  PyType_Slot context_slots[] = {{Py_tp_methods, context_methods}, {0, nullptr}};
+  PyType_Slot group_slots[] = {{Py_tp_methods, group_methods}, {0, nullptr}};
+  PyType_Slot counter_slots[] = {{Py_tp_methods, counter_methods}, {0, nullptr}};
+  runtime_context_type =
+      ContextHandle::MakeType(module, "headrace._core.RuntimeContext", context_slots);
+  metric_group_type = GroupHandle::MakeType(module, "headrace._core.MetricGroup", group_slots);
+  counter_type = CounterHandle::MakeType(module, "headrace._core.Counter", counter_slots);
+  return runtime_context_type && metric_group_type && counter_type;
+}
+
+PyObject* NewRuntimeContext(const TaskScopePtr& scope, bool per_window) {
+  return ContextHandle::New(runtime_context_type, RuntimeContext{scope, per_window});
+}
+
+}  // namespace headrace::bindings

@@ -1,0 +1,78 @@
+#include <string>
+
+#include "errors.h"
+#include "iterable_source.h"
+#include "python_sources.h"
+#include "running_source.h"
+#include "source_position.h"
+
+namespace py = pybind11;
+
+namespace headrace::bindings {
+namespace {
+
+/// Sources of one split whose records come from a function or a SourceFunction.
+class FunctionFactory final : public SourceFactory {
+ public:
+  enum class Style { kIterator, kCall, kRun };
+
+  FunctionFactory(py::object function, SchemaPtr schema, Style style)
+      : schema_(std::move(schema)), style_(style) {
+    // As it is now: what the program does to the object later does not matter.
+    if (style != Style::kIterator) function = Copy(function);
+    positioned_ = style != Style::kIterator && SourcePosition::Supported(function.ptr());
+    function_ = PyRef::Borrow(function.ptr());
+  }
+
+  Result<std::vector<SplitState>> PlanSplits(int) override {
+    SplitState split;
+    split.id = "function";
+    return std::vector<SplitState>{std::move(split)};
+  }
+
+  Result<std::unique_ptr<SourceReader>> Make(int) override {
+    if (style_ == Style::kIterator) {
+      return MakeIterableReader({PyRef::Borrow(function_.get()), nullptr, false}, schema_);
+    }
+    PyRef own;
+    try {
+      own = PyRef::Borrow(Copy(py::reinterpret_borrow<py::object>(function_.get())).ptr());
+    } catch (py::error_already_set& error) {
+      error.restore();
+      return UserErrorFromPython("copying the source function", nullptr);
+    }
+    if (style_ == Style::kCall) return MakeIterableReader({std::move(own), "call", positioned_}, schema_);
+    return MakeRunningReader(std::move(own), schema_, positioned_);
+  }
+
+  SchemaPtr schema() const override { return schema_; }
+  bool calls_python() const override { return true; }
+  bool bounded() const override { return false; }
+  bool replayable() const override { return positioned_; }
+
+ private:
+  static py::object Copy(const py::object& function) {
+    return py::module_::import("copy").attr("deepcopy")(function);
+  }
+
+  PyRef function_;
+  SchemaPtr schema_;
+  Style style_;
+  bool positioned_ = false;
+};
+
+}  // namespace
+
+SourceFactoryPtr IteratorSource(py::object make_iterator, SchemaPtr schema) {
+  return std::make_shared<FunctionFactory>(std::move(make_iterator), std::move(schema),
+                                           FunctionFactory::Style::kIterator);
+}
+
+SourceFactoryPtr SourceFunctionSource(py::object function, SchemaPtr schema,
+                                      const std::string& style) {
+  return std::make_shared<FunctionFactory>(
+      std::move(function), std::move(schema),
+      style == "call" ? FunctionFactory::Style::kCall : FunctionFactory::Style::kRun);
+}
+
+}  // namespace headrace::bindings
