@@ -1,5 +1,6 @@
 #include "errors.h"
 #include "heap_type.h"
+#include "list_rows.h"
 #include "state_handles.h"
 
 namespace headrace::bindings {
@@ -7,9 +8,7 @@ namespace {
 
 PyTypeObject* list_state_type = nullptr;
 
-/// A list as rows: sub-key = segment number (big-endian), value = encoded elements behind each other. A segment is
-/// closed when it has kSegmentBytes, so that an append rewrites no more than that. Segments count from 0 without
-/// gaps.
+/// Elements live in rows as list_rows.h says.
 struct ListState {
   TaskScopePtr scope;
   const KeyCursor* cursor;
@@ -21,14 +20,6 @@ struct ListState {
   std::string_view ns() const { return per_window ? cursor->ns : std::string_view(); }
 };
 using Handle = Boxed<ListState>;
-
-constexpr size_t kSegmentBytes = 1024;
-
-std::string SegmentKey(uint64_t number) {
-  std::string key(4, '\0');
-  for (int i = 0; i < 4; ++i) key[static_cast<size_t>(i)] = static_cast<char>(number >> (24 - 8 * i));
-  return key;
-}
 
 ListState* SelfWithKey(PyObject* object) {
   ListState& self = Handle::Of(object);
@@ -49,29 +40,15 @@ bool Encode(const ListState& self, PyObject* value, ByteWriter* out) {
   return status.ok() || Fail(self, status);
 }
 
-// Appends elements, filling the last segment first.
 bool Append(ListState* self, PyObject* const* values, Py_ssize_t count) {
-  const KeyId id = self->cursor->id;
-  const std::string ns(self->ns());
-  ByteWriter segment, element;
-  uint64_t number = self->rows->Count(id, ns);
-  if (number > 0) {
-    std::string_view last;
-    self->rows->Get(id, ns, SegmentKey(number - 1), &last);
-    if (last.size() < kSegmentBytes) {
-      segment.Raw(last);
-      --number;
-    }
-  }
+  ListAppender list(self->rows, self->cursor->id, self->ns());
+  ByteWriter element;
   for (Py_ssize_t i = 0; i < count; ++i) {
     element.Clear();
     if (!Encode(*self, values[i], &element)) return false;
-    segment.Raw(element.view());
-    if (segment.size() >= kSegmentBytes || i + 1 == count) {
-      self->rows->Put(id, ns, SegmentKey(number++), segment.view());
-      segment.Clear();
-    }
+    list.Append(element.view());
   }
+  list.Finish();
   return true;
 }
 
@@ -81,12 +58,7 @@ PyObject* Get(PyObject* object, PyObject*) {
   PyRef list = PyRef::Steal(PyList_New(0));
   if (!list) return nullptr;
   // Decoding may run Python code, so the bytes are taken out of the table first.
-  std::string bytes;
-  self->rows->Walk(self->cursor->id, self->ns(), nullptr,
-                   [&bytes](std::string_view, std::string_view segment) {
-                     bytes.append(segment);
-                     return true;
-                   });
+  const std::string bytes = ReadList(*self->rows, self->cursor->id, self->ns());
   for (ByteReader in(bytes); !in.done();) {
     Result<PyRef> value = DecodeForState(self->element, &in);
     if (!value.ok()) {

@@ -128,7 +128,7 @@ class ProcessOperator final : public PythonOperator {
         continue;
       }
       failure = emitter_.Emit(value, value, timestamp, side_outputs_);
-      if (emitter_.NeedsFlush()) emitter_.Flush();
+      emitter_.FlushWholeBatch();
     }
     values.clear();
     values.swap(collected_->values);

@@ -29,6 +29,11 @@ class RowEmitter {
   bool NeedsFlush() {
     return rows_ >= limit_ || (--rows_to_clock_ <= 0 && IsOverdue());
   }
+  bool HasRows() const { return rows_ > 0; }
+  /// For results that cannot wait for room: sends on whole batches only.
+  void FlushWholeBatch() {
+    if (rows_ >= batch_rows_) Flush();
+  }
   /// Sends on what there is. False when the output has no room for more.
   bool Flush();
 

@@ -9,7 +9,9 @@ namespace {
 
 constexpr int kMaxParallelism = 4;
 
-int DrawParallelism(SimRandom* random) { return 1 + static_cast<int>(random->Below(kMaxParallelism)); }
+int DrawParallelism(SimRandom* random) {
+  return 1 + static_cast<int>(random->Below(kMaxParallelism));
+}
 
 // Adds nodes with what every node has.
 class Builder {

@@ -11,7 +11,8 @@
 
 namespace headrace {
 
-/// What a seed decides once about its job; parallelism is decided for each process anew. Plain data.
+/// What a seed decides once about its job; parallelism is decided for each process anew. Plain
+/// data.
 struct SimulatedJob {
   std::vector<TestSourceSpec> sources;
   int64_t watermark_bound_ms = 0;

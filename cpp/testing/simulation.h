@@ -7,22 +7,23 @@ namespace headrace {
 
 /// What one seed gave.
 struct SimulationOutcome {
-  std::string failure;          ///< empty = the committed output is right
-  uint64_t trace_hash = 0;      ///< of every step: equal for equal seeds
-  int processes = 0;            ///< lives of the process, the last included
-  int restarts = 0;             ///< attempts after failures inside a process
-  int resumed = 0;              ///< processes that started from a checkpoint
+  std::string failure;      ///< empty = the committed output is right
+  uint64_t trace_hash = 0;  ///< of every step: equal for equal seeds
+  int processes = 0;        ///< lives of the process, the last included
+  int restarts = 0;         ///< attempts after failures inside a process
+  int resumed = 0;          ///< processes that started from a checkpoint
   int64_t steps = 0;
-  int64_t checkpoints = 0;      ///< completed
-  int64_t rows_out = 0;         ///< committed
+  int64_t checkpoints = 0;  ///< completed
+  int64_t rows_out = 0;     ///< committed
 };
 
-/// Runs one random job from `seed` through kills, power losses, injected disk and operator failures and rescaled
-/// restarts, all on the calling thread over simulated files and time; then faults stop and the job must finish. Its
-/// committed output must equal what a plain loop computes.
+/// Runs one random job from `seed` through kills, power losses, injected disk and operator failures
+/// and rescaled restarts, all on the calling thread over simulated files and time; then faults stop
+/// and the job must finish. Its committed output must equal what a plain loop computes.
 ///
-/// The job: one or two sources of random splits, union, filter with a side output, one or two keyed steps behind hash
-/// exchanges, file sinks; parallelism 1 to 4 of each operator is drawn anew for every process.
+/// The job: one or two sources of random splits, union, filter with a side output, one or two keyed
+/// steps behind hash exchanges, file sinks; parallelism 1 to 4 of each operator is drawn anew for
+/// every process.
 SimulationOutcome RunSimulation(uint64_t seed);
 
 /// The shell line that runs this seed alone.

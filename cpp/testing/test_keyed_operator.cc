@@ -54,8 +54,8 @@ class KeyedOperator final : public Operator {
       return Status::IoError("injected failure");
     }
     ids_.resize(batch.num_rows);
-    HR_RETURN_IF_ERROR(context().keyed_state->keys().LookupOrInsertBatch(*batch.key, 0,
-                                                                         batch.num_rows, ids_.data()));
+    HR_RETURN_IF_ERROR(context().keyed_state->keys().LookupOrInsertBatch(
+        *batch.key, 0, batch.num_rows, ids_.data()));
     while (row_ < batch.num_rows) {
       HR_RETURN_IF_ERROR(Take(TestRowAt(batch, row_), ids_[row_]));
       ++row_;
@@ -195,8 +195,8 @@ std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vecto
       sum += row.y;
     }
     for (const auto& [start, window] : windows) {
-      out.push_back({spec.step * 10 + 2, key, window.first, window.second,
-                     start + spec.window_ms - 1});
+      out.push_back(
+          {spec.step * 10 + 2, key, window.first, window.second, start + spec.window_ms - 1});
     }
     out.push_back({spec.step * 10 + 3, key, kinds, sum, kEndOfTime});
     for (int64_t n = spec.count_every; n <= static_cast<int64_t>(rows.size());

@@ -18,15 +18,15 @@ OperatorFactoryPtr TestRepeat(int64_t copies);
 
 /// What a keyed test operator does with each row of its key. Plain data.
 struct TestKeyedSpec {
-  int64_t step = 1;            ///< written rows get kinds 10 · step + 1, 2, 3
+  int64_t step = 1;  ///< written rows get kinds 10 · step + 1, 2, 3
   int64_t window_ms = 100;
-  int64_t count_every = 1;     ///< counts that are a multiple of it are emitted
-  int key_column = 1;          ///< as the key_by before it
-  double failure_odds = 0;     ///< how often a batch fails with kIoError
+  int64_t count_every = 1;  ///< counts that are a multiple of it are emitted
+  int key_column = 1;       ///< as the key_by before it
+  double failure_odds = 0;  ///< how often a batch fails with kIoError
 };
 /// Uses every kind of keyed state and does not depend on the order of rows:
 /// - a native value counts the rows of the key: emits the count, timed at the end of time;
-/// - rows under a window namespace hold count and sum of x: an event-time timer emits them at the window's end;
+/// - rows under a window namespace hold count and sum of x, emitted by an event-time timer at its end;
 /// - a map of x % 7 → count and a list of y are summed up by a timer at the end of time.
 /// A row whose window has fired fails the job: the simulation makes none.
 OperatorFactoryPtr TestKeyed(const TestKeyedSpec& spec);

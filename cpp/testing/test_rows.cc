@@ -5,14 +5,14 @@ namespace headrace {
 SchemaPtr TestRowSchema() {
   static const SchemaPtr schema = std::make_shared<const Schema>(
       RecordShape::kTuple,
-      std::vector<Field>{{"kind", Int64Type()}, {"key", Int64Type()}, {"x", Int64Type()},
-                         {"y", Int64Type()}});
+      std::vector<Field>{
+          {"kind", Int64Type()}, {"key", Int64Type()}, {"x", Int64Type()}, {"y", Int64Type()}});
   return schema;
 }
 
 RecordBatch MakeTestBatch(const std::vector<TestRow>& rows, int key_column) {
-  constexpr int64_t TestRow::* kMembers[] = {&TestRow::kind, &TestRow::key, &TestRow::x,
-                                             &TestRow::y, &TestRow::time};
+  constexpr int64_t TestRow::*kMembers[] = {&TestRow::kind, &TestRow::key, &TestRow::x, &TestRow::y,
+                                            &TestRow::time};
   RecordBatch batch;
   batch.schema = TestRowSchema();
   batch.num_rows = static_cast<int64_t>(rows.size());

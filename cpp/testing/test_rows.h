@@ -10,7 +10,7 @@ namespace headrace {
 
 /// The record of the test operators: four int64 columns and an event time. A plain value.
 struct TestRow {
-  int64_t kind = 0;   ///< which step made it
+  int64_t kind = 0;  ///< which step made it
   int64_t key = 0;
   int64_t x = 0;
   int64_t y = 0;

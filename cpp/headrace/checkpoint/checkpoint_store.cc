@@ -63,7 +63,8 @@ class LocalCheckpointStore final : public CheckpointStore,
   uint64_t run_id_ = 0;
   std::unique_ptr<FileLock> lock_;
 
-  // Held during a whole Commit, LoadLatest: guards what is on disk and `known_`. Taken before `mutex_`.
+  // Held during a whole Commit, LoadLatest: guards what is on disk and `known_`. Taken before
+  // `mutex_`.
   std::mutex disk_mutex_;
   std::vector<KnownManifest> known_;
   std::map<CheckpointId, Digest128> digests_;  // of the readable ones among them
@@ -93,8 +94,8 @@ Status LocalCheckpointStore::Init() {
   return BeginRun(names);
 }
 
-// The marker is durable before anything of this run is written, so no two runs ever share a number, also
-// when all else of the first was lost.
+// The marker is durable before anything of this run is written, so no two runs ever share a number,
+// also when all else of the first was lost.
 Status LocalCheckpointStore::BeginRun(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const StoredName stored = ParseStoredName(name);
@@ -226,8 +227,8 @@ Result<std::vector<CheckpointEntry>> LocalCheckpointStore::List() {
 Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_older,
                                                                  std::string* warning) {
   const std::lock_guard<std::mutex> guard(disk_mutex_);
-  // A name that a dying process published may be visible and not yet durable. Whoever resumes from it
-  // publishes output; a power cut must not take the checkpoint away after that.
+  // A name that a dying process published may be visible and not yet durable. Whoever resumes from
+  // it publishes output; a power cut must not take the checkpoint away after that.
   HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
   HR_RETURN_IF_ERROR(LoadKnown(names));
@@ -313,11 +314,11 @@ Status LocalCheckpointStore::PublishManifest(const Manifest& manifest, const std
                ? written
                : written.WithContext("left " + temporary + " behind");
   }
-  // From here to the end of the directory sync a failure leaves the decision in doubt: the new name may
-  // or may not survive. Both outcomes are sound. The job goes on or restarts without having published
-  // anything of this checkpoint; if the manifest does survive, all it refers to is still there, because
-  // data and manifest of an abandoned checkpoint stay until two newer ones are complete; and LoadLatest
-  // settles the matter before anyone resumes.
+  // From here to the end of the directory sync a failure leaves the decision in doubt: the new name
+  // may or may not survive. Both outcomes are sound. The job goes on or restarts without having
+  // published anything of this checkpoint; if the manifest does survive, all it refers to is still
+  // there, because data and manifest of an abandoned checkpoint stay until two newer ones are
+  // complete; and LoadLatest settles the matter before anyone resumes.
   HR_RETURN_IF_ERROR(files_.Rename(temporary, PathOf(name)));
   return files_.SyncDirectory(directory_);
 }

@@ -37,13 +37,13 @@ struct CheckpointEntry {
 ///     chk-<id>-<run>-<n>.tmp                  a manifest being written
 ///     data-<run>-<checkpoint>-<task>-<n>.hrs  what tasks wrote; no name is ever used twice
 ///
-/// Any other file is never touched. Every operation leaves the directory, wherever it is cut off, in a
-/// state from which the newest or the one before it can be resumed.
+/// Any other file is never touched. Every operation leaves the directory, wherever it is cut off,
+/// in a state from which the newest or the one before it can be resumed.
 /// Threading: thread-safe; LoadLatest waits for a Commit that has begun.
 class CheckpointStore {
  public:
-  /// Creates the directory, takes the lock (kFailedPrecondition "in use" when another process has it),
-  /// removes temporary manifests of dead runs, picks the next run id.
+  /// Creates the directory, takes the lock (kFailedPrecondition "in use" when another process has
+  /// it), removes temporary manifests of dead runs, picks the next run id.
   static Result<std::unique_ptr<CheckpointStore>> Open(Env* env, CheckpointStoreOptions options);
   virtual ~CheckpointStore() = default;
 
@@ -55,34 +55,36 @@ class CheckpointStore {
   /// Digest of the newest manifest that this store loaded or committed; zero when there is none.
   virtual Digest128 parent_digest() const = 0;
   virtual Result<std::vector<CheckpointEntry>> List() = 0;
-  /// Newest decided checkpoint, every byte of it checked and its name made durable; nullopt when there is
-  /// none. If the newest is damaged: its failure, naming file and offset and the newest whole one, unless
-  /// `allow_older`; then `warning` says what was skipped. FinishPublication() comes next.
+  /// Newest decided checkpoint, every byte of it checked and its name made durable; nullopt when
+  /// there is none. If the newest is damaged: its failure, naming file and offset and the newest
+  /// whole one, unless `allow_older`; then `warning` says what was skipped. FinishPublication()
+  /// comes next.
   virtual Result<std::optional<Manifest>> LoadLatest(bool allow_older, std::string* warning) = 0;
-  /// True when `manifest` is, byte for byte, one of this directory: only then may later checkpoints refer
-  /// to its files (SnapshotWriter::Seed), else its state must be restored as full.
+  /// True when `manifest` is, byte for byte, one of this directory: only then may later checkpoints
+  /// refer to its files (SnapshotWriter::Seed), else its state must be restored as full.
   virtual bool Holds(const Manifest& manifest) = 0;
 
-  /// A name, relative to job_directory(), for a data file of checkpoint `id`; unique for ever. The caller
-  /// writes and syncs the file (storage/checkpoint_file.h); Commit makes the name durable.
+  /// A name, relative to job_directory(), for a data file of checkpoint `id`; unique for ever. The
+  /// caller writes and syncs the file (storage/checkpoint_file.h); Commit makes the name durable.
   virtual std::string DataFileName(CheckpointId id, int task) = 0;
-  /// Publishes the manifest: data names synced, temporary, sync, rename, directory sync. This is the
-  /// decision. Then the renames of the manifest are published; then files that no retained manifest names
-  /// are deleted (see DecideCleanUp; what cannot be deleted now is deleted later).
+  /// Publishes the manifest: data names synced, temporary, sync, rename, directory sync. This is
+  /// the decision. Then the renames of the manifest are published; then files that no retained
+  /// manifest names are deleted (see DecideCleanUp; what cannot be deleted now is deleted later).
   ///
-  /// kCancelled, nothing changed, when `still_wanted` answers false; it is asked once no LoadLatest can come
-  /// in between, so an attempt that was given up cannot decide behind the back of its successor.
-  /// Another failure: see Decided(). Nothing is retried in place; the id is used up.
+  /// kCancelled, nothing changed, when `still_wanted` answers false; it is asked once no LoadLatest
+  /// can come in between, so an attempt that was given up cannot decide behind the back of its
+  /// successor. Another failure: see Decided(). Nothing is retried in place; the id is used up.
   virtual Status Commit(const Manifest& manifest,
                         const std::function<bool()>& still_wanted = nullptr) = 0;
-  /// True when checkpoint `id` is decided. After a failed Commit that means: the state is safe, the renames
-  /// may be published in part. The job must restart from LoadLatest(), which finds `id`, and
-  /// FinishPublication() completes it; going on would show later results before these.
+  /// True when checkpoint `id` is decided. After a failed Commit that means: the state is safe, the
+  /// renames may be published in part. The job must restart from LoadLatest(), which finds `id`,
+  /// and FinishPublication() completes it; going on would show later results before these.
   virtual bool Decided(CheckpointId id) const = 0;
-  /// Abandons a failed checkpoint; its files, and a manifest whose publication is in doubt, are deleted by
-  /// clean-up after two complete checkpoints. Ignored for a decided one.
+  /// Abandons a failed checkpoint; its files, and a manifest whose publication is in doubt, are
+  /// deleted by clean-up after two complete checkpoints. Ignored for a decided one.
   virtual void Abandon(CheckpointId id) = 0;
-  /// Another owner of the same store, for work that may outlive this one; the lock is freed with the last.
+  /// Another owner of the same store, for work that may outlive this one; the lock is freed with
+  /// the last.
   virtual std::shared_ptr<CheckpointStore> Share() = 0;
 };
 

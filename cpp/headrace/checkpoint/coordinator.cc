@@ -40,9 +40,11 @@ CheckpointRecord SizesOf(const std::vector<WrittenSnapshot>& tasks) {
 
 }  // namespace
 
-// Background work holds a shared_ptr to this. Snapshots are destroyed and I/O is done without `mutex_`.
+// Background work holds a shared_ptr to this. Snapshots are destroyed and I/O is done without
+// `mutex_`.
 struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
-  // The checkpoint under way. `tasks` keeps the frozen tables until it is decided: see SnapshotWriter.
+  // The checkpoint under way. `tasks` keeps the frozen tables until it is decided: see
+  // SnapshotWriter.
   struct Pending {
     CheckpointId id = 0;
     bool final = false;
@@ -203,8 +205,8 @@ void CheckpointCoordinator::Impl::WriteInBackground(CheckpointId id, WrittenSnap
     }
   }
   if (!wanted) {
-    // Given up before or while it was written. The tables go first: the next checkpoint is triggered
-    // only when no snapshot of an abandoned one holds the tasks' state.
+    // Given up before or while it was written. The tables go first: the next checkpoint is
+    // triggered only when no snapshot of an abandoned one holds the tasks' state.
     const int number = task.snapshot.task;
     task = WrittenSnapshot();
     writer.OnAborted(id);

@@ -27,15 +27,16 @@ struct CheckpointRecord {
   uint64_t partitions_written = 0;
 };
 
-/// Runs checkpoints of one attempt: decides when to trigger, collects the tasks' snapshots, has them
-/// written in the background, commits the manifest, tells the outcome. The decisions are pure functions
-/// in protocol.h; this class does the I/O around them.
+/// Runs checkpoints of one attempt: decides when to trigger, collects the tasks' snapshots, has
+/// them written in the background, commits the manifest, tells the outcome. The decisions are pure
+/// functions in protocol.h; this class does the I/O around them.
 ///
-/// The job loop calls Tick often. Callbacks are never invoked from inside another call of this class.
-/// Every triggered checkpoint ends in exactly one event: kCompleted, kAborted, or kFailJob alone where
-/// the checkpoint is decided and only its publication failed (a restart completes it). A kAborted that
-/// the job does not tolerate is followed by kFailJob; nothing is triggered after kFailJob.
-/// Background work shares what it needs, so this object may be destroyed at any time; `env` must live on.
+/// The job loop calls Tick often. Callbacks are never invoked from inside another call of this
+/// class. Every triggered checkpoint ends in exactly one event: kCompleted, kAborted, or kFailJob
+/// alone where the checkpoint is decided and only its publication failed (a restart completes it).
+/// A kAborted that the job does not tolerate is followed by kFailJob; nothing is triggered after
+/// kFailJob. Background work shares what it needs, so this object may be destroyed at any time;
+/// `env` must live on.
 /// Threading: thread-safe; guarded by `mutex_`.
 class CheckpointCoordinator {
  public:
@@ -52,19 +53,22 @@ class CheckpointCoordinator {
                         SnapshotWriter* writer, int tasks, CheckpointId first_id);
   ~CheckpointCoordinator();
 
-  /// What the job has to do now, in order: kTrigger = make the sources inject a barrier (and take snapshots
-  /// of tasks whose input has ended); kCompleted = tell the tasks; kFailJob = too many failures.
+  /// What the job has to do now, in order: kTrigger = make the sources inject a barrier (and take
+  /// snapshots of tasks whose input has ended); kCompleted = tell the tasks; kFailJob = too many
+  /// failures.
   std::vector<Event> Tick();
-  /// Asks for a checkpoint now (savepoint, final). The final one is triggered when every task has finished;
-  /// one that fails and is tolerated is tried again under the next id.
+  /// Asks for a checkpoint now (savepoint, final). The final one is triggered when every task has
+  /// finished; one that fails and is tolerated is tried again under the next id.
   void RequestNow(bool final);
-  /// A task delivered its snapshot; written in the background by Env::RunInBackground. One that is late,
-  /// unknown or a second one of its task is destroyed unread.
+  /// A task delivered its snapshot; written in the background by Env::RunInBackground. One that is
+  /// late, unknown or a second one of its task is destroyed unread.
   void OnSnapshot(CheckpointId id, TaskSnapshot snapshot);
-  /// A task could not take its snapshot: the checkpoint fails; kCancelled does not count against the job.
+  /// A task could not take its snapshot: the checkpoint fails; kCancelled does not count against
+  /// the job.
   void OnDeclined(CheckpointId id, int task, Status why);
-  /// Stops triggering; waits for nothing. A pending checkpoint is abandoned without an event; only one whose
-  /// commit has begun may still be decided, and CheckpointStore::LoadLatest waits for that.
+  /// Stops triggering; waits for nothing. A pending checkpoint is abandoned without an event; only
+  /// one whose commit has begun may still be decided, and CheckpointStore::LoadLatest waits for
+  /// that.
   void Shutdown();
 
   bool pending() const;

@@ -7,8 +7,9 @@
 #include "headrace/base/check.h"
 #include "headrace/storage/safe_path.h"
 
-// A manifest file, version 1; integers little-endian, varint = LEB128, zigzag = varint of a signed one,
-// string = varint length and the bytes, digest = XXH3-128 (8 bytes low half, 8 bytes high half).
+// A manifest file, version 1; integers little-endian, varint = LEB128, zigzag = varint of a signed
+// one, string = varint length and the bytes, digest = XXH3-128 (8 bytes low half, 8 bytes high
+// half).
 //
 //   offset  bytes
 //        0      8  magic "HRMANIF" 0x1a
@@ -21,20 +22,24 @@
 //     32+B     16  digest of bytes 0..32+B-1
 //     48+B      4  CRC-32C of bytes 0..48+B-1
 //
-//   body       job key string | id varint | run varint | kind 1 | decision 1 | full 1 | created zigzag
-//              | parent digest 16 | files | renames | operators | in-flight data string (empty in version 1)
+//   body       job key string | id varint | run varint | kind 1 | decision 1 | full 1
+//              | created zigzag | parent digest 16 | files | renames | operators
+//              | in-flight data string (empty in version 1)
 //   files      count varint, each: name string | size varint | digest 16 | checkpoint varint
 //   renames    count varint, each: temporary string | final string | size varint | digest 16
 //   operators  count varint, each: id string | name string | kind string | parallelism varint
 //              | max parallelism varint | keyed 1 | registry | splits | subtasks
-//   registry   count varint, each: name string | fingerprint string | table kind 1 | bytes zigzag | rows zigzag
-//   splits     count varint, each: id string | position string | watermark string | rows zigzag | finished 1
-//   subtasks   count varint, each: index varint | first key group zigzag | last key group zigzag | finished 1
-//              | state bytes varint | operator state string | tables
-//   tables     count varint, each: name string | table kind 1 | state name string | fingerprint string
-//              | dictionary string | row bytes varint | live bytes varint | full ids 1 | partitions
-//   partitions count varint, each a chain: count varint, each: file varint | offset varint | stored varint
-//              | raw varint | whole 1 | digest 16
+//   registry   count varint, each: name string | fingerprint string | table kind 1 | bytes zigzag
+//              | rows zigzag
+//   splits     count varint, each: id string | position string | watermark string | rows zigzag
+//              | finished 1
+//   subtasks   count varint, each: index varint | first key group zigzag | last key group zigzag
+//              | finished 1 | state bytes varint | operator state string | tables
+//   tables     count varint, each: name string | table kind 1 | state name string
+//              | fingerprint string | dictionary string | row bytes varint | live bytes varint
+//              | full ids 1 | partitions
+//   partitions count varint, each a chain: count varint, each: file varint | offset varint
+//              | stored varint | raw varint | whole 1 | digest 16
 
 namespace headrace {
 namespace {
@@ -141,8 +146,9 @@ void PutBody(ByteWriter* out, const Manifest& manifest) {
   out->String({});
 }
 
-// Reads the body. Each method leaves the first failure in `status_` and from then on does nothing, so
-// that the code reads like the drawing; loops end because counts are checked against what is left.
+// Reads the body. Each method leaves the first failure in `status_` and from then on does nothing,
+// so that the code reads like the drawing; loops end because counts are checked against what is
+// left.
 class BodyReader {
  public:
   explicit BodyReader(std::string_view body) : in_(body) {}
@@ -327,7 +333,8 @@ Status Damaged(const std::string& file, size_t offset, const std::string& what) 
 }
 
 // Tells a damaged magic from a file that was never ours: with the right magic the header's own
-// checksum would hold, or what there is of the file is a beginning of it, or there is nothing at all.
+// checksum would hold, or what there is of the file is a beginning of it, or there is nothing at
+// all.
 Status WrongMagic(std::string_view bytes, const std::string& file) {
   const std::string_view start = bytes.substr(0, kMagic.size());
   if (bytes.find_first_not_of('\0') == std::string_view::npos) {
@@ -345,7 +352,8 @@ Status WrongMagic(std::string_view bytes, const std::string& file) {
   return Status::FailedPrecondition("file " + file + " is not a headrace checkpoint manifest");
 }
 
-// Checks everything but the body's meaning; on success `body` is what lies between header and trailer.
+// Checks everything but the body's meaning; on success `body` is what lies between header and
+// trailer.
 Status CheckEnvelope(std::string_view bytes, const std::string& file, std::string_view* body) {
   if (bytes.substr(0, kMagic.size()) != kMagic) return WrongMagic(bytes, file);
   if (bytes.size() < kHeaderBytes) {

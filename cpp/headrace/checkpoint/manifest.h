@@ -49,7 +49,8 @@ struct OperatorManifest {
   std::vector<SubtaskManifest> subtasks;     ///< by index
   std::vector<SplitSnapshot> splits;         ///< by id
 
-  /// True when a job without this operator would lose something: keyed or operator state, a position.
+  /// True when a job without this operator would lose something: keyed or operator state, a
+  /// position.
   bool HasState() const;
 };
 
@@ -64,13 +65,14 @@ struct FileManifest {
 
 enum class CheckpointKind : uint8_t { kCheckpoint = 0, kFinal = 1, kSavepoint = 2 };
 
-/// Everything needed to resume; one file, written last. Format drawn in manifest.cc; room for in-flight data.
+/// Everything needed to resume; one file, written last. Format drawn in manifest.cc; room for
+/// in-flight data.
 struct Manifest {
   std::string job_key;
   CheckpointId id = 0;
-  uint64_t run_id = 0;          ///< fence: number of the process run that wrote it, grows with every start
+  uint64_t run_id = 0;          ///< fence: process run that wrote it, grows with every start
   CheckpointKind kind = CheckpointKind::kCheckpoint;
-  uint8_t decision = 0;         ///< 0: the manifest itself is the decision; 1: an external marker is
+  uint8_t decision = 0;         ///< 0: this manifest is the decision; 1: an external marker is
   bool full = false;            ///< refers to no file of an earlier checkpoint
   int64_t created_ms = 0;
   Digest128 parent_digest;      ///< of the previous manifest of the job, zero for the first
@@ -85,12 +87,13 @@ struct Manifest {
 /// Version written by this build; readers accept it and every older one.
 inline constexpr uint32_t kManifestVersion = 1;
 
-/// Serialises with header, lengths and self-digest. Every flipped bit is found by ParseManifest. Equal manifests
-/// give equal bytes.
+/// Serialises with header, lengths and self-digest. Every flipped bit is found by ParseManifest.
+/// Equal manifests give equal bytes.
 std::string SerializeManifest(const Manifest& manifest);
-/// kCorruption naming `file` and offset for damaged bytes, kUnimplemented for a newer format version,
-/// kFailedPrecondition when it is not a headrace manifest at all. What it returns is consistent: every
-/// PartitionRef lies inside its file, chains begin with a whole image, names are plain file names.
+/// kCorruption naming `file` and offset for damaged bytes, kUnimplemented for a newer format
+/// version, kFailedPrecondition when it is not a headrace manifest at all. What it returns is
+/// consistent: every PartitionRef lies inside its file, chains begin with a whole image, names are
+/// plain file names.
 Result<Manifest> ParseManifest(std::string_view bytes, const std::string& file);
 
 }  // namespace headrace

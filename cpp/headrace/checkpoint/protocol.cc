@@ -131,7 +131,8 @@ StoredName ParseStoredName(const std::string& name) {
   return {};
 }
 
-CleanUp DecideCleanUp(const std::vector<std::string>& names, const std::vector<KnownManifest>& known,
+CleanUp DecideCleanUp(const std::vector<std::string>& names,
+                      const std::vector<KnownManifest>& known,
                       const std::set<CheckpointId>& abandoned, uint64_t our_run, int retained) {
   std::vector<CheckpointId> complete;
   for (const KnownManifest& manifest : known) {
@@ -197,9 +198,9 @@ LatestDecision DecideLatest(const std::vector<LatestCandidate>& candidates, bool
   std::string message = "the newest checkpoint " + std::to_string(wanted.id) +
                         " cannot be used: " + wanted.status.message() + "; ";
   if (newest_whole) {
-    message += "the newest whole one is checkpoint " + std::to_string(candidates[*newest_whole].id) +
-               " (" + candidates[*newest_whole].path +
-               "); to go back to it set execution.state-recovery.allow-older: true";
+    const LatestCandidate& whole = candidates[*newest_whole];
+    message += "the newest whole one is checkpoint " + std::to_string(whole.id) + " (" +
+               whole.path + "); to go back to it set execution.state-recovery.allow-older: true";
   } else {
     message += "there is no whole one to go back to";
   }

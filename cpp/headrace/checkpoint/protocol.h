@@ -10,7 +10,8 @@
 #include "headrace/base/status.h"
 #include "headrace/checkpoint/task_snapshot.h"
 
-/// The decisions of the checkpoint protocol: facts in, decision out. Nothing here reads a clock or a file.
+/// The decisions of the checkpoint protocol: facts in, decision out. Nothing here reads a clock or
+/// a file.
 
 namespace headrace {
 
@@ -29,12 +30,12 @@ struct TriggerFacts {
   std::optional<int64_t> last_end_ms = {};  ///< completion or failure of the last one
   bool requested = false;              ///< somebody asked for one now
   bool pending = false;                ///< one is running
-  bool writing = false;                ///< snapshots of an abandoned one still hold the tasks' state
+  bool writing = false;  ///< snapshots of an abandoned one still hold the tasks' state
   bool stopped = false;                ///< shut down, or the job is failing
 };
 
-/// One at a time; a requested one at once, the others `interval_ms` after the last trigger and not before
-/// `min_pause_ms` after the last end.
+/// One at a time; a requested one at once, the others `interval_ms` after the last trigger and not
+/// before `min_pause_ms` after the last end.
 bool ShouldTrigger(const CheckpointOptions& options, const TriggerFacts& facts);
 
 /// True when a checkpoint that still collects snapshots has to be given up.
@@ -53,8 +54,8 @@ struct FailureDecision {
   bool fail_job = true;
 };
 
-/// A savepoint or a cancelled checkpoint never fails the job. A decided one always does: its results must
-/// become visible before any later ones, and only recovery can still publish them.
+/// A savepoint or a cancelled checkpoint never fails the job. A decided one always does: its
+/// results must become visible before any later ones, and only recovery can still publish them.
 FailureDecision OnCheckpointFailure(const FailureFacts& facts);
 
 /// Who has delivered a snapshot and whose is written. A plain value; owned by the coordinator.
@@ -87,7 +88,8 @@ struct ChainFacts {
 };
 inline constexpr uint32_t kMaxDeltasInChain = 16;
 
-/// True when the next image has to be the whole partition: no base, deltas over half the base, or 16 in a row.
+/// True when the next image has to be the whole partition: no base, deltas over half the base, or
+/// 16 in a row.
 bool WantsWhole(const ChainFacts& facts);
 
 /// What a file name in a job's directory says.
@@ -120,11 +122,13 @@ struct CleanUp {
 
 /// What may be deleted after checkpoint commits.
 ///
-/// Kept are the newest max(retained, 2) usable manifests, every manifest newer than the oldest of these, and all
-/// files any of them names. Deleted are older manifests, the manifests of `abandoned` checkpoints (a failed
-/// commit may have left one in doubt), and data files which no kept manifest names, whose run is not newer
-/// than ours, and which two complete checkpoints have outlived. Foreign names are never touched.
-CleanUp DecideCleanUp(const std::vector<std::string>& names, const std::vector<KnownManifest>& known,
+/// Kept are the newest max(retained, 2) usable manifests, every manifest newer than the oldest of
+/// these, and all files any of them names. Deleted are older manifests, the manifests of
+/// `abandoned` checkpoints (a failed commit may have left one in doubt), and data files which no
+/// kept manifest names, whose run is not newer than ours, and which two complete checkpoints have
+/// outlived. Foreign names are never touched.
+CleanUp DecideCleanUp(const std::vector<std::string>& names,
+                      const std::vector<KnownManifest>& known,
                       const std::set<CheckpointId>& abandoned, uint64_t our_run, int retained);
 
 /// A candidate for `latest`.
@@ -138,7 +142,7 @@ struct LatestDecision {
   Kind kind = Kind::kFreshStart;
   size_t index = 0;      ///< kUse: of the candidate
   std::string warning;   ///< kUse of an older one
-  Status refusal;        ///< kRefuse: code of the newest's failure; names it and the newest whole one
+  Status refusal;        ///< kRefuse: the newest's failure; names it and the newest whole one
 };
 
 /// The newest, or a refusal; an older one only when `allow_older`, never a silent fresh start.

@@ -11,8 +11,8 @@
 
 namespace headrace {
 
-// Open files of one checkpoint, shared by all tables that are restored from it. Bounded, so that long
-// chains do not use up the process's descriptors. Threading: thread-safe.
+// Open files of one checkpoint, shared by all tables that are restored from it. Bounded, so that
+// long chains do not use up the process's descriptors. Threading: thread-safe.
 class RestorePlan::FileCache {
  public:
   FileCache(Env* env, std::string directory, const Manifest& manifest)
@@ -208,7 +208,8 @@ Result<StoredKeyedState> RestorePlan::KeyedStateFor(const std::string& operator_
     }
     state.subtasks.push_back(std::move(stored));
   }
-  // All subtasks of an operator keep their ids or none: a chain of partitions goes on for all of them.
+  // All subtasks of an operator keep their ids or none: a chain of partitions goes on for all of
+  // them.
   state.same_parallelism = same_range && state.subtasks.size() == 1 &&
                            SameParallelism(operator_id, parallelism);
   return state;

@@ -23,13 +23,14 @@ struct RestoreTarget {
   int max_parallelism = kDefaultMaxParallelism;
 };
 
-/// A manifest matched against a graph. Threading: immutable after ForgetIds(); methods are thread-safe.
+/// A manifest matched against a graph. Threading: immutable after ForgetIds(); methods are
+/// thread-safe.
 class RestorePlan {
  public:
-  /// Every operator with state in the manifest must be in the graph with the same kind and, where it is
-  /// keyed, the same max parallelism, else kInvalidArgument naming both sides. `allow_dropped` lets go of
-  /// the state of operators that the graph lacks; it never lets state go to an operator of another kind.
-  /// Operators new in the graph start empty.
+  /// Every operator with state in the manifest must be in the graph with the same kind and, where
+  /// it is keyed, the same max parallelism, else kInvalidArgument naming both sides.
+  /// `allow_dropped` lets go of the state of operators that the graph lacks; it never lets state go
+  /// to an operator of another kind. Operators new in the graph start empty.
   static Result<std::unique_ptr<RestorePlan>> Make(Env* env, Manifest manifest,
                                                    std::string directory,
                                                    const std::vector<RestoreTarget>& targets,
@@ -39,8 +40,8 @@ class RestorePlan {
   const std::string& directory() const { return directory_; }
   /// True when the operator is in the graph and has state in the manifest.
   bool Has(const std::string& operator_id) const;
-  /// Keyed state for subtask `index` of `parallelism` as it is now; blocks are read and verified one at a
-  /// time, damage is kCorruption naming file and offset. The tables may outlive the plan.
+  /// Keyed state for subtask `index` of `parallelism` as it is now; blocks are read and verified
+  /// one at a time, damage is kCorruption naming file and offset. The tables may outlive the plan.
   Result<StoredKeyedState> KeyedStateFor(const std::string& operator_id, int index,
                                          int parallelism) const;
   Result<OperatorState> OperatorStateFor(const std::string& operator_id, int index,
@@ -52,8 +53,8 @@ class RestorePlan {
   /// Operators whose state was let go of, for the job's messages.
   const std::vector<std::string>& dropped() const { return dropped_; }
 
-  /// Restores every operator as after a rescale, so that its first checkpoint is full. Needed when the
-  /// manifest is not one of the store that the job will write to (CheckpointStore::Holds).
+  /// Restores every operator as after a rescale, so that its first checkpoint is full. Needed when
+  /// the manifest is not one of the store that the job will write to (CheckpointStore::Holds).
   void ForgetIds() { forget_ids_ = true; }
 
  private:

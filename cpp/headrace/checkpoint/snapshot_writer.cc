@@ -142,7 +142,8 @@ Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
                                   const TableChainsPtr& before, TaskFile* file,
                                   WrittenTask* written) {
   if (!table->full() && !before) {
-    return Status::Internal("it tells what changed since a snapshot that this writer does not know");
+    return Status::Internal(
+        "it tells what changed since a snapshot that this writer does not know");
   }
   if (Untouched(*table)) return before;
   auto after = table->full() ? std::make_shared<TableChains>()

@@ -12,14 +12,14 @@
 
 namespace headrace {
 
-/// Reads a manifest by path (a `chk-…manifest` file, a savepoint directory, or a job directory whose
-/// newest is meant). Checks every file's presence and length before returning. kNotFound when the path
-/// holds no checkpoint; a damaged newest is refused, naming the newest whole one. `directory` (may be
-/// null) receives the directory that file names are relative to.
+/// Reads a manifest by path (a `chk-…manifest` file, a savepoint directory, or a job directory
+/// whose newest is meant). Checks every file's presence and length before returning. kNotFound when
+/// the path holds no checkpoint; a damaged newest is refused, naming the newest whole one.
+/// `directory` (may be null) receives the directory that file names are relative to.
 Result<Manifest> LoadManifest(FileSystem& files, const std::string& path, std::string* directory);
 
-/// Completes the publication of a decided checkpoint's renames after a crash: checks the content of what
-/// is still to be renamed, then PublishAll(). Idempotent.
+/// Completes the publication of a decided checkpoint's renames after a crash: checks the content of
+/// what is still to be renamed, then PublishAll(). Idempotent.
 Status FinishPublication(FileSystem& files, const Manifest& manifest);
 
 /// Damage found by reading every byte of a checkpoint.
@@ -28,7 +28,8 @@ struct VerifyReport {
   uint64_t bytes_read = 0;
   std::vector<std::string> damage;  ///< "file X, offset N: what"
 };
-/// Goes on after damage, so that the report is complete; a failure means the path could not be looked at.
+/// Goes on after damage, so that the report is complete; a failure means the path could not be
+/// looked at.
 Result<VerifyReport> VerifyCheckpoint(FileSystem& files, const std::string& path);
 
 /// Whom the data file `file` of a job must belong to.
@@ -36,7 +37,8 @@ CheckpointFileIdentity IdentityOf(const Manifest& manifest, const FileManifest& 
 
 /// Parses one manifest file.
 Result<Manifest> ReadManifestFile(FileSystem& files, const std::string& path);
-/// kCorruption naming the first file of `manifest` that is missing or of another length. One Stat a file.
+/// kCorruption naming the first file of `manifest` that is missing or of another length. One Stat a
+/// file.
 Status CheckFilesPresent(FileSystem& files, const Manifest& manifest, const std::string& directory);
 /// Reads all bytes of all files of `manifest`; kCorruption names file and offset.
 Status CheckFilesWhole(FileSystem& files, const Manifest& manifest, const std::string& directory);

@@ -10,11 +10,16 @@ namespace {
 
 std::string_view PartitioningName(Partitioning partitioning) {
   switch (partitioning) {
-    case Partitioning::kForward: return "FORWARD";
-    case Partitioning::kHash: return "HASH";
-    case Partitioning::kRebalance: return "REBALANCE";
-    case Partitioning::kBroadcast: return "BROADCAST";
-    case Partitioning::kGlobal: return "GLOBAL";
+    case Partitioning::kForward:
+      return "FORWARD";
+    case Partitioning::kHash:
+      return "HASH";
+    case Partitioning::kRebalance:
+      return "REBALANCE";
+    case Partitioning::kBroadcast:
+      return "BROADCAST";
+    case Partitioning::kGlobal:
+      return "GLOBAL";
   }
   return "?";
 }

@@ -59,10 +59,9 @@ Status ValidateNode(const StreamGraph& graph, size_t index) {
                                    std::to_string(node.max_parallelism));
   }
   if (node.parallelism < 1 || node.parallelism > node.max_parallelism) {
-    return Status::InvalidArgument(Quoted(node) + ": parallelism must be 1 to " +
-                                   std::to_string(node.max_parallelism) +
-                                   " (its max parallelism), not " +
-                                   std::to_string(node.parallelism));
+    return Status::InvalidArgument(
+        Quoted(node) + ": parallelism must be 1 to " + std::to_string(node.max_parallelism) +
+        " (its max parallelism), not " + std::to_string(node.parallelism));
   }
   for (const StreamEdge& edge : node.inputs) {
     const StreamNode& from = graph.nodes[edge.from];
@@ -70,10 +69,10 @@ Status ValidateNode(const StreamGraph& graph, size_t index) {
       return Status::Internal(Quoted(from) + " is read but has no output schema");
     }
     if (edge.partitioning == Partitioning::kForward && from.parallelism != node.parallelism) {
-      return Status::InvalidArgument(
-          "a forward connection needs equal parallelism, but " + Quoted(from) + " has " +
-          std::to_string(from.parallelism) + " and " + Quoted(node) + " has " +
-          std::to_string(node.parallelism) + "; use rebalance()");
+      return Status::InvalidArgument("a forward connection needs equal parallelism, but " +
+                                     Quoted(from) + " has " + std::to_string(from.parallelism) +
+                                     " and " + Quoted(node) + " has " +
+                                     std::to_string(node.parallelism) + "; use rebalance()");
     }
   }
   return ValidateKeyedInputs(node);
@@ -112,8 +111,8 @@ std::string ChainName(const StreamGraph& graph, const std::vector<int>& nodes, i
   return name;
 }
 
-// Copying mutable host values for a second reader and hashing host keys touch host values, so the task that
-// does it must be one that may.
+// Copying mutable host values for a second reader and hashing host keys touch host values, so the
+// task that does it must be one that may.
 bool TouchesHostValues(const StreamGraph& graph, int node) {
   if (!HasObjects(graph.nodes[node].output_schema)) return false;
   int readers = 0;
@@ -151,8 +150,7 @@ Result<JobGraph> BuildJobGraph(StreamGraph graph, bool chaining_enabled) {
     chain.parallelism = node.parallelism;
     job.chains.push_back(std::move(chain));
     for (const StreamEdge& edge : node.inputs) {
-      job.exchanges.push_back(
-          {edge.from, node.id, edge.partitioning, edge.side_tag, edge.input});
+      job.exchanges.push_back({edge.from, node.id, edge.partitioning, edge.side_tag, edge.input});
     }
   }
   for (ChainSpec& chain : job.chains) {

@@ -22,7 +22,7 @@ std::string HexId(uint64_t hash) {
 Result<std::vector<std::string>> OperatorIds(const StreamGraph& graph) {
   std::vector<std::string> ids;
   ids.reserve(graph.nodes.size());
-  std::map<std::string, int> seen_shapes;                 // kind and inputs -> nodes so far
+  std::map<std::string, int> seen_shapes;  // kind and inputs -> nodes so far
   std::map<std::string, const StreamNode*> owner_of_id;
   for (const StreamNode& node : graph.nodes) {
     ByteWriter shape;

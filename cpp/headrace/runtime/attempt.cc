@@ -8,7 +8,8 @@ namespace headrace {
 namespace {
 
 constexpr int kNativeElementsPerStep = 8;
-// A step of a task that calls Python holds the interpreter's lock: about one batch through a short chain.
+// A step of a task that calls Python holds the interpreter's lock: about one batch through a short
+// chain.
 constexpr int kHostElementsPerStep = 4;
 
 }  // namespace
@@ -90,10 +91,10 @@ ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
 Status Attempt::BuildTask(const ChainSpec& chain, int subtask) {
   const StreamGraph& stream = *inputs_.graph->stream;
   const int index = static_cast<int>(tasks_.size());
-  auto task = std::make_shared<Task>(
-      index, chain.name + " (" + std::to_string(subtask + 1) + "/" +
-                 std::to_string(chain.parallelism) + ")",
-      this, inputs_.options.env);
+  auto task = std::make_shared<Task>(index,
+                                     chain.name + " (" + std::to_string(subtask + 1) + "/" +
+                                         std::to_string(chain.parallelism) + ")",
+                                     this, inputs_.options.env);
   for (const int id : chain.nodes) {
     const StreamNode& node = stream.nodes[id];
     ChainNode* made = task->AddNode(NodeSpec(node, subtask));
@@ -151,8 +152,8 @@ void Attempt::Connect(const ExchangeSpec& exchange) {
       if (exchange.partitioning == Partitioning::kForward && i != j) continue;
       const int consumer_index = TaskIndex(to_chain, j);
       Task* consumer = tasks_[consumer_index].get();
-      auto channel = std::make_shared<Channel>(inputs_.options.channel_rows,
-                                               inputs_.options.channel_bytes);
+      auto channel =
+          std::make_shared<Channel>(inputs_.options.channel_rows, inputs_.options.channel_bytes);
       channel->SetWakers([consumer] { consumer->Wake(); }, [producer] { producer->Wake(); });
       channels.push_back(channel);
       channels_.push_back(channel);
@@ -162,8 +163,8 @@ void Attempt::Connect(const ExchangeSpec& exchange) {
     options.partitioning = exchange.partitioning;
     options.max_parallelism = to.max_parallelism;
     options.batch_rows = inputs_.options.batch_rows;
-    options.buffer_timeout_ms = from.buffer_timeout_ms >= 0 ? from.buffer_timeout_ms
-                                                            : inputs_.options.buffer_timeout_ms;
+    options.buffer_timeout_ms =
+        from.buffer_timeout_ms >= 0 ? from.buffer_timeout_ms : inputs_.options.buffer_timeout_ms;
     options.first_consumer = i;
     options.copy_objects = !inputs_.options.object_reuse;
     nodes_.at({from.id, i})
@@ -184,6 +185,7 @@ Attempt::Report Attempt::Tick() {
     std::vector<CheckpointCoordinator::Event> events;
     if (final_complete_ == 0) events = coordinator_->Tick();
     for (const CheckpointCoordinator::Event& event : events) {
+      if (final_complete_ > 0) break;  // nothing follows the last word
       switch (event.kind) {
         case CheckpointCoordinator::Event::Kind::kTrigger:
           for (const auto& task : tasks_) task->TriggerCheckpoint(event.id);
@@ -192,7 +194,7 @@ Attempt::Report Attempt::Tick() {
           for (const auto& task : tasks_) task->NotifyComplete(event.id);
           if (event.final) {
             final_complete_ = event.id;
-            coordinator_->Shutdown();  // nothing may follow the last word
+            coordinator_->Shutdown();
           }
           break;
         case CheckpointCoordinator::Event::Kind::kAborted:

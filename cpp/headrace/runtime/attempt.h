@@ -20,8 +20,9 @@
 
 namespace headrace {
 
-/// One try at running a job: its tasks, channels, scheduler and, with a checkpoint store, its coordinator. Thrown
-/// away at the first failure; the next attempt is built anew from the graph and the latest checkpoint.
+/// One try at running a job: its tasks, channels, scheduler and, with a checkpoint store, its
+/// coordinator. Thrown away at the first failure; the next attempt is built anew from the graph and
+/// the latest checkpoint.
 ///
 /// Held by shared_ptr: threads that had to be abandoned keep what they may still touch.
 /// Threading: thread-safe after Start; Tick is called by the job's loop only.
@@ -30,14 +31,15 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   struct Inputs {
     std::shared_ptr<const JobGraph> graph;
     JobOptions options;
-    int number = 0;                               ///< 0 for the first
+    int number = 0;  ///< 0 for the first
     bool stepped = false;
-    std::shared_ptr<RestorePlan> restore;         ///< null: from the start
-    std::shared_ptr<CheckpointStore> store;       ///< null: no checkpoints
+    std::shared_ptr<RestorePlan> restore;    ///< null: from the start
+    std::shared_ptr<CheckpointStore> store;  ///< null: no checkpoints
     CheckpointId first_checkpoint = 1;
-    std::map<int, std::vector<SplitState>> planned_splits;   ///< by node id, for sources without stored splits
+    std::map<int, std::vector<SplitState>>
+        planned_splits;  ///< by node id, for sources without stored splits
     std::shared_ptr<MetricsRegistry> metrics;
-    std::function<void()> notify;                 ///< something happened that the job's loop wants to see
+    std::function<void()> notify;  ///< something happened that the job's loop wants to see
   };
   static Result<std::shared_ptr<Attempt>> Make(Inputs inputs);
   explicit Attempt(Inputs inputs);
@@ -47,8 +49,9 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
 
   /// What the job's loop has to know after a Tick.
   struct Report {
-    Status failure;                  ///< first failure
-    bool finished = false;           ///< all tasks finished and, with a store, the final checkpoint is complete
+    Status failure;  ///< first failure
+    bool finished =
+        false;  ///< all tasks finished and, with a store, the final checkpoint is complete
   };
   Report Tick();
   /// First failure of any task.
@@ -80,7 +83,7 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   std::vector<int> first_task_of_chain_;
   std::vector<std::shared_ptr<Task>> tasks_;
   std::vector<bool> own_thread_;
-  std::map<std::pair<int, int>, ChainNode*> nodes_;   ///< (node id, subtask)
+  std::map<std::pair<int, int>, ChainNode*> nodes_;  ///< (node id, subtask)
   std::vector<std::vector<InputGate::Input>> task_inputs_;
   std::vector<std::shared_ptr<Channel>> channels_;
   std::unique_ptr<SnapshotWriter> writer_;
@@ -90,8 +93,8 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   std::atomic<int> opened_{0};
   std::atomic<int> finished_{0};
   std::atomic<bool> all_open_{false};
-  bool final_requested_ = false;        // loop only
-  CheckpointId final_complete_ = 0;     // loop only
+  bool final_requested_ = false;     // loop only
+  CheckpointId final_complete_ = 0;  // loop only
 
   mutable std::mutex mutex_;
   Status failure_;                      // guarded by mutex_

@@ -7,14 +7,16 @@
 
 namespace headrace {
 
-/// Keeps the cut of a checkpoint straight where several channels meet: once a channel has handed over the
-/// barrier of checkpoint n it is blocked, and stays so until every open channel has.
+/// Keeps the cut of a checkpoint straight where several channels meet: once a channel has handed
+/// over the barrier of checkpoint n it is blocked, and stays so until every open channel has.
 ///
-/// Ended channels have nothing to wait for: they count as aligned. A barrier of a newer checkpoint gives the older
-/// one up (its coordinator has done so already); a barrier of an older one than the last seen is ignored.
+/// Ended channels have nothing to wait for: they count as aligned. A barrier of a newer checkpoint
+/// gives the older one up (its coordinator has done so already); a barrier of an older one than the
+/// last seen is ignored.
 ///
 /// Invariant: at most one checkpoint is being aligned, and ids never go back.
-/// Cost: O(1) a call but for the O(channels) reset after an alignment. Threading: owned by one task thread.
+/// Cost: O(1) a call but for the O(channels) reset after an alignment.
+/// Threading: owned by one task thread.
 /// Source: Carbone et al., Lightweight Asynchronous Snapshots for Distributed Dataflows, 2015.
 class BarrierAligner {
  public:

@@ -11,8 +11,8 @@ namespace headrace {
 namespace {
 
 constexpr size_t kInboxElementsMax = 64;
-// Event time a node had reached goes into its operator state, so that a row that was late before a crash is
-// late after it too and cannot fire a window a second time.
+// Event time a node had reached goes into its operator state, so that a row that was late before a
+// crash is late after it too and cannot fire a window a second time.
 constexpr std::string_view kWatermarkItem = "headrace.watermark";
 
 }  // namespace
@@ -79,13 +79,13 @@ Status ChainNode::RestoreState() {
   if (!operator_state_.Items(kWatermarkItem).empty() && watermark > kMinWatermark) {
     Enqueue(StreamElement::Watermark(watermark));
   }
-  // An operator that had used up its input has emitted its last rows; they are in the state of its readers. Where
-  // only some subtasks had, the input of the others may now come here too, so the end must be handled again.
+  // An operator that had used up its input has emitted its last rows; they are in the state of its
+  // readers. Where only some subtasks had, the input of the others may now come here too, so the
+  // end must be handled again.
   const OperatorManifest* manifest = spec_.restore->manifest().Find(context.uid);
-  restored_finished_ =
-      manifest && !manifest->subtasks.empty() &&
-      std::all_of(manifest->subtasks.begin(), manifest->subtasks.end(),
-                  [](const SubtaskManifest& subtask) { return subtask.finished; });
+  restored_finished_ = manifest && !manifest->subtasks.empty() &&
+                       std::all_of(manifest->subtasks.begin(), manifest->subtasks.end(),
+                                   [](const SubtaskManifest& subtask) { return subtask.finished; });
   return Status::Ok();
 }
 
@@ -232,7 +232,8 @@ Result<ChainNode::Ran> ChainNode::RunElement() {
     default:
       break;
   }
-  // Watermarks and the end of input may emit, and a full reader must not collect control elements without bound.
+  // Watermarks and the end of input may emit, and a full reader must not collect control elements
+  // without bound.
   if (RoomRows() == 0) return Ran::kNothing;
   if (call_ == Call::kNone && inbox_.front().kind == StreamElement::Kind::kBatch) {
     spec_.metrics->rows_in.Add(inbox_.front().batch.num_rows);

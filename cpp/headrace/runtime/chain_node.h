@@ -18,21 +18,23 @@ namespace headrace {
 
 /// What a node of a chain is made from. Plain data; pointers outlive the node.
 struct ChainNodeSpec {
-  OperatorContext context;          ///< name, uid, subtask, env; state pointers are filled by the node
+  OperatorContext context;  ///< name, uid, subtask, env; state pointers are filled by the node
   std::string kind;
-  OperatorFactoryPtr factory;       ///< null for a source
+  OperatorFactoryPtr factory;  ///< null for a source
   bool keyed = false;
-  bool object_reuse = false;        ///< readers share mutable host values
+  bool object_reuse = false;  ///< readers share mutable host values
   int64_t state_memory_budget_bytes = 0;
   const RestorePlan* restore = nullptr;
-  std::shared_ptr<TaskMetrics> metrics;   ///< never null
+  std::shared_ptr<TaskMetrics> metrics;  ///< never null
 };
 
-/// One operator inside a task: an inbox of elements in order, the operator, and where its output goes. The inbox
-/// is short (about one batch): a node whose readers are full has no room, so pressure travels up the chain.
+/// One operator inside a task: an inbox of elements in order, the operator, and where its output
+/// goes. The inbox is short (about one batch): a node whose readers are full has no room, so
+/// pressure travels up the chain.
 ///
-/// An operator that returned kBlocked keeps its element at the front and is called again once there is room;
-/// until then no other element, timer or snapshot passes. A source has no operator; its task emits through it.
+/// An operator that returned kBlocked keeps its element at the front and is called again once there
+/// is room; until then no other element, timer or snapshot passes. A source has no operator; its
+/// task emits through it.
 /// Threading: owned by one task thread, except metrics, which anyone may read.
 class ChainNode final : public Output {
  public:
@@ -60,7 +62,7 @@ class ChainNode final : public Output {
 
   /// What one Run() did.
   enum class Ran : uint8_t {
-    kNothing,   ///< nothing to do, or the output is full
+    kNothing,  ///< nothing to do, or the output is full
     kProgress,
     kBarrier,   ///< a barrier is at the front: the task calls TakeSnapshot, then PassBarrier
     kFinished,  ///< used up the end of its input

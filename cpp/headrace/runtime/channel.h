@@ -12,12 +12,14 @@ namespace headrace {
 
 /// A bounded queue from one task to one other task.
 ///
-/// Full means: as many rows, bytes or elements as the bounds say are queued. A full channel still takes what is
-/// pushed (control elements always go through, a batch of a producer that had room is never cut), so producers
-/// ask HasRoom() first and keep their rows otherwise. Nothing is ever dropped while the channel is open.
+/// Full means: as many rows, bytes or elements as the bounds say are queued. A full channel still
+/// takes what is pushed (control elements always go through, a batch of a producer that had room is
+/// never cut), so producers ask HasRoom() first and keep their rows otherwise. Nothing is ever
+/// dropped while the channel is open.
 ///
-/// Wake-ups: the consumer is woken when the channel becomes non-empty; a producer that was told "no room" is
-/// woken once the channel is at most half full, so a busy pair does not switch for every batch.
+/// Wake-ups: the consumer is woken when the channel becomes non-empty; a producer that was told "no
+/// room" is woken once the channel is at most half full, so a busy pair does not switch for every
+/// batch.
 /// Threading: thread-safe for one producer and one consumer; guarded by `mutex_`.
 class Channel {
  public:

@@ -11,11 +11,13 @@
 
 namespace headrace {
 
-/// The sending side of an exchange: finds the consumer of each row and puts the rows into its channel.
+/// The sending side of an exchange: finds the consumer of each row and puts the rows into its
+/// channel.
 ///
-/// Rows scattered by key are gathered per consumer and go out as a batch when a batch is full, before every
-/// control element, when the producer has nothing more ready (Flush), and at the latest after the buffer timeout
-/// (FlushIfDue). Every other partitioning passes batches on as they are.
+/// Rows scattered by key are gathered per consumer and go out as a batch when a batch is full,
+/// before every control element, when the producer has nothing more ready (Flush), and at the
+/// latest after the buffer timeout (FlushIfDue). Every other partitioning passes batches on as they
+/// are.
 /// Threading: owned by the producing task's thread.
 class ExchangeWriter {
  public:
@@ -23,9 +25,9 @@ class ExchangeWriter {
     Partitioning partitioning = Partitioning::kForward;
     int max_parallelism = kDefaultMaxParallelism;  ///< of the consumer
     int64_t batch_rows = 4096;
-    int64_t buffer_timeout_ms = 100;               ///< 0 = send every batch at once
-    int first_consumer = 0;                        ///< where round robin starts
-    bool copy_objects = true;                      ///< consumers of a broadcast may change host values
+    int64_t buffer_timeout_ms = 100;  ///< 0 = send every batch at once
+    int first_consumer = 0;           ///< where round robin starts
+    bool copy_objects = true;         ///< consumers of a broadcast may change host values
   };
   /// `channels`: one for each consumer subtask that this producer can reach.
   ExchangeWriter(Options options, std::vector<std::shared_ptr<Channel>> channels);

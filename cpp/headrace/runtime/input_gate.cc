@@ -62,7 +62,8 @@ bool InputGate::Take(int index, StreamElement element, StreamElement* out) {
       }
       return false;
     case StreamElement::Kind::kEndOfInput:
-      // The snapshot comes before what the end of this channel does to event time: the others were cut there.
+      // The snapshot comes before what the end of this channel does to event time: the others were
+      // cut there.
       if (aligner_.OnEnd(index) == BarrierAligner::Outcome::kAligned) {
         ready_.push_back(StreamElement::Barrier(aligner_.checkpoint()));
       }

@@ -11,10 +11,10 @@
 
 namespace headrace {
 
-/// The one input of a task: merges the channels of all upstream subtasks into a single ordered sequence of
-/// elements. Rows come from the channels in turn; watermarks and idleness are combined by WatermarkValve,
-/// barriers are aligned, and the end comes once every channel has ended (preceded by kMaxWatermark, if the
-/// channels brought it).
+/// The one input of a task: merges the channels of all upstream subtasks into a single ordered
+/// sequence of elements. Rows come from the channels in turn; watermarks and idleness are combined
+/// by WatermarkValve, barriers are aligned, and the end comes once every channel has ended
+/// (preceded by kMaxWatermark, if the channels brought it).
 /// Threading: owned by one task thread; the channels are shared with their producers.
 class InputGate {
  public:

@@ -8,13 +8,20 @@ namespace headrace {
 
 std::string_view JobStateName(JobState state) {
   switch (state) {
-    case JobState::kCreated: return "CREATED";
-    case JobState::kRunning: return "RUNNING";
-    case JobState::kRestarting: return "RESTARTING";
-    case JobState::kCancelling: return "CANCELLING";
-    case JobState::kCanceled: return "CANCELED";
-    case JobState::kFinished: return "FINISHED";
-    case JobState::kFailed: return "FAILED";
+    case JobState::kCreated:
+      return "CREATED";
+    case JobState::kRunning:
+      return "RUNNING";
+    case JobState::kRestarting:
+      return "RESTARTING";
+    case JobState::kCancelling:
+      return "CANCELLING";
+    case JobState::kCanceled:
+      return "CANCELED";
+    case JobState::kFinished:
+      return "FINISHED";
+    case JobState::kFailed:
+      return "FAILED";
   }
   return "UNKNOWN";
 }

@@ -30,16 +30,16 @@ struct JobOptions {
   std::string name;
   std::string job_key;
   Env* env = nullptr;
-  int native_threads = 2;              ///< workers shared by tasks without Python
+  int native_threads = 2;  ///< workers shared by tasks without Python
   int64_t buffer_timeout_ms = 100;
-  int64_t channel_rows = 32768;        ///< bound of one channel
+  int64_t channel_rows = 32768;  ///< bound of one channel
   int64_t channel_bytes = 8 << 20;
   int64_t batch_rows = 4096;
-  int64_t state_memory_budget_bytes = 0;   ///< 0 = 60 % of RAM
+  int64_t state_memory_budget_bytes = 0;  ///< 0 = 60 % of RAM
   CheckpointOptions checkpoints;
-  std::string checkpoint_directory;    ///< "" = none
+  std::string checkpoint_directory;  ///< "" = none
   int retained_checkpoints = 1;
-  std::string restore_path;            ///< "", a path, or "latest"
+  std::string restore_path;  ///< "", a path, or "latest"
   bool allow_older = false;
   bool allow_dropped_state = false;
   RestartSpec restart;
@@ -52,24 +52,27 @@ struct JobOptions {
 /// One cause of a restart and what it cost.
 struct RecoveryRecord {
   std::string cause;
-  CheckpointId checkpoint = 0;         ///< 0 = from the start
+  CheckpointId checkpoint = 0;  ///< 0 = from the start
   int64_t downtime_ms = 0;
 };
 
 /// What execute() returns in the end.
 struct JobResult {
-  Status status;                       ///< first fatal failure, kCancelled, or Ok
+  Status status;  ///< first fatal failure, kCancelled, or Ok
   JobState state = JobState::kFinished;
   int64_t runtime_ms = 0;
-  std::map<std::string, int64_t> metrics;   ///< "<operator>.rows_in", … summed over subtasks and attempts
+  std::map<std::string, int64_t>
+      metrics;  ///< "<operator>.rows_in", … summed over subtasks and attempts
   std::vector<CheckpointRecord> checkpoints;
   std::vector<RecoveryRecord> recoveries;
-  std::vector<std::string> messages;   ///< e.g. "resumed from checkpoint 7", "at least once from source X"
+  std::vector<std::string>
+      messages;  ///< e.g. "resumed from checkpoint 7", "at least once from source X"
 };
 
 /// Runs a job graph to its end through failures.
 ///
-/// Destroying a running job cancels it and waits, at most about `stop_timeout_ms`. Threading: thread-safe.
+/// Destroying a running job cancels it and waits, at most about `stop_timeout_ms`. Threading:
+/// thread-safe.
 class Job {
  public:
   /// Prepares: opens the checkpoint store, finds the restore point. Fails before any record flows.
@@ -89,10 +92,12 @@ class Job {
   /// REQUIRES: ended.
   virtual const JobResult& result() const = 0;
 
-  /// Simulation: runs one step on the calling thread instead of Start(), chosen by Env::Random64 among the tasks
-  /// that can run and the job's own loop; false when the job ended. Background work is the Env owner's to run.
+  /// Simulation: runs one step on the calling thread instead of Start(), chosen by Env::Random64
+  /// among the tasks that can run and the job's own loop; false when the job ended. Background work
+  /// is the Env owner's to run.
   virtual bool Step() = 0;
-  /// Simulation: steady time before which Step() has nothing to do unless background work comes back; 0 = now.
+  /// Simulation: steady time before which Step() has nothing to do unless background work comes
+  /// back; 0 = now.
   virtual int64_t NextStepNs() = 0;
 };
 

@@ -57,9 +57,15 @@ int64_t JobImpl::RunLoopOnce() {
   last_loop_ns_ = env_->SteadyNs();
   const Phase before = phase_;
   switch (phase_) {
-    case Phase::kStarting: StartAttempt(); break;
-    case Phase::kRunning: WatchAttempt(); break;
-    case Phase::kStopping: WatchStop(); break;
+    case Phase::kStarting:
+      StartAttempt();
+      break;
+    case Phase::kRunning:
+      WatchAttempt();
+      break;
+    case Phase::kStopping:
+      WatchStop();
+      break;
     case Phase::kDelayed: {
       std::unique_lock lock(mutex_);
       const bool cancel = cancel_requested_;
@@ -71,7 +77,8 @@ int64_t JobImpl::RunLoopOnce() {
       }
       break;
     }
-    case Phase::kEnded: break;
+    case Phase::kEnded:
+      break;
   }
   return phase_ == before ? kLoopIntervalNs : 0;
 }
@@ -98,7 +105,8 @@ Status JobImpl::BuildAttempt() {
   if (attempts_ > 0 && store_) {
     std::string warning;
     HR_ASSIGN_OR_RETURN(std::optional<Manifest> latest, store_->LoadLatest(false, &warning));
-    // One of an earlier run in the same directory is not ours to continue, unless we started from it.
+    // One of an earlier run in the same directory is not ours to continue, unless we started from
+    // it.
     if (latest && latest->run_id == store_->run_id()) {
       HR_RETURN_IF_ERROR(FinishPublication(env_->files(), *latest));
       point = RestorePoint{std::move(*latest), store_->job_directory()};
@@ -184,7 +192,8 @@ void JobImpl::BeginStop(Status why) {
 void JobImpl::WatchStop() {
   {
     std::lock_guard lock(mutex_);
-    if (cancel_requested_ && !stop_after_success_ && stop_reason_.code() != StatusCode::kCancelled) {
+    if (cancel_requested_ && !stop_after_success_ &&
+        stop_reason_.code() != StatusCode::kCancelled) {
       stop_reason_ = Status::Cancelled("the job was cancelled");
     }
   }

@@ -13,8 +13,8 @@
 
 namespace headrace {
 
-/// The life of a job: attempt, failure, delay, next attempt, end. All decisions are taken by RunLoopOnce(), called by
-/// the job's own thread or by Step() in simulation.
+/// The life of a job: attempt, failure, delay, next attempt, end. All decisions are taken by
+/// RunLoopOnce(), called by the job's own thread or by Step() in simulation.
 /// Threading: thread-safe; guarded by `mutex_` but for what is marked "loop".
 class JobImpl final : public Job {
  public:
@@ -70,7 +70,7 @@ class JobImpl final : public Job {
   const JobOptions options_;
   Env* const env_;
   std::shared_ptr<CheckpointStore> store_;
-  std::optional<RestorePoint> restore_point_;     // before the first checkpoint of this run
+  std::optional<RestorePoint> restore_point_;  // before the first checkpoint of this run
   std::map<int, std::vector<SplitState>> planned_splits_;
   const std::shared_ptr<MetricsRegistry> metrics_ = std::make_shared<MetricsRegistry>();
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
@@ -99,7 +99,7 @@ class JobImpl final : public Job {
   bool started_ = false;
   bool ended_ = false;
   std::shared_ptr<Attempt> attempt_;
-  bool attempt_counted_ = false;                     // attempt_ is over and in the two below
+  bool attempt_counted_ = false;  // attempt_ is over and in the two below
   std::vector<CheckpointRecord> past_checkpoints_;
   std::vector<StateRegistration> last_registry_;
   JobResult result_;

@@ -76,8 +76,8 @@ Status JobImpl::FindRestorePoint() {
     point.manifest = std::move(*latest);
     point.directory = store_->job_directory();
   } else {
-    HR_ASSIGN_OR_RETURN(point.manifest, LoadManifest(env_->files(), options_.restore_path,
-                                                     &point.directory));
+    HR_ASSIGN_OR_RETURN(point.manifest,
+                        LoadManifest(env_->files(), options_.restore_path, &point.directory));
   }
   HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
   const std::string id = std::to_string(point.manifest.id);

@@ -4,9 +4,9 @@
 
 namespace headrace {
 
-/// Lets rows through on a schedule of so many a second: row k is due k / rate seconds after the first call, and
-/// never goes earlier. Rows are handed out in chunks of about 20 ms so that a slow source is smooth and a fast
-/// one cheap.
+/// Lets rows through on a schedule of so many a second: row k is due k / rate seconds after the
+/// first call, and never goes earlier. Rows are handed out in chunks of about 20 ms so that a slow
+/// source is smooth and a fast one cheap.
 /// Threading: owned by one task thread.
 class RateLimiter {
  public:

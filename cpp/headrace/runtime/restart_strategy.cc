@@ -8,9 +8,7 @@ namespace {
 
 constexpr int kDefaultAttempts = 3;
 
-bool IsTransient(const Status& failure) {
-  return failure.code() == StatusCode::kIoError;
-}
+bool IsTransient(const Status& failure) { return failure.code() == StatusCode::kIoError; }
 
 }  // namespace
 

@@ -10,17 +10,17 @@ namespace headrace {
 /// Which failures restart a job, how often and when. Plain data.
 struct RestartSpec {
   enum class Kind : uint8_t {
-    kDefault,           ///< user errors fail at once; I/O errors are retried 3 times with exponential delay
+    kDefault,  ///< user errors fail at once; I/O errors are retried 3 times with exponential delay
     kNone,
     kFixedDelay,
     kExponentialDelay,
   };
   Kind kind = Kind::kDefault;
-  int attempts = 1;                   ///< kFixedDelay; kExponentialDelay: -1 = for ever
-  int64_t delay_ms = 1000;            ///< kFixedDelay; first delay of kExponentialDelay
+  int attempts = 1;         ///< kFixedDelay; kExponentialDelay: -1 = for ever
+  int64_t delay_ms = 1000;  ///< kFixedDelay; first delay of kExponentialDelay
   double backoff_multiplier = 1.5;
   int64_t max_delay_ms = 60000;
-  int64_t reset_after_ms = 3600000;   ///< quiet time after which the delay starts over
+  int64_t reset_after_ms = 3600000;  ///< quiet time after which the delay starts over
 };
 
 /// Pure decisions of one job's restarts. Threading: owned by the job loop.

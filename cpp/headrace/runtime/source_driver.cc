@@ -56,9 +56,8 @@ Result<SourceDriver::Pulled> SourceDriver::Pull(int64_t now_ns, ChainNode* out) 
     HR_RETURN_IF_ERROR(EmitPiece(out));
     return Pulled::kEmitted;
   }
-  const bool all_finished = std::all_of(splits_.begin(), splits_.end(), [](const OwnedSplit& s) {
-    return s.state.finished;
-  });
+  const bool all_finished = std::all_of(splits_.begin(), splits_.end(),
+                                        [](const OwnedSplit& s) { return s.state.finished; });
   if (all_finished) return End(out);
   if (now_ns < next_poll_ns_) return Pulled::kNothing;
   return Poll(now_ns, out);
@@ -93,8 +92,8 @@ Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) 
   rest_ = std::move(polled.batch);
   rest_finishes_split_ = polled.split_finished;
   if (options_.source.timestamp_column >= 0) {
-    HR_ASSIGN_OR_RETURN(
-        rest_, WithEventTimesFrom(std::move(rest_), options_.source.timestamp_column));
+    HR_ASSIGN_OR_RETURN(rest_,
+                        WithEventTimesFrom(std::move(rest_), options_.source.timestamp_column));
   }
   limiter_.Take(rest_.num_rows);
   rows_read_->Add(rest_.num_rows);
@@ -210,13 +209,12 @@ Result<std::vector<SourceDriver::OwnedSplit>> DealStoredSplits(
     std::string_view generator;
     HR_RETURN_IF_ERROR(in.Varint(&ordinal));
     HR_RETURN_IF_ERROR(in.Raw(in.remaining(), &generator));
-    all.push_back({{split.id, split.position, std::string(generator), split.rows_read,
-                    split.finished},
-                   static_cast<int>(ordinal)});
+    all.push_back(
+        {{split.id, split.position, std::string(generator), split.rows_read, split.finished},
+         static_cast<int>(ordinal)});
   }
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-    return a.ordinal < b.ordinal;
-  });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.ordinal < b.ordinal; });
   std::vector<SourceDriver::OwnedSplit> owned;
   for (size_t i = subtask; i < all.size(); i += parallelism) owned.push_back(std::move(all[i]));
   return owned;

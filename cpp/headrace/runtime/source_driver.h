@@ -13,12 +13,12 @@
 
 namespace headrace {
 
-/// Drives the reader of one source subtask: polls when there is room, keeps to the rows a second, gives rows their
-/// event time, sends watermarks at exact row numbers, and ends the stream.
+/// Drives the reader of one source subtask: polls when there is room, keeps to the rows a second,
+/// gives rows their event time, sends watermarks at exact row numbers, and ends the stream.
 ///
-/// A polled batch is cut where a watermark belongs, so what operators see depends on the rows alone and not on how
-/// they were polled. Between two Pull() calls the reader may be ahead of what was emitted; a snapshot is only taken
-/// when at_cut().
+/// A polled batch is cut where a watermark belongs, so what operators see depends on the rows alone
+/// and not on how they were polled. Between two Pull() calls the reader may be ahead of what was
+/// emitted; a snapshot is only taken when at_cut().
 /// Threading: owned by one task thread.
 class SourceDriver {
  public:
@@ -35,12 +35,14 @@ class SourceDriver {
     SplitState state;
     int ordinal = 0;
   };
-  SourceDriver(std::shared_ptr<SourceReader> reader, Options options, std::vector<OwnedSplit> splits);
+  SourceDriver(std::shared_ptr<SourceReader> reader, Options options,
+               std::vector<OwnedSplit> splits);
 
   Status Open(const OperatorContext& context);
 
   enum class Pulled : uint8_t { kEmitted, kNothing, kEnded };
-  /// Emits one piece through `out`, or polls. kNothing: blocked, or nothing due before NextPollNs().
+  /// Emits one piece through `out`, or polls. kNothing: blocked, or nothing due before
+  /// NextPollNs().
   Result<Pulled> Pull(int64_t now_ns, ChainNode* out);
   /// Everything polled was emitted.
   bool at_cut() const { return rest_.num_rows == 0; }
@@ -62,10 +64,10 @@ class SourceDriver {
   std::shared_ptr<SourceReader> reader_;
   Options options_;
   std::vector<OwnedSplit> splits_;
-  std::vector<int> split_of_reader_;   ///< reader's split number -> index in splits_
+  std::vector<int> split_of_reader_;  ///< reader's split number -> index in splits_
   RateLimiter limiter_;
   SplitWatermarks time_;
-  RecordBatch rest_;                   ///< polled, not yet emitted
+  RecordBatch rest_;  ///< polled, not yet emitted
   int rest_split_ = 0;
   bool rest_finishes_split_ = false;
   bool sent_idle_ = false;
@@ -78,8 +80,8 @@ class SourceDriver {
   std::vector<TimestampMs> no_timestamps_;
 };
 
-/// The splits of subtask `subtask` of `parallelism`: split i goes to subtask i mod parallelism. `stored` (from a
-/// checkpoint) come back in the order in which they were planned.
+/// The splits of subtask `subtask` of `parallelism`: split i goes to subtask i mod parallelism.
+/// `stored` (from a checkpoint) come back in the order in which they were planned.
 std::vector<SourceDriver::OwnedSplit> DealPlannedSplits(const std::vector<SplitState>& planned,
                                                         int subtask, int parallelism);
 Result<std::vector<SourceDriver::OwnedSplit>> DealStoredSplits(

@@ -198,7 +198,8 @@ Result<bool> Task::RunDeepest() {
   return false;
 }
 
-// A task without live input is asked for its snapshot directly: no barrier will come through its channels.
+// A task without live input is asked for its snapshot directly: no barrier will come through its
+// channels.
 Result<bool> Task::AnswerTrigger() {
   if (triggered_ <= answered_) return false;
   if (phase_ == Phase::kFinished) {

@@ -34,14 +34,16 @@ struct TaskSource {
   std::vector<SourceDriver::OwnedSplit> splits;
 };
 
-/// One subtask of a chain: its operators, its input and its outgoing exchanges, run in bounded slices.
+/// One subtask of a chain: its operators, its input and its outgoing exchanges, run in bounded
+/// slices.
 ///
-/// Life: construct and wire → Step() until it fails or the attempt ends → Close(). The first Step() makes and
-/// opens the operators; rows flow once the host says that all tasks are open. A finished task stays and
-/// answers checkpoints.
+/// Life: construct and wire → Step() until it fails or the attempt ends → Close(). The first Step()
+/// makes and opens the operators; rows flow once the host says that all tasks are open. A finished
+/// task stays and answers checkpoints.
 ///
-/// A step runs the deepest operator that has an element and room for its output, so rows leave the chain before new
-/// ones enter. Barriers pass between elements only, hence never while an operator holds a cursor.
+/// A step runs the deepest operator that has an element and room for its output, so rows leave the
+/// chain before new ones enter. Barriers pass between elements only, hence never while an operator
+/// holds a cursor.
 /// Threading: Step, Close and the accessors marked so belong to the task's thread; the rest is thread-safe.
 class Task : public std::enable_shared_from_this<Task> {
  public:
@@ -74,7 +76,9 @@ class Task : public std::enable_shared_from_this<Task> {
   // Commands, from any thread.
   void TriggerCheckpoint(CheckpointId id);
   void NotifyComplete(CheckpointId id);
-  void Wake() { if (wake_) wake_(); }
+  void Wake() {
+    if (wake_) wake_();
+  }
   /// Asks a blocking source to return.
   void CancelSource();
 

@@ -24,8 +24,9 @@ void CpuRelax() {
 
 }  // namespace
 
-// True when the task was idle and has to be queued. Always writes, also where the state stays: whoever takes the
-// task to run it reads what was written here, and so sees everything that happened before the wake-up.
+// True when the task was idle and has to be queued. Always writes, also where the state stays:
+// whoever takes the task to run it reads what was written here, and so sees everything that
+// happened before the wake-up.
 bool TaskScheduler::MarkWoken(std::atomic<State>* state) {
   State seen = state->load(std::memory_order_relaxed);
   State next;
@@ -61,8 +62,7 @@ void TaskScheduler::Start(std::shared_ptr<void> keep_alive) {
       continue;
     }
     slot->thread = options_.env->StartThread(
-        "hr-" + slot->task->name(),
-        [this, raw = slot.get(), keep_alive] { OwnThreadLoop(raw); });
+        "hr-" + slot->task->name(), [this, raw = slot.get(), keep_alive] { OwnThreadLoop(raw); });
   }
   const int workers = std::min(native_tasks, std::max(1, options_.native_threads));
   for (int i = 0; i < workers; ++i) {
@@ -189,9 +189,9 @@ void TaskScheduler::WorkerLoop() {
       continue;
     }
     ++sleeping_workers_;
-    const int64_t sleep_ns =
-        next_ns == kNever ? kLongestSleepNs
-                          : std::clamp<int64_t>(next_ns - now_ns, 1000, kLongestSleepNs);
+    const int64_t sleep_ns = next_ns == kNever
+                                 ? kLongestSleepNs
+                                 : std::clamp<int64_t>(next_ns - now_ns, 1000, kLongestSleepNs);
     ready_changed_.wait_for(lock, std::chrono::nanoseconds(sleep_ns));
     --sleeping_workers_;
     spun = false;

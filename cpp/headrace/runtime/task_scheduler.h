@@ -17,29 +17,32 @@
 
 namespace headrace {
 
-/// Runs the tasks of one attempt: those without Python on a few shared threads, each that calls Python on a thread
-/// of its own, or all of them on the caller's thread, in an order drawn from Env::Random64, in simulation.
+/// Runs the tasks of one attempt: those without Python on a few shared threads, each that calls
+/// Python on a thread of its own, or all of them on the caller's thread, in an order drawn from
+/// Env::Random64, in simulation.
 ///
-/// A task is stepped when it was woken or its deadline passed, never by two threads at once. A wake-up that comes
-/// while the task runs makes it run again, so none is lost. After RequestStop() every task is closed on
-/// the thread that ran it.
+/// A task is stepped when it was woken or its deadline passed, never by two threads at once. A
+/// wake-up that comes while the task runs makes it run again, so none is lost. After RequestStop()
+/// every task is closed on the thread that ran it.
 /// Threading: thread-safe; guarded by `mutex_`, states of tasks by their atomics.
 class TaskScheduler {
  public:
   struct Options {
     Env* env = nullptr;
     int native_threads = 2;
-    std::shared_ptr<ThreadHooks> hooks;       ///< may be null
-    bool stepped = false;                     ///< simulation: no threads
-    std::function<void(Status)> on_failure;   ///< of a step or a close; called on the task's thread
-    std::function<void()> on_closed;          ///< a task was closed
+    std::shared_ptr<ThreadHooks> hooks;      ///< may be null
+    bool stepped = false;                    ///< simulation: no threads
+    std::function<void(Status)> on_failure;  ///< of a step or a close; called on the task's thread
+    std::function<void()> on_closed;         ///< a task was closed
   };
   explicit TaskScheduler(Options options);
   ~TaskScheduler();
 
-  /// Before Start. `calls_host`: the task may call the host language, so it gets a thread of its own.
+  /// Before Start. `calls_host`: the task may call the host language, so it gets a thread of its
+  /// own.
   void Add(std::shared_ptr<Task> task, bool calls_host);
-  /// Starts threads; they hold `keep_alive` until they end, so an abandoned one never outlives what it uses.
+  /// Starts threads; they hold `keep_alive` until they end, so an abandoned one never outlives what
+  /// it uses.
   void Start(std::shared_ptr<void> keep_alive);
   void Wake(size_t task);
   void WakeAll();
@@ -49,12 +52,14 @@ class TaskScheduler {
   bool all_closed() const { return closed_.load() == static_cast<int>(slots_.size()); }
   /// Descriptions of the operators whose tasks have not come back.
   std::vector<std::string> OpenTasks() const;
-  /// Waits for the threads of closed tasks and abandons the others. REQUIRES: RequestStop() was called.
+  /// Waits for the threads of closed tasks and abandons the others. REQUIRES: RequestStop() was
+  /// called.
   void JoinOrAbandon();
 
   /// Simulation: steps one ready task; false when none is.
   bool StepOne();
-  /// Earliest deadline of a sleeping task, 0 when one is ready now, INT64_MAX when none ever will be.
+  /// Earliest deadline of a sleeping task, 0 when one is ready now, INT64_MAX when none ever will
+  /// be.
   int64_t NextDeadlineNs();
 
  private:
@@ -65,8 +70,8 @@ class TaskScheduler {
     bool calls_host = false;
     std::atomic<State> state{State::kIdle};
     std::atomic<bool> closed{false};
-    int64_t deadline_ns = 0;            // guarded by mutex_
-    std::condition_variable woken;      // own thread, with mutex_
+    int64_t deadline_ns = 0;        // guarded by mutex_
+    std::condition_variable woken;  // own thread, with mutex_
     std::unique_ptr<Thread> thread;
   };
   /// Steps or closes; returns the deadline, 0 = again at once, -1 = closed.
@@ -88,9 +93,9 @@ class TaskScheduler {
 
   mutable std::mutex mutex_;
   std::condition_variable ready_changed_;
-  std::deque<Slot*> ready_;                      // guarded by mutex_
-  std::multimap<int64_t, Slot*> deadlines_;      // guarded by mutex_
-  int sleeping_workers_ = 0;                     // guarded by mutex_
+  std::deque<Slot*> ready_;                  // guarded by mutex_
+  std::multimap<int64_t, Slot*> deadlines_;  // guarded by mutex_
+  int sleeping_workers_ = 0;                 // guarded by mutex_
   std::atomic<int> ready_count_{0};
 };
 

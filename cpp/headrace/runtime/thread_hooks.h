@@ -2,11 +2,12 @@
 
 namespace headrace {
 
-/// What a host language does around the work of tasks that call it. One object serves one job; the runtime knows
-/// nothing of interpreters and locks beyond this.
+/// What a host language does around the work of tasks that call it. One object serves one job; the
+/// runtime knows nothing of interpreters and locks beyond this.
 ///
-/// Order on one task thread: OnTaskThreadStart, then EnterStep … LeaveStep around every slice of work (Make, Open and
-/// Close of operators included), then OnTaskThreadStop. A task sleeps only outside EnterStep / LeaveStep.
+/// Order on one task thread: OnTaskThreadStart, then EnterStep … LeaveStep around every slice of
+/// work (Make, Open and Close of operators included), then OnTaskThreadStop. A task sleeps only
+/// outside EnterStep / LeaveStep.
 /// Threading: thread-safe; called from the task threads, InterruptThreads from the job's loop.
 class ThreadHooks {
  public:

@@ -166,8 +166,7 @@ KeyedStateSnapshot KeyedState::Snapshot() {
     }
     const std::string prefix = std::string(kSlicesPrefix) + name + "/";
     for (const TimestampMs start : state.slices->TakeDropped()) {
-      snapshot.dropped.push_back(prefix + std::to_string(start));
-      snapshot.dropped.push_back(snapshot.dropped.back() + "/keys");
+      s.dropped.push_back({snapshot.number, name, start});
     }
     for (const auto& [start, slice] : state.slices->slices()) {
       table.name = prefix + std::to_string(start);
@@ -182,6 +181,12 @@ KeyedStateSnapshot KeyedState::Snapshot() {
           std::make_unique<FixedTableSnapshot>(table, slice->accumulators().BeginSnapshot()));
     }
   }
+  for (const Impl::DroppedSlice& one : s.dropped) {
+    if (s.states.find(one.state_name)->second.slices->Find(one.start) != nullptr) continue;
+    snapshot.dropped.push_back(std::string(kSlicesPrefix) + one.state_name + "/" +
+                               std::to_string(one.start));
+    snapshot.dropped.push_back(snapshot.dropped.back() + "/keys");
+  }
   return snapshot;
 }
 
@@ -189,6 +194,9 @@ void KeyedState::OnCheckpointComplete(uint64_t snapshot_number) {
   Impl& s = *impl_;
   while (!s.outstanding.empty() && s.outstanding.front() <= snapshot_number) {
     s.outstanding.pop_front();
+  }
+  while (!s.dropped.empty() && s.dropped.front().snapshot_number <= snapshot_number) {
+    s.dropped.pop_front();
   }
   s.keys.OnCheckpointComplete(snapshot_number);
 }

@@ -66,7 +66,8 @@ struct KeyedStateSnapshot {
   /// Counts the snapshots of one KeyedState from 1: for OnCheckpointComplete and OnCheckpointAborted.
   uint64_t number = 0;
   std::vector<std::unique_ptr<TableSnapshot>> tables;
-  /// Names of tables that existed at the last snapshot and are gone (dropped slices).
+  /// Names of tables of earlier snapshots that are gone (dropped slices); repeated until a checkpoint without
+  /// them is complete.
   std::vector<std::string> dropped;
 };
 

@@ -254,7 +254,8 @@ TEST_F(CheckpointStoreTest, RefusesFilesSwappedBetweenCheckpoints) {
   EXPECT_NE(status.message().find(target), std::string::npos) << status.ToString();
 }
 
-// Every byte of every file of a checkpoint, every length: refused before anything runs, naming the file.
+// Every byte of every file of a checkpoint, every length: refused before anything runs, naming the
+// file.
 TEST_F(CheckpointStoreTest, FindsEveryDamagedByteAndEveryTruncation) {
   job.options.codec = CodecId::kLz4;
   Start();
@@ -271,7 +272,8 @@ TEST_F(CheckpointStoreTest, FindsEveryDamagedByteAndEveryTruncation) {
       Write(path, bytes);
       const auto latest = job.store->LoadLatest(false, nullptr);
       ASSERT_FALSE(latest.ok()) << path << " at " << at;
-      ASSERT_NE(latest.status().message().find(path), std::string::npos) << latest.status().ToString();
+      ASSERT_NE(latest.status().message().find(path), std::string::npos)
+          << latest.status().ToString();
       ASSERT_NE(latest.status().message().find("offset"), std::string::npos)
           << latest.status().ToString();
       const auto report = VerifyCheckpoint(job.env.files(), directory);

@@ -140,8 +140,8 @@ class Attempt {
   std::unique_ptr<CheckpointCoordinator> coordinator_;
 };
 
-// Restarts at these parallelisms one after the other, with a power cut and a few incremental checkpoints
-// between.
+// Restarts at these parallelisms one after the other, with a power cut and a few incremental
+// checkpoints between.
 class KeyedStateCheckpoint : public testing::TestWithParam<std::vector<int>> {};
 
 TEST_P(KeyedStateCheckpoint, NothingIsLostOverIncrementsRestartsAndRescaling) {

@@ -13,8 +13,8 @@ namespace {
 
 constexpr const char* kFile = "/state/chk-3.manifest";
 
-// One of everything, with the extremes of each field. The golden file holds its bytes: version 1 must
-// read and write it for ever.
+// One of everything, with the extremes of each field. The golden file holds its bytes: version 1
+// must read and write it for ever.
 Manifest Sample() {
   Manifest manifest;
   manifest.job_key = "flights ✈";
@@ -23,8 +23,9 @@ Manifest Sample() {
   manifest.kind = CheckpointKind::kFinal;
   manifest.created_ms = 1357000000123;
   manifest.parent_digest = {1, std::numeric_limits<uint64_t>::max()};
-  manifest.files = {{.name = "data-2-3-0-1.hrs", .size_bytes = 1000, .digest = {2, 3}, .checkpoint = 3},
-                    {.name = "data-1-2-0-1.hrs", .size_bytes = 300, .digest = {4, 5}, .checkpoint = 2}};
+  manifest.files = {
+      {.name = "data-2-3-0-1.hrs", .size_bytes = 1000, .digest = {2, 3}, .checkpoint = 3},
+      {.name = "data-1-2-0-1.hrs", .size_bytes = 300, .digest = {4, 5}, .checkpoint = 2}};
   manifest.renames = {{.temporary_path = "/out/.part-0.tmp",
                        .final_path = "/out/part-0",
                        .size_bytes = uint64_t{1} << 40,
@@ -152,7 +153,7 @@ TEST(Manifest, FindsEveryZeroedRange) {
 
 TEST(Manifest, TellsForeignFilesFromDamagedOnes) {
   for (const std::string& foreign :
-       {std::string("hello"), std::string("{\"a\": 1, \"and\": \"some more than a header of json\"}"),
+       {std::string("hello"), std::string("{\"a\": 1, \"and\": \"more than a header of json\"}"),
         std::string(100, '\xff')}) {
     const Result<Manifest> read = Parse(foreign);
     ASSERT_FALSE(read.ok());

@@ -13,8 +13,9 @@
 
 namespace headrace {
 
-/// A job of one keyed operator, a source and a file sink, small enough to say at any time what a restart must
-/// find. Takes real checkpoints through the real coordinator, writer and store, on simulated files.
+/// A job of one keyed operator, a source and a file sink, small enough to say at any time what a
+/// restart must find. Takes real checkpoints through the real coordinator, writer and store, on
+/// simulated files.
 ///
 /// What it must look like after a restart from checkpoint n is remembered in `expected`.
 class ModelJob {
@@ -80,7 +81,8 @@ class ModelJob {
       if (random.Below(5) == 0) {
         table.Erase(row);
       } else {
-        table.Put(row, std::string(1 + random.Below(60), static_cast<char>('a' + random.Below(26))));
+        const auto letter = static_cast<char>('a' + random.Below(26));
+        table.Put(row, std::string(1 + random.Below(60), letter));
       }
     }
     offset += changes;
@@ -194,12 +196,13 @@ class ModelJob {
              .is_source = false, .parallelism = 1, .max_parallelism = kMaxParallelism}};
   }
 
-  // Rows do not move between subtasks here: at another parallelism former subtask i goes, whole, to the
-  // lowest new one that overlaps with it.
+  // Rows do not move between subtasks here: at another parallelism former subtask i goes, whole, to
+  // the lowest new one that overlaps with it.
   Status Restore(const Manifest& manifest) {
     HR_RETURN_IF_ERROR(FinishPublication(env.files(), manifest));
-    HR_ASSIGN_OR_RETURN(std::unique_ptr<RestorePlan> plan,
-                        RestorePlan::Make(&env, manifest, store->job_directory(), Targets(), false));
+    HR_ASSIGN_OR_RETURN(
+        std::unique_ptr<RestorePlan> plan,
+        RestorePlan::Make(&env, manifest, store->job_directory(), Targets(), false));
     if (plan->SameParallelism("sum", parallelism)) writer->Seed(manifest, {"sum"});
     std::set<int> taken;
     for (int i = 0; i < parallelism; ++i) {
@@ -220,7 +223,8 @@ class ModelJob {
     return Status::Ok();
   }
 
-  // A part file as a sink writes it: synced under a temporary name before it hands over its snapshot.
+  // A part file as a sink writes it: synced under a temporary name before it hands over its
+  // snapshot.
   Status WritePart(CheckpointId id) {
     FileSystem& files = env.files();
     const std::string name = "part-" + std::to_string(store->run_id()) + "-" + std::to_string(id);

@@ -17,8 +17,9 @@ namespace headrace {
 
 using ModelRows = std::map<uint32_t, std::string>;
 
-/// A table of keyed state that is simple enough to be right: rows by id, four a partition, snapshots by
-/// copying. Keeps the contract of TableSnapshot to the letter and reports who breaks it.
+/// A table of keyed state that is simple enough to be right: rows by id, four a partition,
+/// snapshots by copying. Keeps the contract of TableSnapshot to the letter and reports who breaks
+/// it.
 class ModelTable {
  public:
   static constexpr uint32_t kPartitionRows = 4;

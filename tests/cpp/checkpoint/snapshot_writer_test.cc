@@ -177,7 +177,8 @@ TEST_P(Rescale, KeepsEveryRowAndStartsFullChains) {
   for (int i = 0; i < 3; ++i) {
     // Disjoint rows, so that tables of former subtasks merge without conflict.
     for (size_t t = 0; t < job.tables.size(); ++t) {
-      job.tables[t]->Put(static_cast<uint32_t>(t * 8 + static_cast<size_t>(i)), "v" + std::to_string(i));
+      const size_t row = t * 8 + static_cast<size_t>(i);
+      job.tables[t]->Put(static_cast<uint32_t>(row), "v" + std::to_string(i));
     }
     ASSERT_TRUE(job.Checkpoint().ok());
   }

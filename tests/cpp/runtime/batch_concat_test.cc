@@ -9,8 +9,8 @@ namespace headrace {
 namespace {
 
 TEST(BatchConcatTest, KeepsRowsTimesAndTheKeyAsColumn) {
-  const RecordBatch batch = *ConcatBatches({MakeTestBatch({{1, 2, 3, 4, 5}}, 1),
-                                            MakeTestBatch({{6, 7, 8, 9, 10}, {0, 1, 0, 1, 0}}, 1)});
+  const RecordBatch batch = *ConcatBatches(
+      {MakeTestBatch({{1, 2, 3, 4, 5}}, 1), MakeTestBatch({{6, 7, 8, 9, 10}, {0, 1, 0, 1, 0}}, 1)});
   ASSERT_EQ(batch.num_rows, 3);
   EXPECT_EQ(TestRowAt(batch, 1), (TestRow{6, 7, 8, 9, 10}));
   EXPECT_EQ(batch.key, batch.columns[1]);

@@ -37,13 +37,21 @@ class InputGateTest : public testing::Test {
                   std::to_string(element.input);
           break;
         case StreamElement::Kind::kWatermark:
-          text += element.watermark == kMaxWatermark ? "wmax"
-                                                     : "w" + std::to_string(element.watermark);
+          text +=
+              element.watermark == kMaxWatermark ? "wmax" : "w" + std::to_string(element.watermark);
           break;
-        case StreamElement::Kind::kBarrier: text += "b" + std::to_string(element.checkpoint); break;
-        case StreamElement::Kind::kIdle: text += "idle"; break;
-        case StreamElement::Kind::kActive: text += "active"; break;
-        case StreamElement::Kind::kEndOfInput: text += "end"; break;
+        case StreamElement::Kind::kBarrier:
+          text += "b" + std::to_string(element.checkpoint);
+          break;
+        case StreamElement::Kind::kIdle:
+          text += "idle";
+          break;
+        case StreamElement::Kind::kActive:
+          text += "active";
+          break;
+        case StreamElement::Kind::kEndOfInput:
+          text += "end";
+          break;
       }
     }
     return text;

@@ -24,8 +24,8 @@ TEST(SimulationTest, CommittedOutputEqualsTheOracleForEverySeed) {
   int64_t checkpoints = 0;
   for (uint64_t seed = start; seed < start + seeds; ++seed) {
     const SimulationOutcome outcome = RunSimulation(seed);
-    ASSERT_EQ(outcome.failure, "") << "seed " << seed
-                                   << "; replay: " << SimulationReplayCommand(seed);
+    ASSERT_EQ(outcome.failure, "")
+        << "seed " << seed << "; replay: " << SimulationReplayCommand(seed);
     processes += outcome.processes;
     restarts += outcome.restarts;
     resumed += outcome.resumed;

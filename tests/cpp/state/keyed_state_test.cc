@@ -47,7 +47,7 @@ TEST(KeyedStateTest, registry_shows_size_and_rows_of_each_state) {
 TEST(KeyedStateTest, budget_error_names_the_largest_state_and_the_setting) {
   KeyedState state({0, 127}, 128, 1 << 20);
   RowState* rows = *state.RegisterRows("basket", "list<str>");
-  state.RegisterFixed("count", "value<int64>", 8).status();
+  ASSERT_TRUE(state.RegisterFixed("count", "value<int64>", 8).ok());
   EXPECT_TRUE(state.CheckBudget().ok());
   for (int64_t key = 0; key < 1000; ++key) {
     rows->Put(state.keys().LookupOrInsertInt(key), "", "", std::string(2000, 'x'));
@@ -88,8 +88,8 @@ TEST(KeyedStateTest, states_not_registered_again_are_carried_through_snapshots) 
   for (int generation = 0; generation < 3; ++generation) {
     KeyedState state({0, 127}, 128, kNoBudget);
     ASSERT_TRUE(state.Restore(store.AsSame()).ok());
-    ASSERT_EQ(state.Registry()[0].name, "old");
     ASSERT_TRUE(state.RegisterRows("new", "value<str>").ok());
+    ASSERT_EQ(state.Registry()[1].name, "old");
     state.keys().LookupOrInsertString("b");
     store = SnapshotStore();
     state.RequireFullSnapshot();
@@ -108,7 +108,7 @@ TEST(KeyedStateTest, stored_state_of_another_type_fails_the_restore_when_registe
   SnapshotStore store;
   {
     KeyedState state({0, 127}, 128, kNoBudget);
-    state.RegisterFixed("count", "value<int64>", 8).status();
+    ASSERT_TRUE(state.RegisterFixed("count", "value<int64>", 8).ok());
     ASSERT_TRUE(store.Write(state.Snapshot()).ok());
   }
   KeyedState state({0, 127}, 128, kNoBudget);
@@ -137,7 +137,7 @@ TEST(KeyedStateTest, states_named_like_our_tables_do_not_meet_them) {
   }
 }
 
-TEST(KeyedStateTest, dropped_slices_are_reported_with_their_dictionaries) {
+TEST(KeyedStateTest, dropped_slices_are_reported_until_a_checkpoint_without_them_is_complete) {
   KeyedState state({0, 127}, 128, kNoBudget);
   SliceStore* slices = *state.RegisterSlices("total", "sum", 8);
   slices->FindOrCreate(1000);
@@ -145,9 +145,24 @@ TEST(KeyedStateTest, dropped_slices_are_reported_with_their_dictionaries) {
   ASSERT_TRUE(store.Write(state.Snapshot()).ok());
   EXPECT_EQ(store.tables().count("slices/total/1000"), 1u);
   slices->Drop(1000);
+  const std::vector<std::string> dropped = {"slices/total/1000", "slices/total/1000/keys"};
+  EXPECT_EQ(state.Snapshot().dropped, dropped);  // abandoned
   KeyedStateSnapshot snapshot = state.Snapshot();
-  EXPECT_EQ(snapshot.dropped, (std::vector<std::string>{"slices/total/1000",
-                                                        "slices/total/1000/keys"}));
+  EXPECT_EQ(snapshot.dropped, dropped);
+  ASSERT_TRUE(SnapshotStore().Write(std::move(snapshot)).ok());
+  state.OnCheckpointComplete(3);
+  EXPECT_TRUE(state.Snapshot().dropped.empty());
+}
+
+TEST(KeyedStateTest, a_slice_made_anew_is_not_reported_as_dropped) {
+  KeyedState state({0, 127}, 128, kNoBudget);
+  SliceStore* slices = *state.RegisterSlices("total", "sum", 8);
+  slices->FindOrCreate(1000);
+  state.Snapshot();
+  slices->Drop(1000);
+  state.Snapshot();
+  slices->FindOrCreate(1000);
+  EXPECT_TRUE(state.Snapshot().dropped.empty());
 }
 
 TEST(KeyedStateTest, unused_keys_get_a_tombstone_at_the_barrier_and_reuse_waits) {

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace headrace::bindings {
+
+/// collection_source, iterator_source, reader_source, source_function_source.
+void BindPythonSources(pybind11::module_& module);
+void BindReaderSource(pybind11::module_& module);
+void BindSourceFunction(pybind11::module_& module);
+/// python_operator, deep_copy_function.
+void BindPythonOperators(pybind11::module_& module);
+/// encode_value, decode_value, encode_key, key_group, subtask_of_key_group, register_class.
+void BindCodec(pybind11::module_& module);
+
+}  // namespace headrace::bindings

@@ -1,0 +1,385 @@
+#include "window_function.h"
+
+#include <map>
+#include <tuple>
+
+#include "errors.h"
+#include "headrace/windows/general_window_operator.h"
+#include "heap_type.h"
+#include "list_rows.h"
+#include "native_options.h"
+#include "result_stream.h"
+#include "runtime_context_type.h"
+#include "state_type.h"
+#include "value_decoder.h"
+#include "value_encoder.h"
+
+namespace headrace::bindings {
+namespace {
+
+PyTypeObject* window_context_type = nullptr;
+
+// ---- The context of ProcessWindowFunction ----
+
+struct WindowContext {
+  TaskScopePtr scope;
+  PyRef window;  // of the window that fires
+};
+using ContextHandle = Boxed<WindowContext>;
+
+PyObject* Window(PyObject* self, PyObject*) {
+  PyObject* window = ContextHandle::Of(self).window.get();
+  return window ? Py_NewRef(window) : RaiseNoKey("a window context");
+}
+PyObject* CurrentProcessingTime(PyObject* self, PyObject*) {
+  Env* env = ContextHandle::Of(self).scope->context.env;
+  return PyLong_FromLongLong((env ? *env : RealEnv()).NowMs());
+}
+PyObject* CurrentWatermark(PyObject* self, PyObject*) {
+  return PyLong_FromLongLong(ContextHandle::Of(self).scope->cursor.watermark);
+}
+PyObject* WindowStates(PyObject* self, PyObject*) {
+  return NewRuntimeContext(ContextHandle::Of(self).scope, /*per_window=*/true);
+}
+PyObject* GlobalStates(PyObject* self, PyObject*) {
+  return NewRuntimeContext(ContextHandle::Of(self).scope);
+}
+
+PyMethodDef context_methods[] = {
+    {"window", Window, METH_NOARGS, "The window that fires."},
+    {"current_processing_time", CurrentProcessingTime, METH_NOARGS, "Wall clock in ms."},
+    {"current_watermark", CurrentWatermark, METH_NOARGS, "Event time reached."},
+    {"window_state", WindowStates, METH_NOARGS, "State of this key and window."},
+    {"global_state", GlobalStates, METH_NOARGS, "State of this key, for all its windows."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+/// What is done with the rows of a window.
+enum class Contents : uint8_t { kAggregate, kReduce, kElements };
+
+/// Windows whose contents Python code makes and reads.
+///
+/// Accumulators are kept alive in a cache between batches; those that a batch touched are encoded at its end
+/// (Flush), so the rows are always the truth at a barrier.
+class PythonWindowFunction final : public WindowFunction {
+ public:
+  PythonWindowFunction(PythonOperatorSpecPtr spec, PyRef function, PyRef process_function)
+      : spec_(std::move(spec)),
+        function_(std::move(function)),
+        process_function_(std::move(process_function)),
+        reader_(spec_->input),
+        emitter_(spec_->output, spec_->object_reuse) {}
+
+  Status Open(const OperatorContext& context, const TimestampMs* watermark) override;
+  Status BeginBatch(const RecordBatch& batch) override {
+    GilScope gil;
+    reader_.Bind(batch);
+    return Status::Ok();
+  }
+  Status Add(const WindowGroup& group, const RecordBatch& batch, int64_t row) override;
+  Result<Progress> Fire(const WindowGroup& group, Output& out) override;
+  Status Clear(const WindowGroup& group) override;
+  Result<Progress> Flush(Output& out) override;
+  Status Close() override;
+
+ private:
+  struct Accumulator {
+    PyRef value;
+    bool dirty = false;
+  };
+  using Place = std::tuple<KeyId, TimestampMs, TimestampMs>;
+  static constexpr size_t kCachedMax = 4096;
+
+  static Place PlaceOf(const WindowGroup& group) {
+    return {group.key, group.window.start, group.window.end};
+  }
+  void MoveTo(const WindowGroup& group) {
+    KeyCursor& cursor = scope_->cursor;
+    cursor.id = group.key;
+    cursor.key_column = nullptr;
+    cursor.ns = group.ns;
+    cursor.timestamp = group.window.max_timestamp();
+    cursor.watermark = *watermark_;
+  }
+  void MoveAway() {
+    scope_->cursor.id = kNoKey;
+    scope_->cursor.ns = {};
+  }
+  Status BindFunctions();
+  Status AddElement(const WindowGroup& group, PyObject* record);
+  /// The cached or stored accumulator; one without a value when there is none.
+  Result<Accumulator*> Find(const WindowGroup& group);
+  Status WriteBack();
+  /// The window's elements or result as a list: what a process function iterates over.
+  Result<PyRef> ElementsOf(const WindowGroup& group);
+  Status BeginFire(const WindowGroup& group);
+
+  const PythonOperatorSpecPtr spec_;
+  const PyRef function_;
+  const PyRef process_function_;
+  OperatorContext context_;
+  const TimestampMs* watermark_ = nullptr;
+  TaskScopePtr scope_;
+  RecordReader reader_;
+  RowEmitter emitter_;
+  RowState* rows_ = nullptr;
+  Contents contents_ = Contents::kElements;
+
+  UserFunction create_, add_, get_result_, reduce_;  // as `contents_` needs them
+  UserFunction process_;                             // process or apply; may be absent
+  UserFunction clear_;
+  bool process_has_context_ = false;
+  bool all_windows_ = false;
+  PyRef window_class_;
+  PyRef window_context_;
+
+  std::map<Place, Accumulator> cache_;
+  std::vector<Place> dirty_;
+  ByteWriter scratch_;
+
+  // The cursor of a Fire that is not over.
+  bool fire_open_ = false;
+  ResultStream results_;
+};
+
+Status PythonWindowFunction::Open(const OperatorContext& context, const TimestampMs* watermark) {
+  GilScope gil;
+  context_ = context;
+  watermark_ = watermark;
+  scope_ = std::make_shared<TaskScope>(context);
+  HR_RETURN_IF_ERROR(OpenUserObject(function_.get(), scope_));
+  if (process_function_) HR_RETURN_IF_ERROR(OpenUserObject(process_function_.get(), scope_));
+  HR_RETURN_IF_ERROR(BindFunctions());
+  window_context_ = PyRef::Steal(ContextHandle::New(window_context_type, WindowContext{scope_, {}}));
+  if (!window_context_) return StatusFromPython(StatusCode::kInternal, "window context");
+  const char* fingerprint = contents_ == Contents::kElements ? "window-list<object>"
+                                                             : "window-value<object>";
+  HR_ASSIGN_OR_RETURN(rows_, context.keyed_state->RegisterRows("window-contents", fingerprint));
+  return Status::Ok();
+}
+
+Status PythonWindowFunction::BindFunctions() {
+  PyObject* function = function_.get();
+  const std::string call = spec_->TextOption("call");
+  all_windows_ = spec_->Option("all_windows") == Py_True;
+  window_class_ = PyRef::Borrow(spec_->Option("context_class"));
+  if (call == "aggregate") {
+    contents_ = Contents::kAggregate;
+    HR_ASSIGN_OR_RETURN(create_, UserFunction::Bind(function, "create_accumulator"));
+    HR_ASSIGN_OR_RETURN(add_, UserFunction::Bind(function, "add"));
+    HR_ASSIGN_OR_RETURN(get_result_, UserFunction::Bind(function, "get_result"));
+  } else if (call == "reduce") {
+    contents_ = Contents::kReduce;
+    HR_ASSIGN_OR_RETURN(reduce_, UserFunction::Bind(function, "reduce"));
+  }
+  PyObject* processor = contents_ == Contents::kElements ? function : process_function_.get();
+  if (!processor) return Status::Ok();
+  process_has_context_ = PyObject_HasAttrString(processor, "process") == 1;
+  HR_ASSIGN_OR_RETURN(process_,
+                      UserFunction::Bind(processor, process_has_context_ ? "process" : "apply"));
+  if (process_has_context_ && PyObject_HasAttrString(processor, "clear")) {
+    HR_ASSIGN_OR_RETURN(clear_, UserFunction::Bind(processor, "clear"));
+  }
+  return Status::Ok();
+}
+
+Status PythonWindowFunction::Add(const WindowGroup& group, const RecordBatch&, int64_t row) {
+  GilScope gil;
+  PyRef record = PyRef::Steal(reader_.Read(row));
+  if (!record) return StatusFromPython(StatusCode::kInvalidArgument, "a record cannot be read");
+  if (contents_ == Contents::kElements) return AddElement(group, record.get());
+  MoveTo(group);
+  HR_ASSIGN_OR_RETURN(Accumulator * accumulator, Find(group));
+  PyRef next;
+  const UserFunction& function = contents_ == Contents::kAggregate ? add_ : reduce_;
+  if (contents_ == Contents::kReduce) {
+    next = accumulator->value
+               ? PyRef::Steal(reduce_.Call(accumulator->value.get(), record.get()))
+               : PyRef::Borrow(record.get());
+  } else {
+    if (!accumulator->value) {
+      accumulator->value = PyRef::Steal(create_.CallNoArgs());
+      if (!accumulator->value) return UserErrorFromPython(create_.what(), record.get());
+    }
+    next = PyRef::Steal(add_.Call(record.get(), accumulator->value.get()));
+  }
+  MoveAway();
+  if (!next) return UserErrorFromPython(function.what(), record.get());
+  accumulator->value = std::move(next);
+  if (!accumulator->dirty) {
+    accumulator->dirty = true;
+    dirty_.push_back(PlaceOf(group));
+  }
+  return Status::Ok();
+}
+
+Status PythonWindowFunction::AddElement(const WindowGroup& group, PyObject* record) {
+  scratch_.Clear();
+  HR_RETURN_IF_ERROR(EncodePython(record, &scratch_).WithContext("keeping a record in its window"));
+  ListAppender list(rows_, group.key, group.ns);
+  list.Append(scratch_.view());
+  list.Finish();
+  return Status::Ok();
+}
+
+Result<PythonWindowFunction::Accumulator*> PythonWindowFunction::Find(const WindowGroup& group) {
+  const Place place = PlaceOf(group);
+  const auto found = cache_.find(place);
+  if (found != cache_.end()) return &found->second;
+  if (cache_.size() >= kCachedMax) {
+    HR_RETURN_IF_ERROR(WriteBack());
+    cache_.clear();
+  }
+  Accumulator accumulator;
+  std::string_view bytes;
+  if (rows_->Get(group.key, group.ns, {}, &bytes)) {
+    HR_ASSIGN_OR_RETURN(accumulator.value, DecodePython(std::string(bytes)));
+  }
+  return &cache_.emplace(place, std::move(accumulator)).first->second;
+}
+
+Status PythonWindowFunction::WriteBack() {
+  for (const Place& place : dirty_) {
+    const auto found = cache_.find(place);
+    if (found == cache_.end() || !found->second.dirty) continue;
+    scratch_.Clear();
+    HR_RETURN_IF_ERROR(EncodePython(found->second.value.get(), &scratch_)
+                           .WithContext("the accumulator of a window"));
+    const auto& [key, start, end] = place;
+    rows_->Put(key, EncodeWindow({start, end}), {}, scratch_.view());
+    found->second.dirty = false;
+  }
+  dirty_.clear();
+  return Status::Ok();
+}
+
+Result<PyRef> PythonWindowFunction::ElementsOf(const WindowGroup& group) {
+  PyRef list = PyRef::Steal(PyList_New(0));
+  if (!list) return StatusFromPython(StatusCode::kResourceExhausted, "the elements of a window");
+  if (contents_ == Contents::kElements) {
+    const std::string bytes = ReadList(*rows_, group.key, group.ns);
+    for (ByteReader in(bytes); !in.done();) {
+      HR_ASSIGN_OR_RETURN(PyRef element, DecodePython(&in));
+      if (PyList_Append(list.get(), element.get()) < 0) {
+        return StatusFromPython(StatusCode::kResourceExhausted, "the elements of a window");
+      }
+    }
+    return list;
+  }
+  HR_ASSIGN_OR_RETURN(Accumulator * accumulator, Find(group));
+  if (!accumulator->value) return list;
+  PyRef result = contents_ == Contents::kAggregate
+                     ? PyRef::Steal(get_result_.Call(accumulator->value.get()))
+                     : PyRef::Borrow(accumulator->value.get());
+  if (!result || PyList_Append(list.get(), result.get()) < 0) {
+    return UserErrorFromPython(get_result_.what(), nullptr);
+  }
+  return list;
+}
+
+Status PythonWindowFunction::BeginFire(const WindowGroup& group) {
+  HR_ASSIGN_OR_RETURN(PyRef elements, ElementsOf(group));
+  fire_open_ = true;
+  if (!process_) {
+    results_.Start(elements.Release());
+    return Status::Ok();
+  }
+  PyRef window = PyRef::Steal(
+      window_class_ ? PyObject_CallFunction(window_class_.get(), "LL",
+                                            static_cast<long long>(group.window.start),
+                                            static_cast<long long>(group.window.end))
+                    : Py_BuildValue("(LL)", static_cast<long long>(group.window.start),
+                                    static_cast<long long>(group.window.end)));
+  PyRef key = PyRef::Steal(window ? scope_->cursor.CurrentKey() : nullptr);
+  if (!key) return UserErrorFromPython(process_.what(), nullptr);
+  ContextHandle::Of(window_context_.get()).window = PyRef::Borrow(window.get());
+  PyObject* about = process_has_context_ ? window_context_.get() : window.get();
+  PyObject* results = all_windows_ ? process_.Call(about, elements.get())
+                                   : process_.Call(key.get(), about, elements.get());
+  if (!results || !results_.Start(results)) return UserErrorFromPython(process_.what(), key.get());
+  return Status::Ok();
+}
+
+Result<Progress> PythonWindowFunction::Fire(const WindowGroup& group, Output& out) {
+  GilScope gil;
+  if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
+  MoveTo(group);
+  if (!fire_open_) HR_RETURN_IF_ERROR(BeginFire(group));
+  while (results_.open()) {
+    if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
+    PyObject* result = nullptr;
+    const int got = results_.Next(&result);
+    if (got < 0) return UserErrorFromPython(process_.what(), nullptr);
+    if (got == 0) break;
+    Status status = emitter_.Emit(result, nullptr, group.window.max_timestamp(), true);
+    if (!status.ok()) return status.WithContext("result of a window");
+  }
+  fire_open_ = false;
+  MoveAway();
+  return Progress::kDone;
+}
+
+Status PythonWindowFunction::Clear(const WindowGroup& group) {
+  GilScope gil;
+  if (clear_) {
+    MoveTo(group);
+    PyRef done = PyRef::Steal(clear_.Call(window_context_.get()));
+    MoveAway();
+    if (!done) return UserErrorFromPython(clear_.what(), nullptr);
+  }
+  cache_.erase(PlaceOf(group));
+  rows_->Clear(group.key, group.ns);
+  return Status::Ok();
+}
+
+Result<Progress> PythonWindowFunction::Flush(Output& out) {
+  GilScope gil;
+  HR_RETURN_IF_ERROR(WriteBack());
+  HR_RETURN_IF_ERROR(scope_->Flush());
+  if (!emitter_.HasRows()) return Progress::kDone;
+  if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
+  emitter_.Flush();
+  return Progress::kDone;
+}
+
+Status PythonWindowFunction::Close() {
+  if (!scope_ || InterpreterIsEnding()) return Status::Ok();
+  GilScope gil;
+  MoveAway();
+  Status status = CloseUserObject(function_.get());
+  Status other = CloseUserObject(process_function_.get());
+  scope_->Close();
+  cache_.clear();
+  return status.ok() ? other : status;
+}
+
+}  // namespace
+
+bool AddWindowContextType(PyObject* module) {
+  PyType_Slot slots[] = {{Py_tp_methods, context_methods}, {0, nullptr}};
+  window_context_type = ContextHandle::MakeType(module, "headrace._core.WindowContext", slots);
+  return window_context_type != nullptr;
+}
+
+Result<OperatorFactoryPtr> MakePythonWindow(const PythonOperatorSpecPtr& spec) {
+  const WindowSpec window =
+      WindowSpecOf(pybind11::reinterpret_borrow<pybind11::dict>(spec->options.get()));
+  std::shared_ptr<PyRef> process;
+  if (PyObject* function = spec->Option("process_function")) {
+    HR_ASSIGN_OR_RETURN(PyRef copy, CopyUserFunction(function));
+    process = std::make_shared<PyRef>(std::move(copy));
+  }
+  auto make = [spec, process](int) -> Result<std::unique_ptr<WindowFunction>> {
+    GilScope gil;
+    HR_ASSIGN_OR_RETURN(PyRef function, CopyUserFunction(spec->function.get()));
+    PyRef process_function;
+    if (process) {
+      HR_ASSIGN_OR_RETURN(process_function, CopyUserFunction(process->get()));
+    }
+    return std::unique_ptr<WindowFunction>(std::make_unique<PythonWindowFunction>(
+        spec, std::move(function), std::move(process_function)));
+  };
+  return GeneralWindow(window, std::move(make), /*calls_python=*/true);
+}
+
+}  // namespace headrace::bindings
