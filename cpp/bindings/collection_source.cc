@@ -1,8 +1,10 @@
-#include <algorithm>
+#include <charconv>
 #include <string>
 
 #include "errors.h"
-#include "python_sources.h"
+#include "graph_objects.h"
+#include "headrace/connectors/source.h"
+#include "python_bindings.h"
 #include "record_writer.h"
 #include "value_copy.h"
 
@@ -11,83 +13,136 @@ namespace py = pybind11;
 namespace headrace::bindings {
 namespace {
 
+/// Rows [begin, end) of the list, `next` the first that was not read.
+struct Range {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t next = 0;
+};
+
+bool ParseNumber(std::string_view text, int64_t* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+/// Reads slices of the list. Objects that can be changed are copied: a user function that changes its input must
+/// not change what a restart reads.
 class CollectionReader final : public SourceReader {
  public:
-  CollectionReader(PyRef items, SchemaPtr schema)
-      : items_(std::move(items)), writer_(RecordTypeOf(schema)) {}
+  CollectionReader(PyObject* items, const RecordTypePtr& type)
+      : items_(PyRef::Borrow(items)), writer_(type) {}
 
   Status Open(const OperatorContext&) override { return Status::Ok(); }
 
   Status AddSplit(const SplitState& split) override {
-    added_ = true;
-    next_ = split.position.empty() ? 0 : std::stoll(split.position);
-    if (next_ <= PyList_GET_SIZE(items_.get())) return Status::Ok();
-    return Status::InvalidArgument("the collection has " +
-                                   std::to_string(PyList_GET_SIZE(items_.get())) +
-                                   " elements, but the checkpoint stands at element " +
-                                   split.position + "; restore with the same collection");
+    // "items:begin-end"; position: the next row in decimal.
+    const std::string_view id = split.id;
+    const size_t colon = id.find(':'), dash = id.find('-');
+    Range range;
+    if (colon == id.npos || dash == id.npos ||
+        !ParseNumber(id.substr(colon + 1, dash - colon - 1), &range.begin) ||
+        !ParseNumber(id.substr(dash + 1), &range.end)) {
+      return Status::Corruption("split '" + split.id + "' is not one of a collection");
+    }
+    range.next = range.begin;
+    if (!split.position.empty() && !ParseNumber(split.position, &range.next)) {
+      return Status::Corruption("position '" + split.position + "' of split '" + split.id + "'");
+    }
+    const int64_t size = PyList_GET_SIZE(items_.get());
+    if (range.end > size || range.next > range.end) {
+      return Status::InvalidArgument("split '" + split.id + "' at row " +
+                                     std::to_string(range.next) + " is beyond the " +
+                                     std::to_string(size) + " elements of the collection");
+    }
+    ranges_.push_back(range);
+    return Status::Ok();
   }
 
   Result<PollResult> Poll(int64_t max_rows) override {
     PollResult result;
-    const int64_t size = PyList_GET_SIZE(items_.get());
-    if (!added_ || next_ == size) {
+    if (current_ == ranges_.size()) {
       result.kind = PollResult::Kind::kFinished;
       return result;
     }
-    const int64_t end = std::min(size, next_ + max_rows);
-    for (int64_t i = next_; i < end; ++i) {
-      PyObject* item = PyList_GET_ITEM(items_.get(), i);
-      PyObject* record = IsPlainScalar(item) ? Py_NewRef(item) : PassOutBorrowed(item, nullptr);
-      if (record == nullptr) return UserErrorFromPython("copying", item);
-      Status appended = writer_.Append(record, kNoTimestamp);
-      if (!appended.ok()) return appended.WithContext("element " + std::to_string(i));
+    GilScope gil;
+    Range& range = ranges_[current_];
+    const int64_t stop = std::min(range.end, range.next + max_rows);
+    for (; range.next < stop; ++range.next) {
+      PyObject* item = PyList_GET_ITEM(items_.get(), range.next);
+      PyObject* record = IsPlainScalar(item) ? Py_NewRef(item) : CopyMutable(item);
+      if (!record) {
+        return StatusFromPython(StatusCode::kInvalidArgument,
+                                "element " + std::to_string(range.next) +
+                                    " of the collection cannot be copied");
+      }
+      Status status = writer_.Append(record, kNoTimestamp);
+      if (!status.ok()) {
+        return status.WithContext("element " + std::to_string(range.next) + " of the collection");
+      }
     }
-    next_ = end;
     result.kind = PollResult::Kind::kBatch;
     result.batch = writer_.Finish();
-    result.split_finished = end == size;
+    result.split = static_cast<int>(current_);
+    result.split_finished = range.next == range.end;
+    if (result.split_finished) ++current_;
     return result;
   }
 
   Result<std::vector<std::string>> Positions() override {
-    if (!added_) return std::vector<std::string>{};
-    return std::vector<std::string>{std::to_string(next_)};
+    std::vector<std::string> positions;
+    for (const Range& range : ranges_) positions.push_back(std::to_string(range.next));
+    return positions;
   }
 
  private:
   PyRef items_;
   RecordWriter writer_;
-  int64_t next_ = 0;
-  bool added_ = false;
+  std::vector<Range> ranges_;
+  size_t current_ = 0;
 };
 
 class CollectionFactory final : public SourceFactory {
  public:
-  CollectionFactory(py::list items, SchemaPtr schema)
-      : items_(PyRef::Borrow(items.ptr())), schema_(std::move(schema)) {}
+  CollectionFactory(PyRef items, SchemaPtr schema)
+      : items_(std::move(items)), type_(RecordTypeOf(schema)) {}
 
-  Result<std::vector<SplitState>> PlanSplits(int) override {
-    SplitState split;
-    split.id = "elements";
-    return std::vector<SplitState>{std::move(split)};
+  Result<std::vector<SplitState>> PlanSplits(int parallelism) override {
+    const int64_t size = PyList_GET_SIZE(items_.get());
+    std::vector<SplitState> splits;
+    for (int64_t i = 0; i < parallelism; ++i) {
+      SplitState split;
+      split.id = "items:" + std::to_string(size * i / parallelism) + "-" +
+                 std::to_string(size * (i + 1) / parallelism);
+      // Ranges are told apart by their ids, so only one of them may be empty.
+      if (splits.empty() || splits.back().id != split.id) splits.push_back(std::move(split));
+    }
+    return splits;
   }
   Result<std::unique_ptr<SourceReader>> Make(int) override {
-    return std::unique_ptr<SourceReader>(
-        std::make_unique<CollectionReader>(PyRef::Borrow(items_.get()), schema_));
+    GilScope gil;
+    return std::unique_ptr<SourceReader>(std::make_unique<CollectionReader>(items_.get(), type_));
   }
-  SchemaPtr schema() const override { return schema_; }
+  SchemaPtr schema() const override { return type_->schema; }
   bool calls_python() const override { return true; }
 
  private:
-  PyRef items_;
-  SchemaPtr schema_;
+  const PyRef items_;
+  const RecordTypePtr type_;
 };
 
 }  // namespace
 
-SourceFactoryPtr CollectionSource(py::list items, SchemaPtr schema) {
-  return std::make_shared<CollectionFactory>(std::move(items), std::move(schema));
+void BindPythonSources(py::module_& module) {
+  module.def(
+      "collection_source",
+      [](const py::object& items, const SchemaHandle& schema) {
+        PyRef list = PyRef::Steal(PySequence_List(items.ptr()));
+        if (!list) throw py::error_already_set();
+        return SourceHandle{std::make_shared<CollectionFactory>(std::move(list), schema.schema)};
+      },
+      py::arg("items"), py::arg("schema"));
+  BindReaderSource(module);
+  BindSourceFunction(module);
 }
 
 }  // namespace headrace::bindings

@@ -3,7 +3,7 @@
 
 #include "errors.h"
 #include "iterable_source.h"
-#include "python_sources.h"
+#include "source_errors.h"
 #include "record_writer.h"
 #include "source_position.h"
 #include "value_copy.h"

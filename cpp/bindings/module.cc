@@ -1,6 +1,46 @@
 #include <pybind11/pybind11.h>
 
-PYBIND11_MODULE(_core, m) {
-  m.doc() = "The native part of headrace; use the package headrace, not this module.";
-  m.attr("__version__") = HEADRACE_VERSION;
+#include "context_types.h"
+#include "errors.h"
+#include "graph_objects.h"
+#include "graveyard.h"
+#include "python_bindings.h"
+#include "row_type.h"
+#include "runtime_context_type.h"
+#include "state_handles.h"
+#include "window_function.h"
+
+namespace py = pybind11;
+
+namespace headrace::bindings {
+namespace {
+
+using AddTypes = bool (*)(PyObject*);
+
+/// The C types that user code meets for every record.
+constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,        AddContextTypes,
+                               AddRuntimeContextTypes, AddValueStateType, AddListStateType,
+                               AddMapStateType,        AddWindowContextType};
+
+void FillModule(py::module_& module) {
+  module.doc() = "The native part of headrace; use the package headrace, not this module.";
+  module.attr("__version__") = HEADRACE_VERSION;
+  for (const AddTypes add : kTypes) {
+    if (!add(module.ptr())) throw py::error_already_set();
+  }
+  BindCodec(module);
+  BindSchema(module);
+  BindGraph(module);
+  BindCollect(module);
+  BindNativeSources(module);
+  BindPythonSources(module);
+  BindNativeOperators(module);
+  BindPythonOperators(module);
+  BindJob(module);
+  StartReaper();
 }
+
+}  // namespace
+}  // namespace headrace::bindings
+
+PYBIND11_MODULE(_core, module) { headrace::bindings::FillModule(module); }

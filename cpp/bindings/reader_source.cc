@@ -2,166 +2,211 @@
 
 #include "arrow_capsules.h"
 #include "errors.h"
-#include "python_sources.h"
+#include "graph_objects.h"
+#include "headrace/connectors/source.h"
+#include "python_bindings.h"
 #include "record_writer.h"
+#include "runtime_context_type.h"
+#include "user_function.h"
 
 namespace py = pybind11;
 
 namespace headrace::bindings {
 namespace {
 
-/// Calls a method of the Python reader; the result is a new reference, null with a Python error set.
-template <typename... Args>
-PyRef Call(const PyRef& object, const char* method, const char* format, Args... args) {
-  return PyRef::Steal(PyObject_CallMethod(object.get(), method, format, args...));
-}
-
+/// Asks a Python object for batches, as `reader_source` of _core.pyi says.
 class PythonReader final : public SourceReader {
  public:
-  PythonReader(PyRef reader, SchemaPtr schema)
-      : reader_(std::move(reader)), schema_(schema), writer_(RecordTypeOf(schema)) {}
+  PythonReader(PyRef reader, const RecordTypePtr& type)
+      : reader_(std::move(reader)), type_(type), writer_(type) {}
 
-  Status Open(const OperatorContext&) override {
-    if (!Call(reader_, "open", "O", Py_None)) return SourceErrorFromPython("open");
-    return Status::Ok();
+  Status Open(const OperatorContext& context) override {
+    GilScope gil;
+    scope_ = std::make_shared<TaskScope>(context);
+    HR_ASSIGN_OR_RETURN(poll_, UserFunction::Bind(reader_.get(), "poll"));
+    return OpenUserObject(reader_.get(), scope_);
   }
 
   Status AddSplit(const SplitState& split) override {
     positions_.push_back(split.position);
-    const auto added = Call(reader_, "add_split", "s#y#", split.id.data(),
-                            static_cast<Py_ssize_t>(split.id.size()), split.position.data(),
-                            static_cast<Py_ssize_t>(split.position.size()));
-    return added ? Status::Ok() : SourceErrorFromPython("add_split");
+    finished_.push_back(split.finished);
+    GilScope gil;
+    PyRef done = PyRef::Steal(PyObject_CallMethod(
+        reader_.get(), "add_split", "s#y#", split.id.data(),
+        static_cast<Py_ssize_t>(split.id.size()), split.position.data(),
+        static_cast<Py_ssize_t>(split.position.size())));
+    return done ? Status::Ok() : UserErrorFromPython("add_split('" + split.id + "')", nullptr);
   }
 
   Result<PollResult> Poll(int64_t max_rows) override {
+    GilScope gil;
+    PyRef limit = PyRef::Steal(PyLong_FromLongLong(max_rows));
+    PyRef polled = PyRef::Steal(poll_.Call(limit.get()));
+    if (!polled) return UserErrorFromPython(poll_.what(), nullptr);
     PollResult result;
-    const PyRef polled = Call(reader_, "poll", "L", static_cast<long long>(max_rows));
-    if (!polled) return SourceErrorFromPython("poll");
     if (polled.get() == Py_None) return result;
-    if (!PyTuple_Check(polled.get())) {
-      return Status::InvalidArgument("poll() of a reader must return a tuple or None, got " +
-                                     ShortRepr(polled.get()));
-    }
-    if (PyTuple_GET_SIZE(polled.get()) == 1) {
+    if (PyTuple_Check(polled.get()) && PyTuple_GET_SIZE(polled.get()) == 1) {
       result.kind = PollResult::Kind::kFinished;
       return result;
     }
-    HR_RETURN_IF_ERROR(Fill(polled.get(), &result));
+    PyObject *rows = nullptr, *position = nullptr;
+    int split = 0, finished = 0;
+    if (!PyTuple_Check(polled.get()) ||
+        !PyArg_ParseTuple(polled.get(), "iOSp", &split, &rows, &position, &finished) || split < 0 ||
+        static_cast<size_t>(split) >= positions_.size()) {
+      PyErr_Clear();
+      return Status::InvalidArgument(poll_.what() +
+                                     " must return None, ('end',) or (split index, rows, position, "
+                                     "finished), got " +
+                                     ShortRepr(polled.get()));
+    }
+    HR_RETURN_IF_ERROR(TakeRows(rows, &result.batch));
+    positions_[static_cast<size_t>(split)].assign(PyBytes_AS_STRING(position),
+                                                  static_cast<size_t>(PyBytes_GET_SIZE(position)));
+    result.kind = PollResult::Kind::kBatch;
+    result.split = split;
+    result.split_finished = finished != 0;
     return result;
   }
 
   Result<std::vector<std::string>> Positions() override { return positions_; }
 
+  void Cancel() override {
+    if (InterpreterIsEnding()) return;
+    GilScope gil;
+    PyRef done = PyRef::Steal(PyObject_CallMethod(reader_.get(), "cancel", nullptr));
+    PyErr_Clear();  // a reader without cancel() ends with the poll it is in
+  }
+
   Status Close() override {
-    if (!Call(reader_, "close", nullptr)) return SourceErrorFromPython("close");
-    return Status::Ok();
+    if (InterpreterIsEnding()) return Status::Ok();
+    GilScope gil;
+    Status status = CloseUserObject(reader_.get());
+    if (scope_) scope_->Close();
+    return status;
   }
 
  private:
-  Status Fill(PyObject* polled, PollResult* result) {
-    int split = 0;
-    PyObject* rows = nullptr;
-    const char* position = nullptr;
-    Py_ssize_t position_size = 0;
-    int finished = 0;
-    if (!PyArg_ParseTuple(polled, "iOy#p", &split, &rows, &position, &position_size, &finished)) {
-      return SourceErrorFromPython("poll");
+  Status TakeRows(PyObject* rows, RecordBatch* out) {
+    if (PyList_Check(rows) || PyTuple_Check(rows)) {
+      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(rows); ++i) {
+        HR_RETURN_IF_ERROR(writer_.Append(Py_NewRef(PySequence_Fast_GET_ITEM(rows, i)),
+                                          kNoTimestamp));
+      }
+      *out = writer_.Finish();
+      return Status::Ok();
     }
-    if (split < 0 || split >= static_cast<int>(positions_.size())) {
-      return Status::InvalidArgument("poll() of a reader named split " + std::to_string(split) +
-                                     ", it has " + std::to_string(positions_.size()));
-    }
-    result->kind = PollResult::Kind::kBatch;
-    result->split = split;
-    result->split_finished = finished != 0;
-    HR_RETURN_IF_ERROR(PyList_Check(rows) ? FillFromList(rows, &result->batch)
-                                          : FillFromArrow(rows, &result->batch));
-    positions_[split].assign(position, static_cast<size_t>(position_size));
-    return Status::Ok();
-  }
-
-  Status FillFromList(PyObject* rows, RecordBatch* batch) {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(rows); ++i) {
-      HR_RETURN_IF_ERROR(writer_.Append(Py_NewRef(PyList_GET_ITEM(rows, i)), kNoTimestamp));
-    }
-    *batch = writer_.Finish();
-    return Status::Ok();
-  }
-
-  Status FillFromArrow(PyObject* rows, RecordBatch* batch) {
     SchemaPtr schema;
     std::vector<RecordBatch> batches;
     try {
       batches = ImportArrow(py::reinterpret_borrow<py::object>(rows), &schema);
     } catch (py::error_already_set& error) {
       error.restore();
-      return SourceErrorFromPython("poll");
+      return UserErrorFromPython(poll_.what(), nullptr);
     }
-    if (batches.size() != 1) {
-      return Status::InvalidArgument("poll() of a reader must return one Arrow batch at a time");
+    return Join(schema, std::move(batches), out);
+  }
+
+  // All batches as one of the declared type.
+  Status Join(const SchemaPtr& schema, std::vector<RecordBatch> batches, RecordBatch* out) {
+    const auto& declared = type_->schema->fields();
+    bool same = schema->size() == declared.size();
+    for (size_t i = 0; same && i < declared.size(); ++i) {
+      same = schema->fields()[i].type->Equals(*declared[i].type);
     }
-    *batch = std::move(batches[0]);
-    batch->schema = schema_;
+    if (!same) {
+      return Status::InvalidArgument(poll_.what() + " returned rows of type " + schema->ToString() +
+                                     ", but the source is of type " + type_->schema->ToString());
+    }
+    *out = RecordBatch();
+    out->schema = type_->schema;
+    for (const RecordBatch& batch : batches) out->num_rows += batch.num_rows;
+    for (size_t i = 0; i < declared.size(); ++i) {
+      std::vector<ColumnPtr> parts;
+      for (const RecordBatch& batch : batches) parts.push_back(batch.columns[i]);
+      if (parts.size() == 1) {
+        out->columns.push_back(std::move(parts[0]));
+        continue;
+      }
+      HR_ASSIGN_OR_RETURN(ColumnPtr column, parts.empty() ? Column::OfNulls(declared[i].type, 0)
+                                                          : Column::Concat(parts));
+      out->columns.push_back(std::move(column));
+    }
     return Status::Ok();
   }
 
   PyRef reader_;
-  SchemaPtr schema_;
+  const RecordTypePtr type_;
   RecordWriter writer_;
+  UserFunction poll_;
+  TaskScopePtr scope_;
   std::vector<std::string> positions_;
+  std::vector<bool> finished_;
+};
+
+struct ReaderTraits {
+  bool bounded = true;
+  bool replayable = true;
+  bool time_ordered = false;
 };
 
 class ReaderFactory final : public SourceFactory {
  public:
-  ReaderFactory(py::object make_reader, py::object plan_splits, SchemaPtr schema,
-                ReaderTraits traits)
-      : make_reader_(PyRef::Borrow(make_reader.ptr())),
-        plan_splits_(PyRef::Borrow(plan_splits.ptr())),
-        schema_(std::move(schema)),
+  ReaderFactory(PyRef make_reader, PyRef plan_splits, SchemaPtr schema, ReaderTraits traits)
+      : make_reader_(std::move(make_reader)),
+        plan_splits_(std::move(plan_splits)),
+        type_(RecordTypeOf(schema)),
         traits_(traits) {}
 
   Result<std::vector<SplitState>> PlanSplits(int parallelism) override {
-    const GilScope gil;
-    const auto ids = PyRef::Steal(PyObject_CallFunction(plan_splits_.get(), "i", parallelism));
-    if (!ids) return SourceErrorFromPython("plan_splits");
-    const auto sequence = PyRef::Steal(PySequence_Fast(ids.get(), "plan_splits must return a list"));
-    if (!sequence) return SourceErrorFromPython("plan_splits");
-    std::vector<SplitState> splits(static_cast<size_t>(PySequence_Fast_GET_SIZE(sequence.get())));
-    for (size_t i = 0; i < splits.size(); ++i) {
-      splits[i].id = TextOf(PySequence_Fast_GET_ITEM(sequence.get(), static_cast<Py_ssize_t>(i)));
+    GilScope gil;
+    PyRef planned = PyRef::Steal(PyObject_CallFunction(plan_splits_.get(), "i", parallelism));
+    PyRef ids = PyRef::Steal(planned ? PySequence_List(planned.get()) : nullptr);
+    if (!ids) return UserErrorFromPython("planning the splits of a source", nullptr);
+    std::vector<SplitState> splits;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(ids.get()); ++i) {
+      PyObject* id = PyList_GET_ITEM(ids.get(), i);
+      if (!PyUnicode_Check(id)) {
+        return Status::InvalidArgument("split ids must be str, got " + ShortRepr(id));
+      }
+      SplitState split;
+      split.id = TextOf(id);
+      splits.push_back(std::move(split));
     }
     return splits;
   }
   Result<std::unique_ptr<SourceReader>> Make(int) override {
-    auto reader = PyRef::Steal(PyObject_CallNoArgs(make_reader_.get()));
-    if (!reader) return SourceErrorFromPython("make_reader");
-    return std::unique_ptr<SourceReader>(std::make_unique<PythonReader>(std::move(reader), schema_));
+    GilScope gil;
+    PyRef reader = PyRef::Steal(PyObject_CallNoArgs(make_reader_.get()));
+    if (!reader) return UserErrorFromPython("making the reader of a source", nullptr);
+    return std::unique_ptr<SourceReader>(std::make_unique<PythonReader>(std::move(reader), type_));
   }
-  SchemaPtr schema() const override { return schema_; }
+  SchemaPtr schema() const override { return type_->schema; }
   bool calls_python() const override { return true; }
   bool bounded() const override { return traits_.bounded; }
   bool replayable() const override { return traits_.replayable; }
   bool time_ordered() const override { return traits_.time_ordered; }
 
  private:
-  PyRef make_reader_;
-  PyRef plan_splits_;
-  SchemaPtr schema_;
-  ReaderTraits traits_;
+  const PyRef make_reader_;
+  const PyRef plan_splits_;
+  const RecordTypePtr type_;
+  const ReaderTraits traits_;
 };
 
 }  // namespace
 
-Status SourceErrorFromPython(const char* what) {
-  if (PyErr_ExceptionMatches(PyExc_OSError)) return StatusFromPython(StatusCode::kIoError, what);
-  return UserErrorFromPython(what, nullptr);
-}
-
-SourceFactoryPtr ReaderSource(py::object make_reader, py::object plan_splits, SchemaPtr schema,
-                              ReaderTraits traits) {
-  return std::make_shared<ReaderFactory>(std::move(make_reader), std::move(plan_splits),
-                                         std::move(schema), traits);
+void BindReaderSource(py::module_& module) {
+  module.def(
+      "reader_source",
+      [](const py::object& make_reader, const py::object& plan_splits, const SchemaHandle& schema,
+         bool bounded, bool replayable, bool time_ordered) {
+        return SourceHandle{std::make_shared<ReaderFactory>(
+            PyRef::Borrow(make_reader.ptr()), PyRef::Borrow(plan_splits.ptr()), schema.schema,
+            ReaderTraits{bounded, replayable, time_ordered})};
+      },
+      py::arg("make_reader"), py::arg("plan_splits"), py::arg("schema"), py::kw_only(),
+      py::arg("bounded") = true, py::arg("replayable") = true, py::arg("time_ordered") = false);
 }
 
 }  // namespace headrace::bindings

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "errors.h"
-#include "python_sources.h"
+#include "source_errors.h"
 #include "record_writer.h"
 #include "source_position.h"
 #include "value_copy.h"

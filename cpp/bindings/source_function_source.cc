@@ -1,8 +1,9 @@
 #include <string>
 
 #include "errors.h"
+#include "graph_objects.h"
 #include "iterable_source.h"
-#include "python_sources.h"
+#include "python_bindings.h"
 #include "running_source.h"
 #include "source_position.h"
 
@@ -11,16 +12,16 @@ namespace py = pybind11;
 namespace headrace::bindings {
 namespace {
 
-/// Sources of one split whose records come from a function or a SourceFunction.
+/// Sources of one split whose records come from a SourceFunction.
 class FunctionFactory final : public SourceFactory {
  public:
-  enum class Style { kIterator, kCall, kRun };
+  enum class Style { kCall, kRun };
 
   FunctionFactory(py::object function, SchemaPtr schema, Style style)
       : schema_(std::move(schema)), style_(style) {
     // As it is now: what the program does to the object later does not matter.
-    if (style != Style::kIterator) function = Copy(function);
-    positioned_ = style != Style::kIterator && SourcePosition::Supported(function.ptr());
+    function = Copy(function);
+    positioned_ = SourcePosition::Supported(function.ptr());
     function_ = PyRef::Borrow(function.ptr());
   }
 
@@ -31,9 +32,6 @@ class FunctionFactory final : public SourceFactory {
   }
 
   Result<std::unique_ptr<SourceReader>> Make(int) override {
-    if (style_ == Style::kIterator) {
-      return MakeIterableReader({PyRef::Borrow(function_.get()), nullptr, false}, schema_);
-    }
     PyRef own;
     try {
       own = PyRef::Borrow(Copy(py::reinterpret_borrow<py::object>(function_.get())).ptr());
@@ -61,18 +59,20 @@ class FunctionFactory final : public SourceFactory {
   bool positioned_ = false;
 };
 
-}  // namespace
-
-SourceFactoryPtr IteratorSource(py::object make_iterator, SchemaPtr schema) {
-  return std::make_shared<FunctionFactory>(std::move(make_iterator), std::move(schema),
-                                           FunctionFactory::Style::kIterator);
+SourceHandle MakeSource(py::object function, const SchemaHandle& schema, FunctionFactory::Style style) {
+  return {std::make_shared<FunctionFactory>(std::move(function), schema.schema, style)};
 }
 
-SourceFactoryPtr SourceFunctionSource(py::object function, SchemaPtr schema,
-                                      const std::string& style) {
-  return std::make_shared<FunctionFactory>(
-      std::move(function), std::move(schema),
-      style == "call" ? FunctionFactory::Style::kCall : FunctionFactory::Style::kRun);
+}  // namespace
+
+void BindSourceFunction(py::module_& module) {
+  BindSourceContext(module.ptr());
+  module.def("source_function_source",
+             [](py::object function, const SchemaHandle& schema, const std::string& style) {
+               return MakeSource(std::move(function), schema,
+                                 style == "call" ? FunctionFactory::Style::kCall
+                                                 : FunctionFactory::Style::kRun);
+             });
 }
 
 }  // namespace headrace::bindings

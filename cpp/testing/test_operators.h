@@ -26,7 +26,7 @@ struct TestKeyedSpec {
 };
 /// Uses every kind of keyed state and does not depend on the order of rows:
 /// - a native value counts the rows of the key: emits the count, timed at the end of time;
-/// - rows under a window namespace hold count and sum of x, emitted by an event-time timer at its end;
+/// - rows under a window namespace hold count and sum of x, emitted by a timer at its end;
 /// - a map of x % 7 → count and a list of y are summed up by a timer at the end of time.
 /// A row whose window has fired fails the job: the simulation makes none.
 OperatorFactoryPtr TestKeyed(const TestKeyedSpec& spec);

@@ -141,6 +141,8 @@ Status JobImpl::BuildAttempt() {
     HR_ASSIGN_OR_RETURN(inputs.restore,
                         RestorePlan::Make(env_, std::move(point->manifest), point->directory,
                                           RestoreTargets(), options_.allow_dropped_state));
+    // A manifest of another directory: this store cannot add to its files.
+    if (!store_ || !store_->Holds(inputs.restore->manifest())) inputs.restore->ForgetIds();
   }
   HR_ASSIGN_OR_RETURN(std::shared_ptr<Attempt> attempt, Attempt::Make(std::move(inputs)));
   std::lock_guard lock(mutex_);

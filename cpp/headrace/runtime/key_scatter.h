@@ -10,7 +10,8 @@ namespace headrace {
 /// Deals the rows of batches out to the subtasks that own their keys: key → key group → subtask.
 ///
 /// Cost: one hash a row (KeyView::Groups), then one pass.
-/// Threading: owned by one task thread; keys that are host values are encoded by their hooks, so that task must be one that may touch host values.
+/// Threading: owned by one task thread; keys that are host values are encoded by their hooks, so
+/// that task must be one that may touch host values.
 class KeyScatter {
  public:
   KeyScatter(int consumers, int max_parallelism);

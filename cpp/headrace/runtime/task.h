@@ -44,7 +44,8 @@ struct TaskSource {
 /// A step runs the deepest operator that has an element and room for its output, so rows leave the
 /// chain before new ones enter. Barriers pass between elements only, hence never while an operator
 /// holds a cursor.
-/// Threading: Step, Close and the accessors marked so belong to the task's thread; the rest is thread-safe.
+/// Threading: Step, Close and the accessors marked so belong to the task's thread; the rest is
+/// thread-safe.
 class Task : public std::enable_shared_from_this<Task> {
  public:
   Task(int index, std::string name, TaskHost* host, Env* env);
