@@ -4,6 +4,7 @@
 #include "errors.h"
 #include "graph_objects.h"
 #include "graveyard.h"
+#include "known_types.h"
 #include "python_bindings.h"
 #include "row_type.h"
 #include "runtime_context_type.h"
@@ -25,6 +26,7 @@ constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,        AddCon
 void FillModule(py::module_& module) {
   module.doc() = "The native part of headrace; use the package headrace, not this module.";
   module.attr("__version__") = HEADRACE_VERSION;
+  if (!LoadKnownTypes()) throw py::error_already_set();
   for (const AddTypes add : kTypes) {
     if (!add(module.ptr())) throw py::error_already_set();
   }

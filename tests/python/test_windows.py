@@ -42,7 +42,8 @@ BOUNDED = WatermarkStrategy.for_bounded_out_of_orderness("2 s")
 
 @pytest.mark.parametrize("parallelism", [1, 2, 3])
 def test_native_tumbling_windows_equal_duckdb(parallelism):
-    table = events()
+    table = rows_in = events()
+    assert rows_in is table
     stream = new_env(parallelism).from_arrow(table, timestamp="ts", watermark_strategy=BOUNDED)
     got = (
         stream.key_by("key").window(TumblingEventTimeWindows.of(Time.seconds(10)))
@@ -50,7 +51,7 @@ def test_native_tumbling_windows_equal_duckdb(parallelism):
     )  # fmt: skip
     want = duckdb.sql(
         "SELECT key, cast(floor(ts / 10000.0) * 10000 AS BIGINT) s, s + 10000, sum(value)::BIGINT, count(*), avg(value), "
-        "min(value), max(value) FROM table GROUP BY key, s"
+        "min(value), max(value) FROM rows_in GROUP BY key, s"
     ).fetchall()
     assert got.column_names == ["key", "window_start", "window_end", "total", "n", "mean", "low", "high"]
     rows = list(zip(*(c.to_pylist() for c in got.columns), strict=True))

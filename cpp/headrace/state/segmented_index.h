@@ -14,9 +14,9 @@ namespace headrace {
 /// the worst insertion stays far below 1 ms however large it grows.
 ///
 /// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the low bits a slot
-/// (linear probing, at most 5/8 full). A full segment doubles up to 4,096 slots and then splits in two; where
-/// equal hashes make splitting useless it goes on doubling. The first segment has 16 slots: thousands of
-/// small indexes are cheap.
+/// (linear probing, at most half full: mispredicted second probes cost more than the memory). A full segment
+/// doubles up to 4,096 slots and then splits in two; where equal hashes make splitting useless it goes on
+/// doubling. The first segment has 16 slots: thousands of small indexes are cheap.
 ///
 /// `Entry` is trivially copyable; `Traits` has `Empty() -> Entry`, `IsEmpty(const Entry&)` and
 /// `Hash(const Entry&) -> uint32_t`.
@@ -56,7 +56,7 @@ class SegmentedIndex {
       segments_ = directory_.data();
     }
     Header* header = directory_[uint64_t{hash} >> shift_].header();
-    while (header->count * 8 >= header->slots * 5) {
+    while (header->count * 2 >= header->slots) {
       MakeRoom(hash);
       header = directory_[uint64_t{hash} >> shift_].header();
     }
