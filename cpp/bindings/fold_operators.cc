@@ -126,7 +126,7 @@ class FieldOperator final : public FoldOperator {
     }
     PyRef module = PyRef::Steal(PyImport_ImportModule("copy"));
     PyRef copy = PyRef::Steal(
-        module ? PyObject_CallMethod(module.get(), "copy", "O", record) : nullptr);
+        module ? PyObject_CallMethod(module.get(), "copy", "(O)", record) : nullptr);
     if (!copy || PyObject_SetItem(copy.get(), field_.get(), value) < 0) return nullptr;
     return copy.Release();
   }

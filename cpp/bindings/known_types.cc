@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "gil.h"
+#include "python_temporal.h"
 
 namespace headrace::bindings {
 
@@ -26,6 +27,7 @@ bool HasTypeAttribute(PyTypeObject* type, const char* name) {
 }  // namespace
 
 bool LoadKnownTypes() {
+  if (!ImportDateTime()) return false;
   if (!Load("datetime", "date", &known.date) || !Load("datetime", "time", &known.time) ||
       !Load("datetime", "datetime", &known.datetime) ||
       !Load("datetime", "timedelta", &known.timedelta) ||

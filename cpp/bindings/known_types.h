@@ -22,7 +22,7 @@ struct KnownTypes {
 };
 extern KnownTypes known;
 
-/// False with a Python error set.
+/// Also makes the functions of python_temporal.h usable. False with a Python error set.
 bool LoadKnownTypes();
 
 /// numpy.generic, or null while nothing has imported numpy; borrowed.

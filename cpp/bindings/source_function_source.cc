@@ -12,16 +12,16 @@ namespace py = pybind11;
 namespace headrace::bindings {
 namespace {
 
-/// Sources of one split whose records come from a SourceFunction.
+/// Sources of one split whose records come from a SourceFunction or from a function that makes an iterator.
 class FunctionFactory final : public SourceFactory {
  public:
-  enum class Style { kCall, kRun };
+  enum class Style { kIterator, kCall, kRun };
 
   FunctionFactory(py::object function, SchemaPtr schema, Style style)
       : schema_(std::move(schema)), style_(style) {
     // As it is now: what the program does to the object later does not matter.
-    function = Copy(function);
-    positioned_ = SourcePosition::Supported(function.ptr());
+    if (style != Style::kIterator) function = Copy(function);
+    positioned_ = style != Style::kIterator && SourcePosition::Supported(function.ptr());
     function_ = PyRef::Borrow(function.ptr());
   }
 
@@ -32,6 +32,10 @@ class FunctionFactory final : public SourceFactory {
   }
 
   Result<std::unique_ptr<SourceReader>> Make(int) override {
+    const GilScope gil;
+    if (style_ == Style::kIterator) {
+      return MakeIterableReader({PyRef::Borrow(function_.get()), nullptr, false}, schema_);
+    }
     PyRef own;
     try {
       own = PyRef::Borrow(Copy(py::reinterpret_borrow<py::object>(function_.get())).ptr());
@@ -67,6 +71,9 @@ SourceHandle MakeSource(py::object function, const SchemaHandle& schema, Functio
 
 void BindSourceFunction(py::module_& module) {
   BindSourceContext(module.ptr());
+  module.def("iterator_source", [](py::object make_iterator, const SchemaHandle& schema) {
+    return MakeSource(std::move(make_iterator), schema, FunctionFactory::Style::kIterator);
+  });
   module.def("source_function_source",
              [](py::object function, const SchemaHandle& schema, const std::string& style) {
                return MakeSource(std::move(function), schema,

@@ -278,7 +278,7 @@ class Decoder {
                                      std::to_string(count) +
                                      " fields; the class of this program has another number");
     }
-    return Made(PyObject_CallMethod(type, "_make", "O", items.get()));
+    return Made(PyObject_CallMethod(type, "_make", "(O)", items.get()));
   }
 
   // Fields are set directly: __init__ may have checks or side effects that are not due again.

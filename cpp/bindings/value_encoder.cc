@@ -284,11 +284,16 @@ class Encoder {
     if (!kind || kind_text == "V" || kind_text == "O") return Unencodable(value);
     PyRef text = PyRef::Steal(PyObject_GetAttrString(dtype.get(), "str"));
     PyRef bytes = PyRef::Steal(PyObject_CallMethod(value, "tobytes", nullptr));
-    if (!text || !bytes || !PyBytes_Check(bytes.get())) return Unencodable(value);
+    PyRef width = PyRef::Steal(PyObject_GetAttrString(dtype.get(), "itemsize"));
+    const Py_ssize_t size = width ? PyLong_AsSsize_t(width.get()) : -1;
+    // An empty str_ has no width, but tobytes() gives one character.
+    if (!text || !bytes || !PyBytes_Check(bytes.get()) || size < 0 ||
+        size > PyBytes_GET_SIZE(bytes.get())) {
+      return Unencodable(value);
+    }
     Tag(ValueTag::kNumpyScalar);
     out_->String(TextOf(text.get()));
-    out_->String({PyBytes_AS_STRING(bytes.get()),
-                  static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))});
+    out_->String({PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(size)});
     return Status::Ok();
   }
 

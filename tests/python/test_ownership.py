@@ -26,7 +26,7 @@ def test_reused_row_does_not_show_its_last_value():
 
         def flat_map(self, value):
             for i in range(value):
-                self.row.a = i
+                self.row["a"] = i
                 yield self.row
 
     assert [r.a for r in collect(new_env().from_collection([3]).flat_map(Reused()))] == [0, 1, 2]

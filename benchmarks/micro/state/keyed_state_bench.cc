@@ -44,7 +44,8 @@ void BM_LookupInt(benchmark::State& state) {
 }
 BENCHMARK(BM_LookupInt)->Arg(10'000)->Arg(1'000'000)->Arg(10'000'000);
 
-// The limit to compare BM_LookupInt with: one open-addressing table of 16-byte slots, half full at most.
+// The limit to compare BM_LookupInt with: one open-addressing table of 16-byte slots, half full at
+// most.
 void BM_LookupIntLimit(benchmark::State& state) {
   struct Slot {
     int64_t key;
@@ -166,7 +167,8 @@ void BM_TimerRegisterPop(benchmark::State& state) {
 }
 BENCHMARK(BM_TimerRegisterPop)->Arg(10'000)->Arg(1'000'000)->Arg(10'000'000);
 
-// Must not grow with the number of keys. Each snapshot is abandoned: releasing it is not the owner's work.
+// Must not grow with the number of keys. Each snapshot is abandoned: releasing it is not the
+// owner's work.
 void BM_Barrier(benchmark::State& state) {
   KeyedState keyed({0, 127}, 128, int64_t{1} << 40);
   FixedValueState& count = **keyed.RegisterFixed("count", "value<int64>", 8);
@@ -191,8 +193,9 @@ int64_t ThreadCpuNs() {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
-// Grows from nothing; `worst_us` is the longest single insertion of a key with its first value, in processor
-// time of the thread: waiting for a busy machine's processor does not count, touching new memory does.
+// Grows from nothing; `worst_us` is the longest single insertion of a key with its first value, in
+// processor time of the thread: waiting for a busy machine's processor does not count, touching new
+// memory does.
 void BM_WorstInsert(benchmark::State& state) {
   for (auto _ : state) {
     KeyedState keyed({0, 127}, 128, int64_t{1} << 40);

@@ -46,13 +46,13 @@ Status JobImpl::Prepare() {
       result_.messages.push_back("at least once from source " + node.name);
     }
   }
-  if (restored_final_) return Status::Ok();
   if (restore_point_) {
-    // Only to fail early; every attempt makes its own.
+    // Only to fail early, also for a job that had ended: every attempt makes its own.
     const auto plan = RestorePlan::Make(env_, restore_point_->manifest, restore_point_->directory,
                                         RestoreTargets(), options_.allow_dropped_state);
     HR_RETURN_IF_ERROR(plan.status());
   }
+  if (restored_final_) return Status::Ok();
   return PlanSplits();
 }
 

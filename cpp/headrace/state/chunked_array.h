@@ -9,8 +9,8 @@
 
 namespace headrace {
 
-/// An array that grows without moving its elements: chunks of 4,096, made when first written to, so that no
-/// single growth takes more than microseconds. Elements start as zero bytes.
+/// An array that grows without moving its elements: chunks of 4,096, made when first written to, so
+/// that no single growth takes more than microseconds. Elements start as zero bytes.
 /// Threading: owned by one thread.
 template <typename T>
 class ChunkedArray {

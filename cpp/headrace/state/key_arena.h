@@ -12,14 +12,12 @@ namespace headrace {
 struct ArenaKey {
   uint32_t size_bytes;
   uint32_t chunk;  ///< number of the chunk it lives in
-  std::string_view bytes() const {
-    return {reinterpret_cast<const char*>(this + 1), size_bytes};
-  }
+  std::string_view bytes() const { return {reinterpret_cast<const char*>(this + 1), size_bytes}; }
 };
 
-/// Append-only memory of key bytes in chunks of 512 B to 64 KiB. A chunk is given up when the last of its keys
-/// was released, so churning keys do not pile up; a chunk with one long-lived key stays until the next
-/// restore, which packs keys anew.
+/// Append-only memory of key bytes in chunks of 512 B to 64 KiB. A chunk is given up when the last
+/// of its keys was released, so churning keys do not pile up; a chunk with one long-lived key stays
+/// until the next restore, which packs keys anew.
 /// Threading: owned by one task thread; a snapshot's thread may read the bytes of keys.
 class KeyArena {
  public:
@@ -34,8 +32,8 @@ class KeyArena {
     void* memory = nullptr;
     int64_t size_bytes = 0;
   };
-  /// Gives up a key. Returns its chunk when that became free, which stays readable until the caller frees it
-  /// (it is no longer counted here).
+  /// Gives up a key. Returns its chunk when that became free, which stays readable until the caller
+  /// frees it (it is no longer counted here).
   FreedChunk Release(const ArenaKey* key);
 
   int64_t memory_bytes() const { return memory_bytes_; }

@@ -72,9 +72,9 @@ uint64_t KeyDictionary::Prefix(KeyId id) const {
     // Tag, one varint (the int, or the length of the string), then what fits of the string.
     const bool is_int = row.form == KeyForm::kInt;
     canonical[size++] = static_cast<char>(is_int ? ValueTag::kInt : ValueTag::kStr);
-    uint64_t varint = is_int ? (static_cast<uint64_t>(row.number) << 1) ^
-                                   static_cast<uint64_t>(row.number >> 63)
-                             : row.bytes->size_bytes;
+    uint64_t varint =
+        is_int ? (static_cast<uint64_t>(row.number) << 1) ^ static_cast<uint64_t>(row.number >> 63)
+               : row.bytes->size_bytes;
     for (; varint >= 0x80; varint >>= 7) canonical[size++] = static_cast<char>(varint | 0x80);
     canonical[size++] = static_cast<char>(varint);
     if (!is_int) size += row.bytes->bytes().copy(canonical + size, 8);
@@ -154,8 +154,8 @@ void KeyDictionary::Release(KeyId id) {
   // A key is written once, so a dirty row came after the last barrier: no snapshot has seen the id.
   const bool unseen = rows_.dirty(id);
   if (row.form == KeyForm::kInt) {
-    ints_.Erase(ints_.Find(HashInt(row.number),
-                           [id](const IntEntry& entry) { return entry.id == id; }));
+    ints_.Erase(
+        ints_.Find(HashInt(row.number), [id](const IntEntry& entry) { return entry.id == id; }));
   } else {
     BytesIndex& index = IndexOf(row.form);
     index.Erase(index.Find(HashBytes(row.bytes->bytes()),
@@ -198,9 +198,8 @@ Status KeyDictionary::CheckStored(std::string_view canonical, int key_group) con
   const int group = headrace::KeyGroupOf(canonical, max_parallelism_);
   if (group == key_group) return Status::Ok();
   return Status::Corruption("key " + DescribeValue(canonical) + " is stored in key group " +
-                            std::to_string(key_group) + " but belongs to " +
-                            std::to_string(group) + " (max parallelism " +
-                            std::to_string(max_parallelism_) + ")");
+                            std::to_string(key_group) + " but belongs to " + std::to_string(group) +
+                            " (max parallelism " + std::to_string(max_parallelism_) + ")");
 }
 
 Status KeyDictionary::RestoreKey(KeyId id, std::string_view canonical, int key_group) {
@@ -208,8 +207,8 @@ Status KeyDictionary::RestoreKey(KeyId id, std::string_view canonical, int key_g
   const Key key = Key::OfCanonical(canonical);
   rows_.EnsureSize(id + 1);
   if (rows_.live(id) || Lookup(key) != kNoKey) {
-    return Status::Corruption("key " + DescribeValue(canonical) + " with id " +
-                              std::to_string(id) + " is stored twice");
+    return Status::Corruption("key " + DescribeValue(canonical) + " with id " + std::to_string(id) +
+                              " is stored twice");
   }
   Place(id, key, HashKey(key));
   return Status::Ok();

@@ -25,18 +25,18 @@ namespace headrace {
 using KeyId = uint32_t;
 inline constexpr KeyId kNoKey = 0xffffffffu;
 
-/// Maps keys to dense ids (document 001's key dictionary): one probe a record, then every state of the key is
-/// an array access.
+/// Maps keys to dense ids (document 001's key dictionary): one probe a record, then every state of
+/// the key is an array access.
 ///
-/// int64 and string keys have tables of their own; any other key goes by its canonical bytes. The index is cut
-/// into segments of bounded size, so growing never rehashes more than one (≤ 1 ms). Keys are kept in a paged
-/// table and snapshotted with it.
+/// int64 and string keys have tables of their own; any other key goes by its canonical bytes. The
+/// index is cut into segments of bounded size, so growing never rehashes more than one (≤ 1 ms).
+/// Keys are kept in a paged table and snapshotted with it.
 ///
-/// Releasing ids: states count their uses of a key (AddUse, DropUse); a key without any is *idle*. Idle keys
-/// are released by ReleaseIdle() only, in the order in which they became idle and at most as many as asked
-/// for; KeyedState calls it where no operator holds an id (at barriers, and between elements). A released id
-/// that no snapshot can have seen is free at once, any other after the checkpoint that holds its tombstone is
-/// complete (OnCheckpointComplete).
+/// Releasing ids: states count their uses of a key (AddUse, DropUse); a key without any is *idle*.
+/// Idle keys are released by ReleaseIdle() only, in the order in which they became idle and at most
+/// as many as asked for; KeyedState calls it where no operator holds an id (at barriers, and
+/// between elements). A released id that no snapshot can have seen is free at once, any other after
+/// the checkpoint that holds its tombstone is complete (OnCheckpointComplete).
 ///
 /// Hot: LookupOrInsertInt / …String are inline and allocation-free for known keys.
 /// Threading: owned by one task thread.
@@ -72,8 +72,8 @@ class KeyDictionary {
   KeyId LookupEncoded(std::string_view canonical) const {  ///< kNoKey when absent
     return Lookup(Key::OfCanonical(canonical));
   }
-  /// Ids of rows [start, start + count) of a key column; kInvalidArgument when a value cannot be a key.
-  /// Null is a key (None).
+  /// Ids of rows [start, start + count) of a key column; kInvalidArgument when a value cannot be a
+  /// key. Null is a key (None).
   Status LookupOrInsertBatch(const Column& keys, int64_t start, int64_t count, KeyId* ids);
 
   int KeyGroupOf(KeyId id) const { return Row(id).key_group; }
@@ -88,7 +88,8 @@ class KeyDictionary {
 
   /// Order of the keys' canonical bytes: < 0, 0, > 0.
   int Compare(KeyId a, KeyId b) const;
-  /// First 8 canonical bytes as a big-endian number, zero-padded: unequal prefixes order as the keys do.
+  /// First 8 canonical bytes as a big-endian number, zero-padded: unequal prefixes order as the
+  /// keys do.
   uint64_t Prefix(KeyId id) const;
 
   /// Reference counts by states: a key without any may be released at the next barrier.
@@ -101,12 +102,14 @@ class KeyDictionary {
 
   // ---- What KeyedState does with it ----
 
-  /// From now on idle keys are remembered. Off for dictionaries of slices, which are dropped as a whole.
+  /// From now on idle keys are remembered. Off for dictionaries of slices, which are dropped as a
+  /// whole.
   void TrackIdleKeys() { track_idle_ = true; }
   int64_t idle_keys() const { return static_cast<int64_t>(idle_.size()); }
   /// Releases up to `keys_max` idle keys. REQUIRES: nobody holds ids without a use.
   void ReleaseIdle(int64_t keys_max);
-  /// Called with each id that ReleaseIdle() releases, before it can be used again: for caches by id.
+  /// Called with each id that ReleaseIdle() releases, before it can be used again: for caches by
+  /// id.
   void SetReleaseListener(std::function<void(KeyId)> listener) { listener_ = std::move(listener); }
 
   /// Freezes the table; snapshots are numbered from 1 by `snapshot_number`.
@@ -114,12 +117,13 @@ class KeyDictionary {
   /// Frees the ids whose tombstones are in snapshots up to `snapshot_number`.
   void OnCheckpointComplete(uint64_t snapshot_number);
 
-  /// Puts a stored key back under its id; kCorruption when key or id is there already, or when the stored
-  /// group is not the key's.
+  /// Puts a stored key back under its id; kCorruption when key or id is there already, or when the
+  /// stored group is not the key's.
   Status RestoreKey(KeyId id, std::string_view canonical, int key_group);
   /// The id of a stored key, which may become another than it was; kCorruption as above.
   Result<KeyId> AdoptKey(std::string_view canonical, int key_group);
-  /// After the last RestoreKey and AddUse: dead ids are free. `clean`: the next snapshot may be a delta.
+  /// After the last RestoreKey and AddUse: dead ids are free. `clean`: the next snapshot may be a
+  /// delta.
   void FinishRestore(bool clean);
   PagedTable& table() { return rows_; }
 

@@ -1,5 +1,5 @@
-// Lookups of a whole key column: one loop for each kind of column, so that the known-key path of the common
-// kinds is a hash, a probe and a store.
+// Lookups of a whole key column: one loop for each kind of column, so that the known-key path of
+// the common kinds is a hash, a probe and a store.
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,8 +53,8 @@ Status KeyDictionary::LookupObjects(const Column& keys, int64_t start, int64_t c
 
 Status KeyDictionary::LookupByDictionary(const Column& keys, int64_t start, int64_t count,
                                          KeyId* ids) {
-  // Each distinct value is looked up once, and only if a row refers to it: values of other subtasks' rows
-  // must not enter this dictionary.
+  // Each distinct value is looked up once, and only if a row refers to it: values of other
+  // subtasks' rows must not enter this dictionary.
   std::vector<KeyId> known(static_cast<size_t>(keys.dictionary->length), kNoKey);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t row = start + i;

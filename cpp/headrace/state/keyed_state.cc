@@ -105,16 +105,15 @@ TimerService& KeyedState::timers() { return impl_->timers; }
 const KeyGroupRange& KeyedState::range() const { return impl_->range; }
 
 Result<FixedValueState*> KeyedState::RegisterFixed(std::string_view name,
-                                                   std::string_view fingerprint,
-                                                   int value_bytes) {
+                                                   std::string_view fingerprint, int value_bytes) {
   if (value_bytes != 1 && value_bytes != 2 && value_bytes != 4 && value_bytes != 8 &&
       value_bytes != 16) {
     return Status::InvalidArgument("state '" + std::string(name) + "': a fixed value of " +
                                    std::to_string(value_bytes) +
                                    " bytes; it must have 1, 2, 4, 8 or 16");
   }
-  HR_ASSIGN_OR_RETURN(NamedState * state, impl_->FindOrMake(name, fingerprint,
-                                                            TableKind::kFixedValue, value_bytes));
+  HR_ASSIGN_OR_RETURN(NamedState * state,
+                      impl_->FindOrMake(name, fingerprint, TableKind::kFixedValue, value_bytes));
   return state->fixed.get();
 }
 
@@ -130,8 +129,8 @@ Result<SliceStore*> KeyedState::RegisterSlices(std::string_view name, std::strin
     return Status::InvalidArgument("state '" + std::string(name) + "': accumulators of " +
                                    std::to_string(accumulator_bytes) + " bytes");
   }
-  HR_ASSIGN_OR_RETURN(NamedState * state, impl_->FindOrMake(name, fingerprint, TableKind::kSlice,
-                                                            accumulator_bytes));
+  HR_ASSIGN_OR_RETURN(NamedState * state,
+                      impl_->FindOrMake(name, fingerprint, TableKind::kSlice, accumulator_bytes));
   return state->slices.get();
 }
 
@@ -228,7 +227,8 @@ void KeyedState::RequireFullSnapshot() {
 }
 
 void KeyedState::Maintain() {
-  // Keys often come back: a backlog of a sixteenth of them costs less than releasing and adding again.
+  // Keys often come back: a backlog of a sixteenth of them costs less than releasing and adding
+  // again.
   KeyDictionary& keys = impl_->keys;
   const int64_t excess = keys.idle_keys() - kIdleKeysMin - keys.live_keys() / 16;
   if (excess > 0) keys.ReleaseIdle(std::min(excess, kReleasesPerCall));
@@ -242,14 +242,14 @@ std::vector<StateRegistration> KeyedState::Registry() const {
         {name, state.fingerprint, state.kind, state.meter->bytes(), RowCount(state)});
   }
   if (s.keys.live_keys() > 0) {
-    registry.push_back({std::string(kKeysTable), "", TableKind::kDictionary,
-                        s.keys.memory_bytes(), s.keys.live_keys()});
+    registry.push_back({std::string(kKeysTable), "", TableKind::kDictionary, s.keys.memory_bytes(),
+                        s.keys.live_keys()});
   }
   const int64_t timers =
       s.timers.count(TimeDomain::kEventTime) + s.timers.count(TimeDomain::kProcessingTime);
   if (timers > 0) {
-    registry.push_back({std::string(kTimersTable), "", TableKind::kTimers,
-                        s.timers.memory_bytes(), timers});
+    registry.push_back(
+        {std::string(kTimersTable), "", TableKind::kTimers, s.timers.memory_bytes(), timers});
   }
   return registry;
 }
@@ -272,10 +272,9 @@ Status KeyedState::CheckBudget() const {
     largest = "; largest state '" + most.name + "' holds " + FormatBytes(most.bytes) + " in " +
               std::to_string(most.rows) + " rows";
   }
-  return Status::ResourceExhausted("state of " + FormatBytes(bytes) +
-                                   " exceeds state.memory-budget (" +
-                                   FormatBytes(impl_->memory_budget_bytes) + ")" + largest +
-                                   "; raise it or use a disk backend");
+  return Status::ResourceExhausted(
+      "state of " + FormatBytes(bytes) + " exceeds state.memory-budget (" +
+      FormatBytes(impl_->memory_budget_bytes) + ")" + largest + "; raise it or use a disk backend");
 }
 
 }  // namespace headrace

@@ -26,17 +26,18 @@ struct StateRegistration {
   int64_t rows = 0;
 };
 
-/// Everything one keyed operator subtask remembers, in memory: key dictionary, states, slices, timers; their
-/// snapshot at a barrier and their restore.
+/// Everything one keyed operator subtask remembers, in memory: key dictionary, states, slices,
+/// timers; their snapshot at a barrier and their restore.
 ///
-/// Life: construct → Restore (optional) → states are registered at open (before or after Restore: restored
-/// tables wait by name and are part of every snapshot; a registration with another fingerprint fails with
-/// both shown) → use → Snapshot at barriers. Registering one name twice with the same fingerprint returns the
-/// same state; with another one it is kInvalidArgument naming both.
+/// Life: construct → Restore (optional) → states are registered at open (before or after Restore:
+/// restored tables wait by name and are part of every snapshot; a registration with another
+/// fingerprint fails with both shown) → use → Snapshot at barriers. Registering one name twice with
+/// the same fingerprint returns the same state; with another one it is kInvalidArgument naming
+/// both.
 ///
-/// Keys that no state uses are released in Snapshot() and Maintain(), nowhere else, so an id is good for as
-/// long as an operator works on one element. Whoever keeps ids without a state of this object that uses them
-/// counts the use itself (KeyDictionary::AddUse).
+/// Keys that no state uses are released in Snapshot() and Maintain(), nowhere else, so an id is
+/// good for as long as an operator works on one element. Whoever keeps ids without a state of this
+/// object that uses them counts the use itself (KeyDictionary::AddUse).
 /// Threading: owned by one task thread.
 class KeyedState {
  public:
@@ -52,31 +53,33 @@ class KeyedState {
   Result<SliceStore*> RegisterSlices(std::string_view name, std::string_view fingerprint,
                                      int accumulator_bytes);
 
-  /// Freezes the state: O(tables). REQUIRES: the previous snapshot was finished or destroyed, and no operator
-  /// holds ids of keys.
+  /// Freezes the state: O(tables). REQUIRES: the previous snapshot was finished or destroyed, and
+  /// no operator holds ids of keys.
   KeyedStateSnapshot Snapshot();
-  /// The checkpoint that holds the snapshot of this number is complete: ids whose tombstones are in it or an
-  /// earlier one may be used again.
+  /// The checkpoint that holds the snapshot of this number is complete: ids whose tombstones are in
+  /// it or an earlier one may be used again.
   void OnCheckpointComplete(uint64_t snapshot_number);
   /// The same for the oldest snapshot that was neither completed nor aborted.
   void OnCheckpointComplete();
-  /// The checkpoint failed after its snapshot was finished, so nothing can build on it: the next is full.
+  /// The checkpoint failed after its snapshot was finished, so nothing can build on it: the next is
+  /// full.
   void OnCheckpointAborted(uint64_t snapshot_number);
   /// Makes the next snapshot of every table full: when the stored base is not to be built upon.
   void RequireFullSnapshot();
-  /// Releases unused keys where they pile up between barriers: at most 8,192 a call, < 1 ms. Call it now and
-  /// then (once a batch) where no operator holds ids of keys: between elements, with no cursor open.
+  /// Releases unused keys where they pile up between barriers: at most 8,192 a call, < 1 ms. Call
+  /// it now and then (once a batch) where no operator holds ids of keys: between elements, with no
+  /// cursor open.
   void Maintain();
-  /// Loads stored tables, keeping only keys in this subtask's range. REQUIRES: empty. After a failure the
-  /// object is of no use.
+  /// Loads stored tables, keeping only keys in this subtask's range. REQUIRES: empty. After a
+  /// failure the object is of no use.
   Status Restore(StoredKeyedState stored);
 
-  /// The registered states, those restored and not registered yet, and, when there are any, "keys" and
-  /// "timers".
+  /// The registered states, those restored and not registered yet, and, when there are any, "keys"
+  /// and "timers".
   std::vector<StateRegistration> Registry() const;
   int64_t memory_bytes() const;
-  /// kResourceExhausted naming the state and the budget key when over `memory_budget_bytes`; cheap, called
-  /// once a batch.
+  /// kResourceExhausted naming the state and the budget key when over `memory_budget_bytes`; cheap,
+  /// called once a batch.
   Status CheckBudget() const;
   const KeyGroupRange& range() const;
 

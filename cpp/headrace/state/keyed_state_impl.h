@@ -39,8 +39,8 @@ struct KeyedState::Impl {
   TimerService timers;
   uint64_t snapshot_number = 0;
   std::deque<uint64_t> outstanding;  ///< snapshots neither completed nor aborted
-  /// A slice that is gone, and the first snapshot without it: reported until that one or a later one is
-  /// complete, since what an abandoned snapshot said is lost.
+  /// A slice that is gone, and the first snapshot without it: reported until that one or a later
+  /// one is complete, since what an abandoned snapshot said is lost.
   struct DroppedSlice {
     uint64_t snapshot_number;
     std::string state_name;

@@ -1,8 +1,9 @@
 // Loading stored tables into a KeyedState.
 //
-// One former subtask with the same key groups: keys, rows and timers go back under their old ids, so the next
-// snapshot may be a delta on what is stored. Otherwise keys of this subtask's groups are inserted anew, former
-// subtask by former subtask in order of their old ids, and rows follow their keys; all tables start full.
+// One former subtask with the same key groups: keys, rows and timers go back under their old ids,
+// so the next snapshot may be a delta on what is stored. Otherwise keys of this subtask's groups
+// are inserted anew, former subtask by former subtask in order of their old ids, and rows follow
+// their keys; all tables start full.
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -16,8 +17,8 @@
 namespace headrace {
 namespace {
 
-// Upper bound of the rows of a partition in any layout (1-byte values): no row number from a file makes a
-// table larger than its partition count allows.
+// Upper bound of the rows of a partition in any layout (1-byte values): no row number from a file
+// makes a table larger than its partition count allows.
 constexpr uint64_t kPartitionRowsMax = 64 * 1024;
 
 }  // namespace
@@ -68,8 +69,8 @@ class KeyedStateLoader {
 
   KeyedState::Impl& state_;
   const bool keep_ids_;
-  bool clean_ = true;         // of the table being loaded: its stored form can be built upon
-  bool keys_clean_ = false;   // same for the key dictionary
+  bool clean_ = true;        // of the table being loaded: its stored form can be built upon
+  bool keys_clean_ = false;  // same for the key dictionary
 };
 
 Status KeyedStateLoader::ForEachRow(StoredTable& table, uint32_t partition_rows,

@@ -6,8 +6,8 @@
 
 namespace headrace {
 
-/// Bytes held by one registered state, added up by all its tables (a window state has two a slice), so that
-/// asking costs one load whatever their number.
+/// Bytes held by one registered state, added up by all its tables (a window state has two a slice),
+/// so that asking costs one load whatever their number.
 /// Threading: thread-safe.
 class MemoryMeter {
  public:

@@ -45,8 +45,8 @@ OperatorState OperatorState::Redistribute(const std::vector<OperatorState>& form
       mine.redistribution = list.redistribution;
       int64_t& position = positions[name];
       for (const std::string& item : list.items) {
-        const bool takes = list.redistribution == Redistribution::kUnion ||
-                           position % parallelism == index;
+        const bool takes =
+            list.redistribution == Redistribution::kUnion || position % parallelism == index;
         if (takes) mine.items.push_back(item);
         ++position;
       }

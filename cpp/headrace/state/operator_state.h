@@ -16,8 +16,8 @@ enum class Redistribution : uint8_t {
   kUnion = 1,  ///< every new subtask gets all items
 };
 
-/// State of an operator subtask that is not bound to keys (document 001's operator state): named lists of
-/// byte items. Small; copied at the barrier.
+/// State of an operator subtask that is not bound to keys (document 001's operator state): named
+/// lists of byte items. Small; copied at the barrier.
 /// Threading: owned by one task thread.
 class OperatorState {
  public:
@@ -32,9 +32,10 @@ class OperatorState {
   const std::vector<std::string>& Items(std::string_view name) const;
   const std::map<std::string, List, std::less<>>& lists() const { return lists_; }
 
-  /// Deals the lists of all former subtasks to subtask `index` of `parallelism`. Equal parallelism keeps each
-  /// subtask's split items where they were.
-  static OperatorState Redistribute(const std::vector<OperatorState>& former, int index, int parallelism);
+  /// Deals the lists of all former subtasks to subtask `index` of `parallelism`. Equal parallelism
+  /// keeps each subtask's split items where they were.
+  static OperatorState Redistribute(const std::vector<OperatorState>& former, int index,
+                                    int parallelism);
 
   std::string Encode() const;
   static Result<OperatorState> Decode(std::string_view bytes);

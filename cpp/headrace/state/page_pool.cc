@@ -18,7 +18,8 @@ struct FreePage {
   FreePage* next;
 };
 
-// One free list for each size, in steps of the alignment. Tables come in few row widths, so few are in use.
+// One free list for each size, in steps of the alignment. Tables come in few row widths, so few are
+// in use.
 struct FreeLists {
   std::mutex mutex;
   std::array<FreePage*, kPooledBytesMax / kAlignment + 1> heads{};
@@ -30,7 +31,9 @@ FreeLists& Lists() {
   return *lists;
 }
 
-size_t RoundUp(size_t size_bytes) { return (size_bytes + kAlignment - 1) / kAlignment * kAlignment; }
+size_t RoundUp(size_t size_bytes) {
+  return (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 char* AllocateAligned(size_t size_bytes) {
   void* memory = std::aligned_alloc(kAlignment, size_bytes);

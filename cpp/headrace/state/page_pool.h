@@ -4,8 +4,9 @@
 
 namespace headrace {
 
-/// Memory of state pages, shared by all tables of the process and never given back to the system: touching
-/// memory for the first time costs ~9 µs a page, taking a used one from here well under 1 µs.
+/// Memory of state pages, shared by all tables of the process and never given back to the system:
+/// touching memory for the first time costs ~9 µs a page, taking a used one from here well under 1
+/// µs.
 /// Threading: thread-safe.
 class PagePool {
  public:

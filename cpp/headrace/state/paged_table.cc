@@ -146,9 +146,7 @@ void PagedTable::Erase(uint32_t row) {
   --live_rows_;
 }
 
-int64_t PagedTable::memory_bytes() const {
-  return core_->bytes.load(std::memory_order_relaxed);
-}
+int64_t PagedTable::memory_bytes() const { return core_->bytes.load(std::memory_order_relaxed); }
 
 uint32_t PagedTable::partition_rows() const {
   return static_cast<uint32_t>(core_->pages_per_partition) << page_shift_;
@@ -166,9 +164,9 @@ std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
     core_->open_full = full;
     core_->open.store(true, std::memory_order_release);
   }
-  auto snapshot = std::make_shared<PagedTableSnapshot>(
-      std::move(core), epoch_, full, size_, partition_rows(), live_rows_,
-      std::exchange(dirty_partitions_, {}));
+  auto snapshot =
+      std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, size_, partition_rows(),
+                                           live_rows_, std::exchange(dirty_partitions_, {}));
   ++epoch_;
   dirty_rows_ = 0;
   return snapshot;

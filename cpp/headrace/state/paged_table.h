@@ -12,19 +12,19 @@ namespace headrace {
 class PagedTableSnapshot;
 struct PagedTableCore;
 
-/// A growing array of fixed-width rows in 4 KiB pages whose content at a barrier can be read later by another
-/// thread while the owner goes on writing.
+/// A growing array of fixed-width rows in 4 KiB pages whose content at a barrier can be read later
+/// by another thread while the owner goes on writing.
 ///
-/// BeginSnapshot() is O(1) whatever the size: it bumps the epoch and takes the list of partitions changed
-/// since the last one. The first write to a page that the running snapshot still has to save copies that page
-/// (counted in copied_bytes()). A row is *live* or not; both kinds of change are remembered per row as dirty
-/// bits. A page without a row ever live takes no memory. A *partition* is a run of pages: what a checkpoint
-/// compresses and names.
+/// BeginSnapshot() is O(1) whatever the size: it bumps the epoch and takes the list of partitions
+/// changed since the last one. The first write to a page that the running snapshot still has to
+/// save copies that page (counted in copied_bytes()). A row is *live* or not; both kinds of change
+/// are remembered per row as dirty bits. A page without a row ever live takes no memory. A
+/// *partition* is a run of pages: what a checkpoint compresses and names.
 ///
-/// Why this is free of races: the snapshot thread reads a live page only under the mutex and only while the
-/// page's epoch is not newer than the snapshot's; the owner writes a page without the mutex only when the
-/// page is in the current epoch, and moves it there under the mutex, saving a copy first where the snapshot
-/// still needs one.
+/// Why this is free of races: the snapshot thread reads a live page only under the mutex and only
+/// while the page's epoch is not newer than the snapshot's; the owner writes a page without the
+/// mutex only when the page is in the current epoch, and moves it there under the mutex, saving a
+/// copy first where the snapshot still needs one.
 ///
 /// Invariant: at most one snapshot is open. Rows read through a snapshot are those at its BeginSnapshot().
 /// The table may be destroyed while its snapshot is open.
@@ -34,8 +34,8 @@ class PagedTable {
   static constexpr int kPageBytes = 4096;
   static constexpr int kPagesPerPartition = 16;
 
-  /// Rows of a page: the power of two next below kPageBytes / row_bytes, at least 1. `meter`, if any, is told
-  /// of all memory as well.
+  /// Rows of a page: the power of two next below kPageBytes / row_bytes, at least 1. `meter`, if
+  /// any, is told of all memory as well.
   explicit PagedTable(int row_bytes, int pages_per_partition = kPagesPerPartition,
                       MemoryMeterPtr meter = nullptr);
   ~PagedTable();
@@ -55,14 +55,16 @@ class PagedTable {
   bool live(uint32_t row) const { return (Bits(row)[0] >> (row & page_mask_ & 63)) & 1; }
   /// True when the row was written or erased since the last barrier. REQUIRES: row < size().
   bool dirty(uint32_t row) const {
-    return pages_[row >> page_shift_]->epoch == epoch_ && ((Bits(row)[1] >> (row & page_mask_ & 63)) & 1);
+    return pages_[row >> page_shift_]->epoch == epoch_ &&
+           ((Bits(row)[1] >> (row & page_mask_ & 63)) & 1);
   }
   /// Content of a row, zeroes when it is dead. REQUIRES: row < size().
   const char* Row(uint32_t row) const {
     return reinterpret_cast<const char*>(pages_[row >> page_shift_]) + data_offset_ +
            static_cast<size_t>(row & page_mask_) * row_bytes_;
   }
-  /// Makes the row live and dirty and returns it for writing; the pointer is valid until the next barrier.
+  /// Makes the row live and dirty and returns it for writing; the pointer is valid until the next
+  /// barrier.
   /// REQUIRES: row < size().
   char* MutableRow(uint32_t row) {
     const uint32_t page_index = row >> page_shift_;
@@ -103,10 +105,11 @@ class PagedTable {
   uint64_t epoch() const { return epoch_; }
   /// Counts memory that rows point to.
   void Charge(int64_t bytes);
-  /// Frees malloc()ed memory that rows pointed to (charged as `bytes`), now or, where the open snapshot may
-  /// still read it, when that is released.
+  /// Frees malloc()ed memory that rows pointed to (charged as `bytes`), now or, where the open
+  /// snapshot may still read it, when that is released.
   void Retire(void* block, int64_t bytes);
-  /// `free_row` is called for each live row when table and snapshot are both gone: for rows that own memory.
+  /// `free_row` is called for each live row when table and snapshot are both gone: for rows that
+  /// own memory.
   void OwnRowMemory(std::function<void(const char* row)> free_row);
 
   /// Header of a page; bits (a word live, a word dirty for each 64 rows) and rows follow.

@@ -29,7 +29,8 @@ struct PagedTableCore {
     bytes.fetch_add(bytes_delta, std::memory_order_relaxed);
     if (meter) meter->Add(bytes_delta);
   }
-  /// Ends the open snapshot: drops its copies and frees retired blocks. Called by the snapshot's thread.
+  /// Ends the open snapshot: drops its copies and frees retired blocks. Called by the snapshot's
+  /// thread.
   void Release(bool finished);
 
   const int row_bytes;
@@ -48,7 +49,8 @@ struct PagedTableCore {
 
   std::mutex mutex;
   std::vector<Page*> pages;
-  /// The last two epochs that changed a partition: enough to know whether the open snapshot wants it.
+  /// The last two epochs that changed a partition: enough to know whether the open snapshot wants
+  /// it.
   struct Partition {
     uint64_t dirty_epoch = 0;
     uint64_t previous_dirty_epoch = 0;

@@ -12,19 +12,19 @@ namespace headrace {
 /// Rows of one partition as they were at the barrier; reusable.
 struct PartitionRows {
   uint32_t first_row = 0;
-  uint32_t row_count = 0;        ///< positions, live or dead
+  uint32_t row_count = 0;  ///< positions, live or dead
   uint32_t live_count = 0;
   uint32_t changed_count = 0;
-  std::vector<uint64_t> live;    ///< a bit a position
-  std::vector<uint64_t> changed; ///< written or erased in the epoch that the barrier ended
-  std::vector<char> content;     ///< row_bytes a position
+  std::vector<uint64_t> live;     ///< a bit a position
+  std::vector<uint64_t> changed;  ///< written or erased in the epoch that the barrier ended
+  std::vector<char> content;      ///< row_bytes a position
 
   bool IsLive(uint32_t i) const { return (live[i >> 6] >> (i & 63)) & 1; }
   bool IsChanged(uint32_t i) const { return (changed[i >> 6] >> (i & 63)) & 1; }
 };
 
-/// A PagedTable as it was at a barrier. Destroying it without Finish(), or before every changed partition was
-/// read, makes the table's next snapshot full.
+/// A PagedTable as it was at a barrier. Destroying it without Finish(), or before every changed
+/// partition was read, makes the table's next snapshot full.
 /// Threading: owned by one thread, which need not be the table's.
 class PagedTableSnapshot {
  public:

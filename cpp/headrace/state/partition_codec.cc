@@ -82,7 +82,8 @@ std::string EncodeFixedPartition(const PartitionRows& rows, uint32_t row_bytes, 
 // Tables of variable rows, after the header:
 //
 //   varint   number of rows
-//   for each: varint position (see AppendPosition), byte flags: 0x01 tombstone, and unless it is one:
+//   for each: varint position (see AppendPosition), byte flags: 0x01 tombstone, and unless it is
+//   one:
 //     dictionary   varint key group, string canonical key
 //     rows         varint key id, string namespace, string sub-key, string value
 //     timers       byte domain, varint key id, string namespace, zigzag varint time
@@ -157,8 +158,8 @@ class Decoder {
   Status ReadPosition(const StoredPartition& partition, int64_t* previous, StoredRow* row) {
     uint64_t gap = 0;
     HR_RETURN_IF_ERROR(in_.Varint(&gap));
-    if (gap >= partition.row_count || *previous + 1 + static_cast<int64_t>(gap) >=
-                                          static_cast<int64_t>(partition.row_count)) {
+    if (gap >= partition.row_count ||
+        *previous + 1 + static_cast<int64_t>(gap) >= static_cast<int64_t>(partition.row_count)) {
       return Malformed(in_, "row outside of its partition");
     }
     *previous += 1 + static_cast<int64_t>(gap);

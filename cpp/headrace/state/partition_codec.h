@@ -12,8 +12,8 @@
 
 namespace headrace {
 
-/// Writes partitions of a table as payloads of checkpoint files. On disk (drawn in partition_codec.cc), so it
-/// only ever grows; golden files in tests/cpp/state/golden.
+/// Writes partitions of a table as payloads of checkpoint files. On disk (drawn in
+/// partition_codec.cc), so it only ever grows; golden files in tests/cpp/state/golden.
 ///
 /// A *whole* payload holds all live rows; a *delta* the rows written since the last barrier and, as
 /// tombstones, those erased.
@@ -40,14 +40,14 @@ void AppendTimerFields(uint8_t domain, uint32_t key, std::string_view ns, int64_
 /// A row read back. Views point into the payload.
 struct StoredRow {
   uint32_t row = 0;
-  bool tombstone = false;   ///< then nothing else is set
-  uint16_t key_group = 0;   ///< dictionary
-  uint8_t domain = 0;       ///< timers
-  uint32_t key = 0;         ///< rows, timers: id in the dictionary table
-  int64_t time = 0;         ///< timers
-  std::string_view ns;      ///< rows, timers
-  std::string_view sub_key; ///< rows
-  std::string_view value;   ///< rows: value; fixed-width: the row; dictionary: canonical key
+  bool tombstone = false;    ///< then nothing else is set
+  uint16_t key_group = 0;    ///< dictionary
+  uint8_t domain = 0;        ///< timers
+  uint32_t key = 0;          ///< rows, timers: id in the dictionary table
+  int64_t time = 0;          ///< timers
+  std::string_view ns;       ///< rows, timers
+  std::string_view sub_key;  ///< rows
+  std::string_view value;    ///< rows: value; fixed-width: the row; dictionary: canonical key
 };
 
 /// What one payload says; rows ascend.
@@ -62,8 +62,8 @@ struct StoredPartition {
 Result<StoredPartition> DecodePartition(TableKind kind, uint32_t row_bytes,
                                         std::string_view payload);
 
-/// Applies a base and its deltas, oldest first; leaves the live rows. The payloads must outlive the result.
-/// kCorruption also when the first is not whole.
+/// Applies a base and its deltas, oldest first; leaves the live rows. The payloads must outlive the
+/// result. kCorruption also when the first is not whole.
 Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,
                                        const std::vector<std::string>& payloads);
 

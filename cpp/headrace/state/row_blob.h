@@ -5,8 +5,8 @@
 
 namespace headrace {
 
-/// A row of RowState in one block of memory: header, namespace, sub-key, value. Its bytes are constant once a
-/// snapshot may see it, that is from the barrier after `epoch` on.
+/// A row of RowState in one block of memory: header, namespace, sub-key, value. Its bytes are
+/// constant once a snapshot may see it, that is from the barrier after `epoch` on.
 struct RowBlob {
   uint64_t epoch;  ///< of the table, when it was made
   uint32_t key;
@@ -17,16 +17,12 @@ struct RowBlob {
   std::string_view ns() const { return {data(), ns_bytes}; }
   std::string_view sub_key() const { return {data() + ns_bytes, sub_key_bytes}; }
   std::string_view value() const { return {data() + ns_bytes + sub_key_bytes, value_bytes}; }
-  char* mutable_value() {
-    return reinterpret_cast<char*>(this + 1) + ns_bytes + sub_key_bytes;
-  }
+  char* mutable_value() { return reinterpret_cast<char*>(this + 1) + ns_bytes + sub_key_bytes; }
   /// About what the row takes when encoded.
   int64_t encoded_bytes() const {
     return 8 + int64_t{ns_bytes} + int64_t{sub_key_bytes} + int64_t{value_bytes};
   }
-  int64_t memory_bytes() const {
-    return static_cast<int64_t>(sizeof(RowBlob)) + encoded_bytes();
-  }
+  int64_t memory_bytes() const { return static_cast<int64_t>(sizeof(RowBlob)) + encoded_bytes(); }
 
   /// malloc()ed.
   static RowBlob* Make(uint64_t epoch, uint32_t key, std::string_view ns, std::string_view sub_key,

@@ -39,8 +39,7 @@ RowBlob* RowBlob::Make(uint64_t epoch, uint32_t key, std::string_view ns, std::s
 
 RowState::RowState(KeyDictionary* keys, MemoryMeterPtr meter)
     : keys_(keys), table_(sizeof(RowBlob*), kPagesPerPartition, meter), index_(meter) {
-  table_.OwnRowMemory(
-      [](const char* row) { std::free(*reinterpret_cast<RowBlob* const*>(row)); });
+  table_.OwnRowMemory([](const char* row) { std::free(*reinterpret_cast<RowBlob* const*>(row)); });
 }
 
 RowState::~RowState() {
@@ -233,8 +232,8 @@ std::unique_ptr<TableSnapshot> RowState::Snapshot(TableMeta meta) {
   return std::make_unique<RowTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_);
 }
 
-Status RowState::RestoreRow(uint32_t slot, KeyId key, std::string_view ns,
-                            std::string_view sub_key, std::string_view value) {
+Status RowState::RestoreRow(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
+                            std::string_view value) {
   table_.EnsureSize(slot + 1);
   std::string_view stored;
   if (table_.live(slot) || Get(key, ns, sub_key, &stored)) {

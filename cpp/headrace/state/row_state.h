@@ -13,15 +13,16 @@
 
 namespace headrace {
 
-/// State of any shape as rows (key, namespace, sub-key) -> encoded value: values of variable size, lists
-/// (sub-key = segment number, big-endian), maps (sub-key = encoded map key), and everything with a window as
-/// namespace.
+/// State of any shape as rows (key, namespace, sub-key) -> encoded value: values of variable size,
+/// lists (sub-key = segment number, big-endian), maps (sub-key = encoded map key), and everything
+/// with a window as namespace.
 ///
-/// Sub-keys of one (key, namespace) iterate in order of their bytes, on every backend and after any restore.
-/// Views returned stay valid until the next write to the same state.
+/// Sub-keys of one (key, namespace) iterate in order of their bytes, on every backend and after any
+/// restore. Views returned stay valid until the next write to the same state.
 ///
-/// A row is a block of memory in a slot of a paged table. An update of the same size in the epoch that made
-/// the block is done in place; any other makes a new block, and the old one waits for the open snapshot.
+/// A row is a block of memory in a slot of a paged table. An update of the same size in the epoch
+/// that made the block is done in place; any other makes a new block, and the old one waits for the
+/// open snapshot.
 /// Cost: Get, Put, Remove of a row with empty sub-key O(1), else O(log sub-keys).
 /// Threading: owned by one task thread.
 class RowState {
@@ -62,7 +63,8 @@ class RowState {
     std::string ns;
     std::map<std::string, uint32_t, std::less<>> slots;
   };
-  // Where (key, namespace) lives: its only slot, as long as the only sub-key is the empty one, else a Group.
+  // Where (key, namespace) lives: its only slot, as long as the only sub-key is the empty one, else
+  // a Group.
   struct Entry {
     uint32_t hash;
     KeyId key;

@@ -10,13 +10,14 @@
 
 namespace headrace {
 
-/// A hash index of small entries that never rehashes more than one segment of 4,096 slots at a time, so that
-/// the worst insertion stays far below 1 ms however large it grows.
+/// A hash index of small entries that never rehashes more than one segment of 4,096 slots at a
+/// time, so that the worst insertion stays far below 1 ms however large it grows.
 ///
-/// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the low bits a slot
-/// (linear probing, at most half full: mispredicted second probes cost more than the memory). A full segment
-/// doubles up to 4,096 slots and then splits in two; where equal hashes make splitting useless it goes on
-/// doubling. The first segment has 16 slots: thousands of small indexes are cheap.
+/// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the low
+/// bits a slot (linear probing, at most half full: mispredicted second probes cost more than the
+/// memory). A full segment doubles up to 4,096 slots and then splits in two; where equal hashes
+/// make splitting useless it goes on doubling. The first segment has 16 slots: thousands of small
+/// indexes are cheap.
 ///
 /// `Entry` is trivially copyable; `Traits` has `Empty() -> Entry`, `IsEmpty(const Entry&)` and
 /// `Hash(const Entry&) -> uint32_t`.
@@ -37,7 +38,8 @@ class SegmentedIndex {
   SegmentedIndex(const SegmentedIndex&) = delete;
   SegmentedIndex& operator=(const SegmentedIndex&) = delete;
 
-  /// The entry with this hash for which `equals(entry)`, or null. Valid until the next Insert or Erase.
+  /// The entry with this hash for which `equals(entry)`, or null. Valid until the next Insert or
+  /// Erase.
   template <typename Equals>
   Entry* Find(uint32_t hash, const Equals& equals) const {
     const Segment segment = segments_[uint64_t{hash} >> shift_];
@@ -143,7 +145,8 @@ class SegmentedIndex {
     const Segment old = directory_[uint64_t{hash} >> shift_];
     const int local = old.header()->depth;
     const bool can_split =
-        local < depth_ || (depth_ < 31 && directory_.size() < 16 + static_cast<size_t>(size_) / 256);
+        local < depth_ ||
+        (depth_ < 31 && directory_.size() < 16 + static_cast<size_t>(size_) / 256);
     if (old.header()->slots < kSlotsMax || !can_split) {
       Segment bigger = NewSegment(old.header()->slots * 2, local);
       Move(old, [&](const Entry&) -> const Segment& { return bigger; });

@@ -11,8 +11,8 @@
 
 namespace headrace {
 
-/// The group-by table of one slice of event time: keys with an index of its own, and one row of accumulators
-/// for each. Dropping it frees pages, whatever the number of keys.
+/// The group-by table of one slice of event time: keys with an index of its own, and one row of
+/// accumulators for each. Dropping it frees pages, whatever the number of keys.
 /// Threading: owned by one task thread.
 class SliceTable {
  public:
@@ -46,8 +46,8 @@ class SliceStore {
 
   // ---- What KeyedState does with it ----
 
-  /// Starts of slices that were in the last snapshot and are gone now; call once a snapshot, before the
-  /// tables are frozen. Slices that are there count as being in this snapshot.
+  /// Starts of slices that were in the last snapshot and are gone now; call once a snapshot, before
+  /// the tables are frozen. Slices that are there count as being in this snapshot.
   std::vector<TimestampMs> TakeDropped();
   /// A slice that was loaded from a snapshot: its disappearance will be reported.
   void NoteStored(TimestampMs start) { stored_[start] = true; }

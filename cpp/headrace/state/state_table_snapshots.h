@@ -10,8 +10,9 @@
 
 namespace headrace {
 
-/// The part of a TableSnapshot that all kinds share: pages come from a PagedTableSnapshot, and a partition is
-/// written whole when asked for, when the table is full, or when a quarter of its rows changed.
+/// The part of a TableSnapshot that all kinds share: pages come from a PagedTableSnapshot, and a
+/// partition is written whole when asked for, when the table is full, or when a quarter of its rows
+/// changed.
 /// Threading: owned by one thread.
 class PagedTableSnapshotAdapter : public TableSnapshot {
  public:

@@ -17,12 +17,12 @@ enum class TableKind : uint8_t {
   kFixedValue = 2,  ///< row id = key id of `dictionary` -> native value of `row_bytes` bytes
   kRows = 3,        ///< slot -> (key id of `dictionary`, namespace, sub-key, encoded value)
   kTimers = 4,      ///< slot -> (key id of `dictionary`, namespace, domain, timestamp)
-  kSlice = 5,       ///< row id = id of the slice's own dictionary -> accumulators of `row_bytes` bytes
+  kSlice = 5,  ///< row id = id of the slice's own dictionary -> accumulators of `row_bytes` bytes
 };
 
 /// Identity of a table within one keyed operator subtask; goes into the manifest.
 struct TableMeta {
-  std::string name;         ///< unique in the subtask: "keys", "count", "slices/total/1357000000000"
+  std::string name;  ///< unique in the subtask: "keys", "count", "slices/total/1357000000000"
   TableKind kind = TableKind::kRows;
   std::string state_name;   ///< as the user registered it; several slices share one
   std::string fingerprint;  ///< type of key, sub-key, value; compared at restore
@@ -32,28 +32,30 @@ struct TableMeta {
 
 /// One partition as the snapshot writer stores it.
 struct PartitionImage {
-  bool whole = false;        ///< all live rows, else changed rows and tombstones
-  uint32_t changed_rows = 0; ///< dirty rows in it
-  uint32_t live_rows = 0;    ///< live rows of the partition after the change
-  uint64_t live_bytes = 0;   ///< their encoded size (what `whole` takes, about)
-  std::string payload;       ///< format drawn in partition_codec.h; empty when nothing changed
+  bool whole = false;         ///< all live rows, else changed rows and tombstones
+  uint32_t changed_rows = 0;  ///< dirty rows in it
+  uint32_t live_rows = 0;     ///< live rows of the partition after the change
+  uint64_t live_bytes = 0;    ///< their encoded size (what `whole` takes, about)
+  std::string payload;        ///< format drawn in partition_codec.h; empty when nothing changed
 };
 
-/// The frozen view of one table at a barrier, written by one background thread after the task went on.
+/// The frozen view of one table at a barrier, written by one background thread after the task went
+/// on.
 ///
-/// Every partition in ChangedPartitions() is read once, in any order; Finish() then releases the table.
-/// Destroying it unfinished releases it too: the next snapshot of the table then reports itself full.
+/// Every partition in ChangedPartitions() is read once, in any order; Finish() then releases the
+/// table. Destroying it unfinished releases it too: the next snapshot of the table then reports
+/// itself full.
 class TableSnapshot {
  public:
   virtual ~TableSnapshot() = default;
   virtual const TableMeta& meta() const = 0;
-  /// True when no earlier snapshot can be a base (first, after a rescale or an abandoned one): every partition
-  /// is written whole.
+  /// True when no earlier snapshot can be a base (first, after a rescale or an abandoned one):
+  /// every partition is written whole.
   virtual bool full() const = 0;
   virtual uint32_t partition_count() const = 0;
   virtual const std::vector<uint32_t>& ChangedPartitions() const = 0;
-  /// Reads partition `index`, which must be changed and not yet read; whole when `want_whole`, when full(), or when a quarter or more of its rows
-  /// changed.
+  /// Reads partition `index`, which must be changed and not yet read; whole when `want_whole`, when
+  /// full(), or when a quarter or more of its rows changed.
   virtual Status ReadPartition(uint32_t index, bool want_whole, PartitionImage* out) = 0;
   /// Live bytes of the table (encoded) after this snapshot: the s_i of S = Σ s_i.
   virtual uint64_t live_bytes() const = 0;
@@ -63,11 +65,12 @@ class TableSnapshot {
 
 /// All tables of one keyed operator subtask at one barrier. Taking it is O(tables), never O(rows).
 struct KeyedStateSnapshot {
-  /// Counts the snapshots of one KeyedState from 1: for OnCheckpointComplete and OnCheckpointAborted.
+  /// Counts the snapshots of one KeyedState from 1: for OnCheckpointComplete and
+  /// OnCheckpointAborted.
   uint64_t number = 0;
   std::vector<std::unique_ptr<TableSnapshot>> tables;
-  /// Names of tables of earlier snapshots that are gone (dropped slices); repeated until a checkpoint without
-  /// them is complete.
+  /// Names of tables of earlier snapshots that are gone (dropped slices); repeated until a
+  /// checkpoint without them is complete.
   std::vector<std::string> dropped;
 };
 
@@ -81,7 +84,8 @@ class StoredTable {
   virtual Result<std::vector<std::string>> ReadPartition(uint32_t index) = 0;
 };
 
-/// What a subtask restores from: the tables of every former subtask whose key groups overlap with its own.
+/// What a subtask restores from: the tables of every former subtask whose key groups overlap with
+/// its own.
 struct StoredSubtask {
   int former_index = 0;
   std::vector<std::unique_ptr<StoredTable>> tables;

@@ -25,8 +25,7 @@ TimerService::TimerService(KeyDictionary* keys, MemoryMeterPtr meter)
 
 TimerService::~TimerService() = default;
 
-uint32_t TimerService::HashOf(TimeDomain domain, KeyId key, std::string_view ns,
-                              TimestampMs time) {
+uint32_t TimerService::HashOf(TimeDomain domain, KeyId key, std::string_view ns, TimestampMs time) {
   uint64_t hash = MixInt64(static_cast<uint64_t>(time)) + key;
   if (!ns.empty()) hash ^= Hash64(ns);
   return static_cast<uint32_t>(MixInt64(hash + static_cast<uint64_t>(domain)) >> 32);
@@ -118,9 +117,7 @@ TimestampMs TimerService::NextTime(TimeDomain domain) const {
   return heap.size == 0 ? kMaxWatermark : heap.entries.Get(0).time;
 }
 
-int64_t TimerService::memory_bytes() const {
-  return table_.memory_bytes() + index_.memory_bytes();
-}
+int64_t TimerService::memory_bytes() const { return table_.memory_bytes() + index_.memory_bytes(); }
 
 bool TimerService::Less(const HeapEntry& a, const HeapEntry& b) const {
   if (a.time != b.time) return a.time < b.time;
@@ -176,8 +173,7 @@ void TimerService::RemoveAt(Heap& heap, int64_t position) {
 }
 
 std::unique_ptr<TableSnapshot> TimerService::Snapshot(TableMeta meta) {
-  return std::make_unique<TimerTableSnapshot>(std::move(meta), table_.BeginSnapshot(),
-                                              live_bytes_);
+  return std::make_unique<TimerTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_);
 }
 
 Status TimerService::RestoreTimer(uint32_t slot, TimeDomain domain, KeyId key, std::string_view ns,

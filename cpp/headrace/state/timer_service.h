@@ -21,9 +21,10 @@ struct Timer {
   TimestampMs time = 0;
 };
 
-/// Timers as a set of (domain, time, key, namespace): registering twice is once. Due timers come in order of
-/// (time, key bytes, namespace), the same after any restore. Rows of keyed state plus an in-memory index: a
-/// 4-ary heap for each domain that knows where each row stands, so that a deleted timer is gone at once.
+/// Timers as a set of (domain, time, key, namespace): registering twice is once. Due timers come in
+/// order of (time, key bytes, namespace), the same after any restore. Rows of keyed state plus an
+/// in-memory index: a 4-ary heap for each domain that knows where each row stands, so that a
+/// deleted timer is gone at once.
 /// Cost: Register O(1) on average, Delete and PopDue O(log n); nothing is ever rebuilt or copied as a whole.
 /// Threading: owned by one task thread.
 class TimerService {
@@ -46,7 +47,8 @@ class TimerService {
   /// Puts a stored timer back into its slot; kCorruption when slot or timer is taken.
   Status RestoreTimer(uint32_t slot, TimeDomain domain, KeyId key, std::string_view ns,
                       TimestampMs time);
-  /// After the last RestoreTimer or Register of a restore. `clean`: the next snapshot may be a delta.
+  /// After the last RestoreTimer or Register of a restore. `clean`: the next snapshot may be a
+  /// delta.
   void FinishRestore(bool clean);
   PagedTable& table() { return table_; }
 
@@ -95,7 +97,7 @@ class TimerService {
   std::array<Heap, 2> heaps_;
   ChunkedArray<uint32_t> positions_;  // by slot: where its entry stands in its heap
   std::deque<uint32_t> free_slots_;
-  int64_t live_bytes_ = 0;   // encoded
+  int64_t live_bytes_ = 0;     // encoded
   int64_t charged_bytes_ = 0;  // of heaps and positions
 };
 

@@ -12,6 +12,7 @@ from headrace.common.watermark_strategy import TimestampAssigner
 from headrace.datastream.functions import (
     AggregateFunction,
     KeyedProcessFunction,
+    ProcessAllWindowFunction,
     ProcessWindowFunction,
     RichAggregateFunction,
     RuntimeContext,
@@ -143,6 +144,17 @@ class EmitWindowRow(ProcessWindowFunction[Any, Row, Any, TimeWindow]):
         fields["window_start"], fields["window_end"] = window.start, window.end
         for results in elements:
             yield Row(**fields, **dict(zip(self._result_names, results, strict=True)))
+
+
+class EmitAllWindowRow(ProcessAllWindowFunction[Any, Row, TimeWindow]):
+    """As EmitWindowRow, for windows over a stream without keys."""
+
+    def __init__(self, result_names: list[str]) -> None:
+        self._rows = EmitWindowRow([], result_names)
+
+    def process(self, context: Any, elements: Iterable[Any]) -> Iterable[Row]:
+        """See `ProcessAllWindowFunction`."""
+        return self._rows.process(None, context, elements)
 
 
 class RunningAggregates(KeyedProcessFunction[Any, Any, Row]):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace import _core
 from headrace.aggregates import Aggregate
 from headrace.common.typeinfo import TypeInformation, Types, type_from_description
-from headrace.common.watermark_strategy import WatermarkStrategy
+from headrace.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from headrace.datastream import builtin_window_functions
 from headrace.datastream.collected_rows import CloseableIterator, CollectedRows
 from headrace.datastream.connectors.file_system import FileSink
@@ -309,7 +309,7 @@ class DataStream:
     ) -> Transformation:
         if isinstance(func, Function):
             _core.deep_copy_function(func)  # refuses now, with the attribute's name, what cannot be copied
-        elif func is not None and not callable(func):
+        elif func is not None and not callable(func) and not isinstance(func, TimestampAssigner):
             raise TypeError(f"{name}: expected a function or a Function object, got {type(func).__name__}")
         input_schema = self._step.schema
         step_options = {**options, "object_reuse": self._env.get_config().is_object_reuse_enabled()}

@@ -54,7 +54,10 @@ class WindowedStream:
             options = {**self._native_options(), **self._keyed._key, "aggregates": native}
             return self._windowed(self._keyed._native("window_agg", "Window", options))
         func = builtin_window_functions.FieldAggregates(aggregates)
-        emit = builtin_window_functions.EmitWindowRow(key_names, list(aggregates))
+        names = list(aggregates)
+        emit: Any = builtin_window_functions.EmitAllWindowRow(names)
+        if not self._all_windows:
+            emit = builtin_window_functions.EmitWindowRow(key_names, names)
         return self._general("aggregate", func, emit, None)
 
     def aggregate(

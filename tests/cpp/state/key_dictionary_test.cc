@@ -136,8 +136,8 @@ TEST(KeyDictionaryTest, dictionary_column_adds_only_values_that_rows_refer_to) {
   auto indices = ColumnBuilder::Make(Int32Type());
   for (const int index : {2, 0, 2}) (*indices)->AppendInt(index);
   auto column = std::make_shared<Column>(*(*indices)->Finish());
-  column->type = std::make_shared<DataType>(TypeKind::kDictionary, "i",
-                                            std::vector<Field>{{"", Int32Type()}});
+  column->type =
+      std::make_shared<DataType>(TypeKind::kDictionary, "i", std::vector<Field>{{"", Int32Type()}});
   column->dictionary = (*words)->Finish();
   KeyId ids[3];
   ASSERT_TRUE(keys.LookupOrInsertBatch(*column, 0, 3, ids).ok());

@@ -36,8 +36,7 @@ struct KeyedModel {
 /// A KeyedState and its model under the same random operations.
 class ModelledState {
  public:
-  explicit ModelledState(KeyGroupRange range = {0, 127})
-      : state(range, 128, int64_t{1} << 40) {}
+  explicit ModelledState(KeyGroupRange range = {0, 127}) : state(range, 128, int64_t{1} << 40) {}
 
   /// Registers the states. REQUIRES: called once, after a restore if there is one.
   Status Open() {

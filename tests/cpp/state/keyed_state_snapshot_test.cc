@@ -1,5 +1,5 @@
-// Random work on a KeyedState with one state of every kind, snapshots read by another thread while the work
-// goes on, and restores: what comes back must be what the model held at the barrier.
+// Random work on a KeyedState with one state of every kind, snapshots read by another thread while
+// the work goes on, and restores: what comes back must be what the model held at the barrier.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -183,8 +183,8 @@ TEST(KeyedStateRestoreTest, damaged_payloads_never_crash_a_restore) {
   ASSERT_TRUE(store.Write(small.state.Snapshot()).ok());
   int refused = 0;
   for (int round = 0; round < 2000; ++round) {
-    auto table = std::next(store.tables().begin(),
-                           static_cast<int64_t>(random() % store.tables().size()));
+    auto table =
+        std::next(store.tables().begin(), static_cast<int64_t>(random() % store.tables().size()));
     if (table->second.payloads.empty()) continue;
     std::string& payload = table->second.payloads.begin()->second[0];
     const std::string whole = payload;

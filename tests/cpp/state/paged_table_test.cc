@@ -179,13 +179,16 @@ TEST_P(PagedTableModelTest, snapshots_equal_the_state_at_their_barrier) {
       }
     }
     reader.join();
-    if (!abandon) ASSERT_EQ(stored, expected) << "round " << round;
+    if (!abandon) {
+      ASSERT_EQ(stored, expected) << "round " << round;
+    }
     ASSERT_EQ(table.live_rows(), static_cast<int64_t>(model.size()));
   }
   for (const auto& [row, content] : model) ASSERT_EQ(RowText(table.Row(row), row_bytes), content);
 }
 
-INSTANTIATE_TEST_SUITE_P(RowBytes, PagedTableModelTest, ::testing::Values(1, 4, 8, 16, 24, 72, 5000));
+INSTANTIATE_TEST_SUITE_P(RowBytes, PagedTableModelTest,
+                         ::testing::Values(1, 4, 8, 16, 24, 72, 5000));
 
 }  // namespace
 }  // namespace headrace

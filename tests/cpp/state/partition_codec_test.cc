@@ -89,8 +89,8 @@ struct Case {
 class PartitionCodecTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PartitionCodecTest, payload_is_the_golden_file) {
-  const std::string path = std::string(HEADRACE_SOURCE_DIR) + "/tests/cpp/state/golden/" +
-                           GetParam().golden + ".bin";
+  const std::string path =
+      std::string(HEADRACE_SOURCE_DIR) + "/tests/cpp/state/golden/" + GetParam().golden + ".bin";
   const std::string payload = Encode(GetParam().kind, GetParam().whole);
   if (std::getenv("HEADRACE_WRITE_GOLDEN") != nullptr) {
     std::ofstream(path, std::ios::binary) << payload;
@@ -151,17 +151,16 @@ TEST_P(PartitionCodecTest, damaged_bytes_never_read_outside) {
   EXPECT_GT(refused, 1000);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds, PartitionCodecTest,
-    ::testing::Values(Case{TableKind::kFixedValue, true, "fixed_whole"},
-                      Case{TableKind::kFixedValue, false, "fixed_delta"},
-                      Case{TableKind::kDictionary, true, "dictionary_whole"},
-                      Case{TableKind::kDictionary, false, "dictionary_delta"},
-                      Case{TableKind::kRows, true, "rows_whole"},
-                      Case{TableKind::kRows, false, "rows_delta"},
-                      Case{TableKind::kTimers, true, "timers_whole"},
-                      Case{TableKind::kTimers, false, "timers_delta"}),
-    [](const auto& info) { return info.param.golden; });
+INSTANTIATE_TEST_SUITE_P(Kinds, PartitionCodecTest,
+                         ::testing::Values(Case{TableKind::kFixedValue, true, "fixed_whole"},
+                                           Case{TableKind::kFixedValue, false, "fixed_delta"},
+                                           Case{TableKind::kDictionary, true, "dictionary_whole"},
+                                           Case{TableKind::kDictionary, false, "dictionary_delta"},
+                                           Case{TableKind::kRows, true, "rows_whole"},
+                                           Case{TableKind::kRows, false, "rows_delta"},
+                                           Case{TableKind::kTimers, true, "timers_whole"},
+                                           Case{TableKind::kTimers, false, "timers_delta"}),
+                         [](const auto& info) { return info.param.golden; });
 
 TEST(PartitionMergeTest, deltas_replace_add_and_remove_rows_of_the_base) {
   const std::vector<std::string> payloads = {Encode(TableKind::kRows, true),

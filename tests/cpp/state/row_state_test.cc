@@ -17,7 +17,8 @@ class RowStateTest : public ::testing::Test {
     std::string_view value;
     return rows_.Get(key, ns, sub_key, &value) ? std::string(value) : "<none>";
   }
-  std::vector<std::string> Walk(KeyId key, std::string_view ns, const std::string* after = nullptr) {
+  std::vector<std::string> Walk(KeyId key, std::string_view ns,
+                                const std::string* after = nullptr) {
     std::vector<std::string> found;
     rows_.Walk(key, ns, after, [&](std::string_view sub_key, std::string_view value) {
       found.push_back(std::string(sub_key) + "=" + std::string(value));

@@ -44,7 +44,7 @@ TEST(SliceStoreTest, only_slices_of_the_last_snapshot_are_reported_as_dropped) {
   store.Drop(2);
   store.FindOrCreate(2);  // anew under the same name
   store.FindOrCreate(4);
-  store.Drop(4);          // never stored
+  store.Drop(4);  // never stored
   EXPECT_EQ(store.TakeDropped(), std::vector<TimestampMs>{1});
   EXPECT_TRUE(store.TakeDropped().empty());
 }

@@ -10,8 +10,8 @@
 
 namespace headrace::testing {
 
-/// Keeps what a checkpoint writer would have stored of one keyed subtask: for each table and partition the
-/// last whole payload and the deltas after it.
+/// Keeps what a checkpoint writer would have stored of one keyed subtask: for each table and
+/// partition the last whole payload and the deltas after it.
 class SnapshotStore {
  public:
   struct Table {
