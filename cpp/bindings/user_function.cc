@@ -97,9 +97,11 @@ Status OpenUserObject(PyObject* object, const TaskScopePtr& scope) {
   PyRef open = PyRef::Steal(PyObject_GetAttrString(object, "open"));
   PyErr_Clear();
   if (!open || !PyMethod_Check(open.get())) return Status::Ok();
+  const std::string name = NameOf(object) + ".open";  // before the call: asking may clear its error
+  const std::string name = NameOf(object) + ".open";
   PyRef context = PyRef::Steal(NewRuntimeContext(scope));
   PyRef done = PyRef::Steal(context ? PyObject_CallOneArg(open.get(), context.get()) : nullptr);
-  return done ? Status::Ok() : UserErrorFromPython(NameOf(object) + ".open", nullptr);
+  return done ? Status::Ok() : UserErrorFromPython(name, nullptr);
 }
 
 Status CloseUserObject(PyObject* object) {
@@ -109,8 +111,10 @@ Status CloseUserObject(PyObject* object) {
   PyRef close = PyRef::Steal(PyObject_GetAttrString(object, "close"));
   PyErr_Clear();
   if (!close || !PyMethod_Check(close.get())) return Status::Ok();
+  const std::string name = NameOf(object) + ".close";
+  const std::string name = NameOf(object) + ".close";
   PyRef done = PyRef::Steal(PyObject_CallNoArgs(close.get()));
-  return done ? Status::Ok() : UserErrorFromPython(NameOf(object) + ".close", nullptr);
+  return done ? Status::Ok() : UserErrorFromPython(name, nullptr);
 }
 
 }  // namespace headrace::bindings

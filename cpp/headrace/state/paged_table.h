@@ -26,7 +26,8 @@ struct PagedTableCore;
 /// mutex only when the page is in the current epoch, and moves it there under the mutex, saving a
 /// copy first where the snapshot still needs one.
 ///
-/// Invariant: at most one snapshot is open. Rows read through a snapshot are those at its BeginSnapshot().
+/// Invariant: at most one snapshot is open. Rows read through a snapshot are those at its
+/// BeginSnapshot().
 /// The table may be destroyed while its snapshot is open.
 /// Threading: owned by one task thread; the open snapshot is used by one other thread.
 class PagedTable {

@@ -14,8 +14,8 @@ namespace headrace {
 
 /// What a PagedTable and its open snapshot share; dies with the later of the two.
 ///
-/// Threading: layout is constant after construction; `pages`, `partitions` and everything below them are
-/// guarded by `mutex`, but the owner reads `pages` (which only it changes) without.
+/// Threading: layout is constant after construction; `pages`, `partitions` and everything below
+/// them are guarded by `mutex`, but the owner reads `pages` (which only it changes) without.
 struct PagedTableCore {
   using Page = PagedTable::Page;
 

@@ -82,8 +82,7 @@ std::string EncodeFixedPartition(const PartitionRows& rows, uint32_t row_bytes, 
 // Tables of variable rows, after the header:
 //
 //   varint   number of rows
-//   for each: varint position (see AppendPosition), byte flags: 0x01 tombstone, and unless it is
-//   one:
+//   for each: varint position (see AppendPosition), byte flags: 0x01 tombstone; unless it is one:
 //     dictionary   varint key group, string canonical key
 //     rows         varint key id, string namespace, string sub-key, string value
 //     timers       byte domain, varint key id, string namespace, zigzag varint time

@@ -25,7 +25,8 @@ struct Timer {
 /// order of (time, key bytes, namespace), the same after any restore. Rows of keyed state plus an
 /// in-memory index: a 4-ary heap for each domain that knows where each row stands, so that a
 /// deleted timer is gone at once.
-/// Cost: Register O(1) on average, Delete and PopDue O(log n); nothing is ever rebuilt or copied as a whole.
+/// Cost: Register O(1) on average, Delete and PopDue O(log n); nothing is ever rebuilt or copied as
+/// a whole.
 /// Threading: owned by one task thread.
 class TimerService {
  public:

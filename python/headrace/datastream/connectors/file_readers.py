@@ -173,6 +173,9 @@ class _Lines:
         self.line_number = int(line or 0)
         self._file.seek(self.offset)
 
+    def __del__(self) -> None:
+        self._file.close()
+
     def next_lines(self, count: int) -> list[bytes]:
         """Up to `count` lines without their line ends; empty at the end of the file."""
         lines = []
