@@ -8,7 +8,8 @@
 
 namespace headrace::bindings {
 
-/// Rows of an object with `__arrow_c_stream__` or `__arrow_c_array__`, uncopied; sets `schema` (shape kRow). Throws.
+/// Rows of an object with `__arrow_c_stream__` or `__arrow_c_array__`, uncopied; sets `schema`
+/// (shape kRow). Throws.
 std::vector<RecordBatch> ImportArrow(const pybind11::object& data, SchemaPtr* schema);
 /// Schema of an object with `__arrow_c_schema__` or one that ImportArrow takes. Throws.
 SchemaPtr ImportArrowSchema(const pybind11::object& data);

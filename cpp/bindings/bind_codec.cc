@@ -52,16 +52,17 @@ void BindCodec(py::module_& module) {
         CheckMaxParallelism(max_parallelism);
         if (group < 0 || group >= max_parallelism || parallelism < 1 ||
             parallelism > max_parallelism) {
-          ThrowStatus(Status::InvalidArgument(
-              "key group " + std::to_string(group) + " and parallelism " +
-              std::to_string(parallelism) + " do not fit max_parallelism " +
-              std::to_string(max_parallelism)));
+          ThrowStatus(Status::InvalidArgument("key group " + std::to_string(group) +
+                                              " and parallelism " + std::to_string(parallelism) +
+                                              " do not fit max_parallelism " +
+                                              std::to_string(max_parallelism)));
         }
         return SubtaskOfKeyGroup(group, parallelism, max_parallelism);
       },
       py::arg("group"), py::arg("parallelism"),
       py::arg("max_parallelism") = kDefaultMaxParallelism);
-  module.def("register_class", [](const py::object& type) { ThrowIfError(RegisterClass(type.ptr())); });
+  module.def("register_class",
+             [](const py::object& type) { ThrowIfError(RegisterClass(type.ptr())); });
 }
 
 }  // namespace headrace::bindings

@@ -42,11 +42,13 @@ void BindCollect(py::module_& module) {
           "take_arrow",
           [nothing_yet](const CollectRows& self, int64_t timeout_ms) -> py::object {
             RecordBatch batch;
-            if (NextBatch(self, timeout_ms, 0, &batch)) return py::cast(ArrowBatch(std::move(batch)));
+            if (NextBatch(self, timeout_ms, 0, &batch))
+              return py::cast(ArrowBatch(std::move(batch)));
             return self.buffer()->closed() ? py::object(py::none()) : nothing_yet;
           },
           py::arg("timeout_ms") = 100)
-      .def("close", [](const CollectRows& self, bool ended_well) { self.buffer()->Close(ended_well); });
+      .def("close",
+           [](const CollectRows& self, bool ended_well) { self.buffer()->Close(ended_well); });
 }
 
 }  // namespace headrace::bindings

@@ -39,9 +39,9 @@ JobGraph Built(const GraphHolder& graph, bool chaining) {
 
 void BindGraph(py::module_& module) {
   py::class_<OperatorHandle>(module, "Operator");
-  py::class_<SourceHandle>(module, "Source").def_property_readonly("schema", [](const SourceHandle& s) {
-    return SchemaHandle{s.factory->schema()};
-  });
+  py::class_<SourceHandle>(module, "Source")
+      .def_property_readonly(
+          "schema", [](const SourceHandle& s) { return SchemaHandle{s.factory->schema()}; });
 
   py::class_<GraphHolder>(module, "Graph")
       .def(py::init<>())
@@ -95,14 +95,18 @@ void BindGraph(py::module_& module) {
           },
           py::arg("operator"), py::kw_only(), py::arg("kind"), py::arg("name"), py::arg("uid"),
           py::arg("parallelism"), py::arg("max_parallelism"), py::arg("schema"), py::arg("keyed"),
-          py::arg("inputs"), py::arg("start_new_chain") = false, py::arg("disable_chaining") = false,
-          py::arg("buffer_timeout_ms") = -1, py::arg("delivery_note") = "")
+          py::arg("inputs"), py::arg("start_new_chain") = false,
+          py::arg("disable_chaining") = false, py::arg("buffer_timeout_ms") = -1,
+          py::arg("delivery_note") = "")
       .def(
-          "explain", [](const GraphHolder& self, bool chaining) { return ExplainJob(Built(self, chaining)); },
+          "explain",
+          [](const GraphHolder& self, bool chaining) { return ExplainJob(Built(self, chaining)); },
           py::arg("chaining") = true)
       .def(
           "plan_json",
-          [](const GraphHolder& self, bool chaining) { return ExecutionPlanJson(Built(self, chaining)); },
+          [](const GraphHolder& self, bool chaining) {
+            return ExecutionPlanJson(Built(self, chaining));
+          },
           py::arg("chaining") = true);
 }
 

@@ -106,7 +106,8 @@ class PythonJob {
     }
     JobOptions job_options = OptionsOf(options);
     JobGraph job_graph = ValueOrThrow(BuildJobGraph(graph.stream, job_options.chaining));
-    auto made = WithoutGil([&] { return Job::Create(std::move(job_graph), std::move(job_options)); });
+    auto made =
+        WithoutGil([&] { return Job::Create(std::move(job_graph), std::move(job_options)); });
     job_ = ValueOrThrow(std::move(made));
     AddLiveJob(job_);
   }
@@ -193,7 +194,8 @@ void BindJob(py::module_& module) {
     return out;
   });
 
-  // At exit the jobs are stopped while the interpreter still works, so that their threads can end by themselves.
+  // At exit the jobs are stopped while the interpreter still works, so that their threads can end
+  // by themselves.
   module.def("_stop_live_jobs", [] { WithoutGil([] { StopLiveJobs(5000); }); });
   py::module_::import("atexit").attr("register")(module.attr("_stop_live_jobs"));
 }

@@ -22,12 +22,12 @@ PyObject* Fail(const Status& status) {
 // The tzinfo of a zoned timestamp, cached: streams have one or two.
 PyObject* ZoneNamed(std::string_view name) {
   static PyObject* cache = PyDict_New();
-  PyRef key = PyRef::Steal(
-      PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+  PyRef key =
+      PyRef::Steal(PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
   if (!key) return nullptr;
   if (PyObject* found = PyDict_GetItemWithError(cache, key.get())) return found;
-  PyRef zone = PyRef::Steal(
-      PyObject_CallOneArg(reinterpret_cast<PyObject*>(known.zone_info), key.get()));
+  PyRef zone =
+      PyRef::Steal(PyObject_CallOneArg(reinterpret_cast<PyObject*>(known.zone_info), key.get()));
   if (!zone || PyDict_SetItem(cache, key.get(), zone.get()) < 0) return nullptr;
   return PyDict_GetItemWithError(cache, key.get());
 }
@@ -95,8 +95,8 @@ PyObject* BoxMap(const Column& column, int64_t row, const ValueType& type) {
   for (int32_t item = ends[0]; dict && item < ends[1]; ++item) {
     const int64_t at = entries.offset + item;
     PyRef key = PyRef::Steal(BoxValue(*entries.children[0], at, *type.children[0]));
-    PyRef value = PyRef::Steal(key ? BoxValue(*entries.children[1], at, *type.children[1])
-                                   : nullptr);
+    PyRef value =
+        PyRef::Steal(key ? BoxValue(*entries.children[1], at, *type.children[1]) : nullptr);
     if (!value || PyDict_SetItem(dict.get(), key.get(), value.get()) < 0) return nullptr;
   }
   return dict.Release();

@@ -17,13 +17,14 @@ PyObject* BoxValue(const Column& column, int64_t row, const ValueType& type);
 /// All records of a batch as a list: a new reference, null with a Python error set.
 PyObject* BoxBatch(const RecordBatch& batch);
 
-/// Appends `value` to a builder of the type, with PyFlink's coercions: ints wrap around at the type's width,
-/// FLOAT rounds to 32 bits, ints become floats, None is null. kInvalidArgument naming value, type and `field`
-/// when it does not fit. After a failure the builder holds garbage.
+/// Appends `value` to a builder of the type, with PyFlink's coercions: ints wrap around at the
+/// type's width, FLOAT rounds to 32 bits, ints become floats, None is null. kInvalidArgument naming
+/// value, type and `field` when it does not fit. After a failure the builder holds garbage.
 Status UnboxValue(PyObject* value, const ValueType& type, std::string_view field,
                   ColumnBuilder* out);
 
-/// `value` as an int64 that wraps around; false when it is no int (a float, a str). No Python error is left set.
+/// `value` as an int64 that wraps around; false when it is no int (a float, a str). No Python error
+/// is left set.
 bool AsWrappingInt(PyObject* value, int64_t* out);
 /// `value` as a double; false when it is no number.
 bool AsDouble(PyObject* value, double* out);

@@ -25,8 +25,8 @@ bool ParseNumber(std::string_view text, int64_t* out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-/// Reads slices of the list. Objects that can be changed are copied: a user function that changes its input must
-/// not change what a restart reads.
+/// Reads slices of the list. Objects that can be changed are copied: a user function that changes
+/// its input must not change what a restart reads.
 class CollectionReader final : public SourceReader {
  public:
   CollectionReader(PyObject* items, const RecordTypePtr& type)
@@ -71,9 +71,9 @@ class CollectionReader final : public SourceReader {
       PyObject* item = PyList_GET_ITEM(items_.get(), range.next);
       PyObject* record = IsPlainScalar(item) ? Py_NewRef(item) : CopyMutable(item);
       if (!record) {
-        return StatusFromPython(StatusCode::kInvalidArgument,
-                                "element " + std::to_string(range.next) +
-                                    " of the collection cannot be copied");
+        return StatusFromPython(
+            StatusCode::kInvalidArgument,
+            "element " + std::to_string(range.next) + " of the collection cannot be copied");
       }
       Status status = writer_.Append(record, kNoTimestamp);
       if (!status.ok()) {

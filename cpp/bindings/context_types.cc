@@ -50,7 +50,8 @@ PyObject* WithTimer(PyObject* self, PyObject* time, Action action) {
   PyRef index = PyRef::Steal(PyNumber_Index(time));
   if (!index) return nullptr;
   const long long at = PyLong_AsLongLongAndOverflow(index.get(), &overflow);
-  if (overflow != 0) return PyErr_Format(InvalidArgumentClass(), "timer at %S is out of range", time);
+  if (overflow != 0)
+    return PyErr_Format(InvalidArgumentClass(), "timer at %S is out of range", time);
   action(cursor, at);
   Py_RETURN_NONE;
 }
@@ -100,7 +101,8 @@ PyObject* GetCurrentKey(PyObject* self, PyObject*) {
 
 PyObject* TimeDomainOf(PyObject* self, PyObject*) {
   PyRef module = PyRef::Steal(PyImport_ImportModule("headrace.datastream.time_domain"));
-  PyRef domains = PyRef::Steal(module ? PyObject_GetAttrString(module.get(), "TimeDomain") : nullptr);
+  PyRef domains =
+      PyRef::Steal(module ? PyObject_GetAttrString(module.get(), "TimeDomain") : nullptr);
   if (!domains) return nullptr;
   const bool event_time = ContextHandle::Of(self).cursor->domain == TimeDomain::kEventTime;
   return PyObject_GetAttrString(domains.get(), event_time ? "EVENT_TIME" : "PROCESSING_TIME");
@@ -132,8 +134,8 @@ PyObject* MakeContext(PyTypeObject* type, const TaskScopePtr& scope) {
 PyObject* Collect(PyObject* self, PyObject* value) {
   Collected& collected = *CollectorHandle::Of(self);
   // The caller's frame may go on changing the value after this call.
-  PyObject* passed = collected.reuse_objects ? Py_NewRef(value)
-                                             : PassOutBorrowed(value, collected.input);
+  PyObject* passed =
+      collected.reuse_objects ? Py_NewRef(value) : PassOutBorrowed(value, collected.input);
   if (!passed) return nullptr;
   collected.values.push_back(passed);
   Py_RETURN_NONE;

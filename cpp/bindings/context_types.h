@@ -8,7 +8,8 @@
 
 namespace headrace::bindings {
 
-/// The contexts that process functions are handed. One object of each serves all records of a subtask.
+/// The contexts that process functions are handed. One object of each serves all records of a
+/// subtask.
 
 /// Adds Context, OnTimerContext, TimerService, Collector; false with a Python error set.
 bool AddContextTypes(PyObject* module);

@@ -18,8 +18,8 @@ PyObject* task_interrupt = nullptr;
 
 bool AddClass(PyObject* module, PyObject** slot, const char* name, PyObject* base,
               PyObject* second_base, const char* doc) {
-  PyRef bases = PyRef::Steal(second_base ? PyTuple_Pack(2, base, second_base)
-                                         : PyTuple_Pack(1, base));
+  PyRef bases =
+      PyRef::Steal(second_base ? PyTuple_Pack(2, base, second_base) : PyTuple_Pack(1, base));
   if (!bases) return false;
   const std::string full_name = std::string("headrace._core.") + name;
   *slot = PyErr_NewExceptionWithDoc(full_name.c_str(), doc, bases.get(), nullptr);

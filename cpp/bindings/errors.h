@@ -10,7 +10,8 @@
 
 namespace headrace::bindings {
 
-/// The Python exception behind a Status; set as `__cause__` when the Status becomes an exception again.
+/// The Python exception behind a Status; set as `__cause__` when the Status becomes an exception
+/// again.
 class PythonErrorPayload final : public StatusPayload {
  public:
   explicit PythonErrorPayload(PyRef exception) : exception_(std::move(exception)) {}
@@ -23,7 +24,8 @@ class PythonErrorPayload final : public StatusPayload {
 /// Makes the exception classes and adds them to the module; false with a Python error set.
 bool AddExceptionClasses(PyObject* module);
 
-/// Sets the Python error that stands for `status` (the table is in errors.cc). REQUIRES: !status.ok().
+/// Sets the Python error that stands for `status` (the table is in errors.cc). REQUIRES:
+/// !status.ok().
 void SetPythonError(const Status& status);
 /// As SetPythonError, as a C++ exception for functions bound by pybind11.
 [[noreturn]] void ThrowStatus(const Status& status);
@@ -45,8 +47,8 @@ std::string ExceptionPlace(PyObject* exception);
 
 /// The current Python error as a failure of our own making: "`context`: ValueError: text".
 Status StatusFromPython(StatusCode code, std::string_view context);
-/// The current Python error as a failure of user code. `what` names the call ("map"), `record` (may be null)
-/// what it was called with. Cancellation by us becomes kCancelled.
+/// The current Python error as a failure of user code. `what` names the call ("map"), `record` (may
+/// be null) what it was called with. Cancellation by us becomes kCancelled.
 Status UserErrorFromPython(std::string_view what, PyObject* record);
 
 /// Short repr for messages: at most about 80 characters, never fails.

@@ -22,15 +22,17 @@ class FoldOperator : public PythonOperator {
       MoveTo(batch, row_);
       const KeyId id = scope_->cursor.id;
       PyRef former = PyRef::Steal(value_.Get(id));
-      if (!former && PyErr_Occurred()) return UserErrorFromPython("reading the state", record.get());
-      PyRef next = former ? PyRef::Steal(Combine(former.get(), record.get()))
-                          : PyRef::Borrow(record.get());
+      if (!former && PyErr_Occurred())
+        return UserErrorFromPython("reading the state", record.get());
+      PyRef next =
+          former ? PyRef::Steal(Combine(former.get(), record.get())) : PyRef::Borrow(record.get());
       if (!next) return UserErrorFromPython(what_, record.get());
       former.Reset();
       if (next.get() == Py_None) {
         return Status::InvalidArgument(what_ + " gave None for record " + ShortRepr(record.get()));
       }
-      if (!value_.Set(id, next.get())) return UserErrorFromPython("storing the state", record.get());
+      if (!value_.Set(id, next.get()))
+        return UserErrorFromPython("storing the state", record.get());
       Status status = emitter_.Emit(next.Release(), nullptr, batch.TimestampAt(row_), false);
       if (!status.ok()) return status.WithContext("result of " + what_);
     }
@@ -75,7 +77,8 @@ class ReduceOperator final : public FoldOperator {
   UserFunction reduce_;
 };
 
-/// aggregate_field: sum, min, max of one field (the others stay those of the first record), min_by, max_by.
+/// aggregate_field: sum, min, max of one field (the others stay those of the first record), min_by,
+/// max_by.
 class FieldOperator final : public FoldOperator {
  public:
   using FoldOperator::FoldOperator;
@@ -125,8 +128,8 @@ class FieldOperator final : public FoldOperator {
       return PyList_AsTuple(list.get());
     }
     PyRef module = PyRef::Steal(PyImport_ImportModule("copy"));
-    PyRef copy = PyRef::Steal(
-        module ? PyObject_CallMethod(module.get(), "copy", "(O)", record) : nullptr);
+    PyRef copy =
+        PyRef::Steal(module ? PyObject_CallMethod(module.get(), "copy", "(O)", record) : nullptr);
     if (!copy || PyObject_SetItem(copy.get(), field_.get(), value) < 0) return nullptr;
     return copy.Release();
   }

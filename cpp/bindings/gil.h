@@ -6,15 +6,16 @@
 
 namespace headrace::bindings {
 
-/// True while the interpreter shuts down: from then on no thread but the main one may touch Python, and one that
-/// waits for the GIL is ended by forced unwinding. So no frame above a Python call is noexcept or swallows
-/// `catch (...)`, and no destructor takes the GIL.
+/// True while the interpreter shuts down: from then on no thread but the main one may touch Python,
+/// and one that waits for the GIL is ended by forced unwinding. So no frame above a Python call is
+/// noexcept or swallows `catch (...)`, and no destructor takes the GIL.
 inline bool InterpreterIsEnding() { return _Py_IsFinalizing() != 0; }
 
 /// True when the calling thread holds the GIL.
 inline bool GilHeld() { return PyGILState_Check() != 0 && !InterpreterIsEnding(); }
 
-/// Gives up one reference from any thread: at once when the thread holds the GIL, else through the graveyard.
+/// Gives up one reference from any thread: at once when the thread holds the GIL, else through the
+/// graveyard.
 void ReleaseReference(PyObject* object);
 
 /// An owned reference. Its destructor may run on any thread.
@@ -73,7 +74,8 @@ class GilScope {
   PyGILState_STATE state_{};
 };
 
-/// Runs `work` without the GIL and returns what it returns. REQUIRES: the GIL is held; `work` does not throw.
+/// Runs `work` without the GIL and returns what it returns. REQUIRES: the GIL is held; `work` does
+/// not throw.
 template <typename Work>
 auto WithoutGil(Work work) {
   PyThreadState* state = PyEval_SaveThread();

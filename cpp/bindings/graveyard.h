@@ -6,9 +6,10 @@
 
 namespace headrace::bindings {
 
-/// References that died on a thread without the GIL, or inside a destructor. The next holder of the GIL frees
-/// them (DrainGraveyard); when none comes along for 100 ms, or more than 64 blocks wait, the reaper thread takes
-/// the GIL itself. Nothing is freed inside the caller: a destructor must not run user code.
+/// References that died on a thread without the GIL, or inside a destructor. The next holder of the
+/// GIL frees them (DrainGraveyard); when none comes along for 100 ms, or more than 64 blocks wait,
+/// the reaper thread takes the GIL itself. Nothing is freed inside the caller: a destructor must
+/// not run user code.
 /// Threading: thread-safe.
 void Bury(std::vector<void*> references);
 void Bury(PyObject* reference);

@@ -17,12 +17,11 @@ PyCFunction MethodOf(Function function) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 
-/// A Python object around a C++ value, for types that user code never makes itself and that hold no references to
-/// Python objects the collector should know of.
+/// A Python object around a C++ value, for types that user code never makes itself and that hold no
+/// references to Python objects the collector should know of.
 template <typename T>
 struct Boxed {
-  PyObject_HEAD
-  T value;
+  PyObject_HEAD T value;
 
   static T& Of(PyObject* object) { return reinterpret_cast<Boxed*>(object)->value; }
 
@@ -41,8 +40,8 @@ struct Boxed {
     Py_DECREF(type);
   }
 
-  /// Makes the type from slots that lack Py_tp_dealloc, and adds it to the module under the part of `name` after
-  /// its last dot; null with a Python error set. `slots` ends with {0, nullptr}.
+  /// Makes the type from slots that lack Py_tp_dealloc, and adds it to the module under the part of
+  /// `name` after its last dot; null with a Python error set. `slots` ends with {0, nullptr}.
   static PyTypeObject* MakeType(PyObject* module, const char* name, PyType_Slot* slots) {
     PyType_Slot all[32];
     int count = 0;

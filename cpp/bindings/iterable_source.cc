@@ -1,10 +1,11 @@
+#include "iterable_source.h"
+
 #include <algorithm>
 #include <string>
 
 #include "errors.h"
-#include "iterable_source.h"
-#include "source_errors.h"
 #include "record_writer.h"
+#include "source_errors.h"
 #include "source_position.h"
 #include "value_copy.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 constexpr int64_t kGatherNs = 5'000'000;
 
-/// One split, pulled from a Python iterator. A batch ends after 5 ms, so that a slow iterator's rows flow.
+/// One split, pulled from a Python iterator. A batch ends after 5 ms, so that a slow iterator's
+/// rows flow.
 class IterableReader final : public SourceReader {
  public:
   IterableReader(IterableSpec spec, SchemaPtr schema)
@@ -28,8 +30,9 @@ class IterableReader final : public SourceReader {
     added_ = true;
     stored_ = split.position;
     if (spec_.positioned && !stored_.empty()) HR_RETURN_IF_ERROR(position_.Restore(stored_));
-    auto iterable = PyRef::Steal(spec_.method ? PyObject_CallMethod(spec_.function.get(), spec_.method, nullptr)
-                                              : PyObject_CallNoArgs(spec_.function.get()));
+    auto iterable =
+        PyRef::Steal(spec_.method ? PyObject_CallMethod(spec_.function.get(), spec_.method, nullptr)
+                                  : PyObject_CallNoArgs(spec_.function.get()));
     if (!iterable) return SourceErrorFromPython("making the iterator");
     iterator_ = PyRef::Steal(PyObject_GetIter(iterable.get()));
     return iterator_ ? Status::Ok() : SourceErrorFromPython("making the iterator");

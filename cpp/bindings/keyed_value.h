@@ -10,8 +10,8 @@
 
 namespace headrace::bindings {
 
-/// One value for each key: numbers and bools as native values in a column by key id, anything else as an
-/// ObjectCell. Copies share the values.
+/// One value for each key: numbers and bools as native values in a column by key id, anything else
+/// as an ObjectCell. Copies share the values.
 /// Threading: owned by one task thread, which holds the GIL.
 class KeyedValue {
  public:
@@ -22,7 +22,8 @@ class KeyedValue {
 
   /// New reference; null when there is none (no error set) or on failure (error set).
   PyObject* Get(KeyId id) const { return fixed_ ? GetFixed(id) : cell_->Get(id); }
-  /// False with a Python error set when the value does not fit or has no encoding. REQUIRES: not None.
+  /// False with a Python error set when the value does not fit or has no encoding. REQUIRES: not
+  /// None.
   bool Set(KeyId id, PyObject* value) const {
     if (!fixed_) return cell_->Set(id, value);
     if (kind_ == TypeKind::kInt64 && PyLong_CheckExact(value)) {

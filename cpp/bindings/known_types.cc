@@ -34,7 +34,8 @@ bool LoadKnownTypes() {
       !Load("datetime", "timezone", &known.timezone) ||
       !Load("decimal", "Decimal", &known.decimal) || !Load("uuid", "UUID", &known.uuid) ||
       !Load("zoneinfo", "ZoneInfo", &known.zone_info) ||
-      !Load("enum", "EnumMeta", &known.enum_meta) || !Load("pickle", "dumps", &known.pickle_dumps) ||
+      !Load("enum", "EnumMeta", &known.enum_meta) ||
+      !Load("pickle", "dumps", &known.pickle_dumps) ||
       !Load("pickle", "loads", &known.pickle_loads) || !Load("copy", "deepcopy", &known.deepcopy)) {
     return false;
   }

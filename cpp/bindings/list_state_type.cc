@@ -122,16 +122,14 @@ PyMethodDef methods[] = {
 }  // namespace
 
 bool AddListStateType(PyObject* module) {
-  PyType_Slot slots[] = {
-      {Py_tp_methods, methods}, {Py_tp_iter, SlotOf(Iterate)}, {0, nullptr}};
+  PyType_Slot slots[] = {{Py_tp_methods, methods}, {Py_tp_iter, SlotOf(Iterate)}, {0, nullptr}};
   list_state_type = Handle::MakeType(module, "headrace._core.ListState", slots);
   return list_state_type != nullptr;
 }
 
 PyObject* NewListState(const TaskScopePtr& scope, const std::string& name, const StateType& element,
                        bool per_window) {
-  Result<RowState*> rows =
-      scope->cursor.state->RegisterRows(name, "list<" + element.Name() + ">");
+  Result<RowState*> rows = scope->cursor.state->RegisterRows(name, "list<" + element.Name() + ">");
   if (!rows.ok()) {
     SetPythonError(rows.status());
     return nullptr;

@@ -50,7 +50,8 @@ void StopLiveJobs(int64_t timeout_ms) {
 Status RefuseInForkedChild() {
   if (getpid() == loading_process) return Status::Ok();
   return Status::FailedPrecondition(
-      "this process was forked from one that had headrace loaded; start it with spawn or forkserver "
+      "this process was forked from one that had headrace loaded; start it with spawn or "
+      "forkserver "
       "instead");
 }
 

@@ -12,7 +12,8 @@ namespace headrace::bindings {
 void AddLiveJob(const std::shared_ptr<Job>& job);
 /// Cancels them all and waits for each, `timeout_ms` in total.
 void StopLiveJobs(int64_t timeout_ms);
-/// kFailedPrecondition in a process that was forked from one with the engine loaded: its threads are not there.
+/// kFailedPrecondition in a process that was forked from one with the engine loaded: its threads
+/// are not there.
 Status RefuseInForkedChild();
 
 }  // namespace headrace::bindings

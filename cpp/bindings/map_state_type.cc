@@ -153,9 +153,14 @@ PyObject* Clear(PyObject* object, PyObject*) {
 PyObject* Walk(PyObject* object, Yield yield) {
   MapState* self = SelfWithKey(object);
   if (!self) return nullptr;
-  return Iterator::New(map_iterator_type,
-                       MapIterator{PyRef::Borrow(object), self->cursor->id,
-                                   std::string(self->ns()), yield, {}, {}, false, false});
+  return Iterator::New(map_iterator_type, MapIterator{PyRef::Borrow(object),
+                                                      self->cursor->id,
+                                                      std::string(self->ns()),
+                                                      yield,
+                                                      {},
+                                                      {},
+                                                      false,
+                                                      false});
 }
 
 PyObject* Keys(PyObject* object, PyObject*) { return Walk(object, Yield::kKeys); }
@@ -228,8 +233,8 @@ PyObject* NewMapState(const TaskScopePtr& scope, const std::string& name, const 
         "state '" + name + "': the keys of a map cannot be pickled, as a pickle is not canonical"));
     return nullptr;
   }
-  Result<RowState*> rows = scope->cursor.state->RegisterRows(
-      name, "map<" + key.Name() + ", " + value.Name() + ">");
+  Result<RowState*> rows =
+      scope->cursor.state->RegisterRows(name, "map<" + key.Name() + ", " + value.Name() + ">");
   if (!rows.ok()) {
     SetPythonError(rows.status());
     return nullptr;

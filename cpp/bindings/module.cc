@@ -19,8 +19,8 @@ namespace {
 using AddTypes = bool (*)(PyObject*);
 
 /// The C types that user code meets for every record.
-constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,        AddContextTypes,
-                               AddRuntimeContextTypes, AddValueStateType, AddListStateType,
+constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,          AddContextTypes,
+                               AddRuntimeContextTypes, AddValueStateType,   AddListStateType,
                                AddMapStateType,        AddWindowContextType};
 
 void FillModule(py::module_& module) {

@@ -10,11 +10,13 @@
 
 namespace headrace::bindings {
 
-/// One Python value for each key: the encoded rows are the truth, with a small cache of live objects before them.
+/// One Python value for each key: the encoded rows are the truth, with a small cache of live
+/// objects before them.
 ///
-/// A value that can be changed and was handed out is written back when it leaves the cache and at a barrier, as
-/// the user may have changed it in place. Each first value of a key is encoded at once, so that one without an
-/// encoding fails where it is written. The cache is direct-mapped by key id: ids are dense.
+/// A value that can be changed and was handed out is written back when it leaves the cache and at a
+/// barrier, as the user may have changed it in place. Each first value of a key is encoded at once,
+/// so that one without an encoding fails where it is written. The cache is direct-mapped by key id:
+/// ids are dense.
 /// Threading: owned by one task thread, which holds the GIL.
 class ObjectCell {
  public:

@@ -9,8 +9,8 @@ namespace {
 // Timers fired in one call, so that a watermark over millions of them does not hold up the task.
 constexpr int kTimersACall = 4096;
 
-/// flat_map, keyed_flat_map, process, keyed_process: any number of results for each row, taken as the output has
-/// room; timers of keyed processes in the same way.
+/// flat_map, keyed_flat_map, process, keyed_process: any number of results for each row, taken as
+/// the output has room; timers of keyed processes in the same way.
 class ProcessOperator final : public PythonOperator {
  public:
   using PythonOperator::PythonOperator;
@@ -52,8 +52,8 @@ class ProcessOperator final : public PythonOperator {
  private:
   Status OnOpen() override {
     const bool process = spec_->kind == "process" || spec_->kind == "keyed_process";
-    HR_ASSIGN_OR_RETURN(element_, UserFunction::Bind(function_.get(),
-                                                     process ? "process_element" : "flat_map"));
+    HR_ASSIGN_OR_RETURN(
+        element_, UserFunction::Bind(function_.get(), process ? "process_element" : "flat_map"));
     collected_ = std::make_shared<Collected>();
     collected_->reuse_objects = spec_->object_reuse;
     if (!process) return Status::Ok();
@@ -117,7 +117,8 @@ class ProcessOperator final : public PythonOperator {
     return Progress::kDone;
   }
 
-  // A collector cannot be made to wait: a call's results go out as they are, in batches of the usual size.
+  // A collector cannot be made to wait: a call's results go out as they are, in batches of the
+  // usual size.
   Status EmitCollected(const UserFunction& function, TimestampMs timestamp) {
     std::vector<PyObject*> values;
     values.swap(collected_->values);

@@ -29,7 +29,8 @@ struct PythonOperatorSpec {
 };
 using PythonOperatorSpecPtr = std::shared_ptr<const PythonOperatorSpec>;
 
-/// What all operators that call Python share: the user function's life, the scope of its handles, keys.
+/// What all operators that call Python share: the user function's life, the scope of its handles,
+/// keys.
 ///
 /// Every method takes the GIL itself where the thread does not hold it.
 class PythonOperator : public Operator {
@@ -50,7 +51,8 @@ class PythonOperator : public Operator {
   virtual Status OnOpen() = 0;
 
   bool keyed() const { return context_.keyed_state != nullptr; }
-  /// Reads a batch from now on: again at each call for the same batch. At the first one its keys become ids.
+  /// Reads a batch from now on: again at each call for the same batch. At the first one its keys
+  /// become ids.
   Status BindBatch(const RecordBatch& batch);
   /// User code sees key and time of this row.
   void MoveTo(const RecordBatch& batch, int64_t row) {

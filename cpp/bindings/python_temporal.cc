@@ -13,7 +13,8 @@ constexpr int64_t kMicrosADay = 86'400'000'000;
 constexpr int64_t kDaysMin = -719'162;   // 0001-01-01
 constexpr int64_t kDaysMax = 2'932'896;  // 9999-12-31
 
-// Days since 1970-01-01 of a Gregorian date. Source: H. Hinnant, "chrono-compatible low-level date algorithms".
+// Days since 1970-01-01 of a Gregorian date. Source: H. Hinnant, "chrono-compatible low-level date
+// algorithms".
 int64_t DaysFromCivil(int64_t year, int month, int day) {
   year -= month <= 2;
   const int64_t era = (year >= 0 ? year : year - 399) / 400;

@@ -6,7 +6,8 @@
 
 namespace headrace::bindings {
 
-/// Hooks of one job: task threads take the GIL for each step, and give dead Python values up while they hold it.
+/// Hooks of one job: task threads take the GIL for each step, and give dead Python values up while
+/// they hold it.
 std::shared_ptr<ThreadHooks> PythonThreadHooks();
 
 }  // namespace headrace::bindings

@@ -31,10 +31,10 @@ class PythonReader final : public SourceReader {
     positions_.push_back(split.position);
     finished_.push_back(split.finished);
     GilScope gil;
-    PyRef done = PyRef::Steal(PyObject_CallMethod(
-        reader_.get(), "add_split", "s#y#", split.id.data(),
-        static_cast<Py_ssize_t>(split.id.size()), split.position.data(),
-        static_cast<Py_ssize_t>(split.position.size())));
+    PyRef done = PyRef::Steal(
+        PyObject_CallMethod(reader_.get(), "add_split", "s#y#", split.id.data(),
+                            static_cast<Py_ssize_t>(split.id.size()), split.position.data(),
+                            static_cast<Py_ssize_t>(split.position.size())));
     return done ? Status::Ok() : UserErrorFromPython("add_split('" + split.id + "')", nullptr);
   }
 
@@ -90,8 +90,8 @@ class PythonReader final : public SourceReader {
   Status TakeRows(PyObject* rows, RecordBatch* out) {
     if (PyList_Check(rows) || PyTuple_Check(rows)) {
       for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(rows); ++i) {
-        HR_RETURN_IF_ERROR(writer_.Append(Py_NewRef(PySequence_Fast_GET_ITEM(rows, i)),
-                                          kNoTimestamp));
+        HR_RETURN_IF_ERROR(
+            writer_.Append(Py_NewRef(PySequence_Fast_GET_ITEM(rows, i)), kNoTimestamp));
       }
       *out = writer_.Finish();
       return Status::Ok();

@@ -8,7 +8,8 @@ void RecordReader::Bind(const RecordBatch& batch) {
   batch_ = &batch;
   if (batch.schema != bound_ || !actual_) {
     bound_ = batch.schema;
-    // Batches may have physical types that the declaration does not know (dictionaries, time units).
+    // Batches may have physical types that the declaration does not know (dictionaries, time
+    // units).
     actual_ = bound_->Equals(*declared_->schema) ? declared_ : RecordTypeOf(bound_);
   }
   objects_ = actual_->objects() ? batch.columns[0].get() : nullptr;

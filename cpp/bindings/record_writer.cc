@@ -31,8 +31,7 @@ void RecordWriter::BeginTimestamps(TimestampMs timestamp) {
 Status RecordWriter::AppendColumns(PyObject* owned) {
   PyRef record = PyRef::Steal(owned);
   if (type_->schema->shape() != RecordShape::kScalar) return AppendFields(owned);
-  return UnboxValue(owned, *type_->columns[0], type_->schema->fields()[0].name,
-                    builders_[0].get());
+  return UnboxValue(owned, *type_->columns[0], type_->schema->fields()[0].name, builders_[0].get());
 }
 
 Status RecordWriter::AppendFields(PyObject* record) {
@@ -41,9 +40,9 @@ Status RecordWriter::AppendFields(PyObject* record) {
   PyObject* names = type_->names.get();
   const bool is_row = IsRow(record);
   // Rows of this very stream share the names; others are matched by name.
-  const bool by_name = type_->schema->shape() == RecordShape::kRow &&
-                       (PyDict_Check(record) ||
-                        (is_row && AsRow(record)->names && AsRow(record)->names != names));
+  const bool by_name =
+      type_->schema->shape() == RecordShape::kRow &&
+      (PyDict_Check(record) || (is_row && AsRow(record)->names && AsRow(record)->names != names));
   if (!by_name && !is_row && !PyTuple_Check(record) && !PyList_Check(record)) {
     return Status::InvalidArgument("a record of type " + type_->schema->ToString() +
                                    " is expected, got " + ShortRepr(record) + " of type " +
@@ -85,8 +84,8 @@ RecordBatch RecordWriter::Finish() {
   if (objects_only_) {
     std::vector<Object> values;
     values.swap(objects_);
-    batch.columns.push_back(
-        Column::OfObjects(std::make_shared<const ObjectBlock>(PythonObjectHooks(), std::move(values))));
+    batch.columns.push_back(Column::OfObjects(
+        std::make_shared<const ObjectBlock>(PythonObjectHooks(), std::move(values))));
     objects_.reserve(static_cast<size_t>(rows_));
   } else {
     for (const auto& builder : builders_) batch.columns.push_back(builder->Finish());

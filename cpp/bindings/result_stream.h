@@ -6,8 +6,9 @@
 
 namespace headrace::bindings {
 
-/// The results of one call of user code (a generator, list, tuple or any iterable), taken one by one. Kept open
-/// while the output is full. Threading: owned by one task thread, which holds the GIL.
+/// The results of one call of user code (a generator, list, tuple or any iterable), taken one by
+/// one. Kept open while the output is full. Threading: owned by one task thread, which holds the
+/// GIL.
 class ResultStream {
  public:
   ResultStream() = default;
@@ -15,8 +16,8 @@ class ResultStream {
   ResultStream(const ResultStream&) = delete;
   ResultStream& operator=(const ResultStream&) = delete;
 
-  /// Takes over `results`; None is a stream without results. False with a Python error set when it cannot be
-  /// iterated over.
+  /// Takes over `results`; None is a stream without results. False with a Python error set when it
+  /// cannot be iterated over.
   bool Start(PyObject* results) {
     at_ = 0;
     if (PyGen_CheckExact(results)) {

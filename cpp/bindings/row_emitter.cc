@@ -59,7 +59,8 @@ Status RowEmitter::Emit(PyObject* value, PyObject* input, TimestampMs timestamp,
                         bool side_outputs) {
   if (side_outputs && IsTagged(value)) return EmitSide(value, input, timestamp);
   PyObject* passed = reuse_ ? value : PassOut(value, input);
-  if (!passed) return UserErrorFromPython("copying a result that the function still refers to", input);
+  if (!passed)
+    return UserErrorFromPython("copying a result that the function still refers to", input);
   ++rows_;
   return writer_.Append(passed, timestamp);
 }
@@ -69,7 +70,8 @@ Status RowEmitter::EmitSide(PyObject* pair, PyObject* input, TimestampMs timesta
   PyObject* value = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
   Py_DECREF(pair);
   PyObject* passed = reuse_ ? value : PassOut(value, input);
-  if (!passed) return UserErrorFromPython("copying a result that the function still refers to", input);
+  if (!passed)
+    return UserErrorFromPython("copying a result that the function still refers to", input);
   Result<RecordWriter*> writer = SideWriter(tag.get());
   if (!writer.ok() || !*writer) {
     Py_DECREF(passed);

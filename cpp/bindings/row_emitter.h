@@ -13,22 +13,22 @@ namespace headrace::bindings {
 
 /// Puts what user code gives into batches for an Output: emission rules, side outputs, room.
 ///
-/// Use: Begin at each call of the operator; before making rows ask NeedsFlush, and Flush if so; Flush at the end.
+/// Use: Begin at each call of the operator; before making rows ask NeedsFlush, and Flush if so;
+/// Flush at the end.
 /// Threading: owned by one task thread, which holds the GIL.
 class RowEmitter {
  public:
   /// `object_reuse`: values pass as they are.
-  RowEmitter(RecordTypePtr type, bool object_reuse) : writer_(std::move(type)), reuse_(object_reuse) {}
+  RowEmitter(RecordTypePtr type, bool object_reuse)
+      : writer_(std::move(type)), reuse_(object_reuse) {}
 
   /// A call of the operator begins; false when the output is full.
   bool Begin(const OperatorContext& context, Output* out);
-  /// Takes over `value`, put out while `input` (may be null) was processed. A pair of an OutputTag and a value goes
-  /// to that side output when `side_outputs`.
+  /// Takes over `value`, put out while `input` (may be null) was processed. A pair of an OutputTag
+  /// and a value goes to that side output when `side_outputs`.
   Status Emit(PyObject* value, PyObject* input, TimestampMs timestamp, bool side_outputs);
   /// True when the batch is full or has waited long (slow user code).
-  bool NeedsFlush() {
-    return rows_ >= limit_ || (--rows_to_clock_ <= 0 && IsOverdue());
-  }
+  bool NeedsFlush() { return rows_ >= limit_ || (--rows_to_clock_ <= 0 && IsOverdue()); }
   bool HasRows() const { return rows_ > 0; }
   /// For results that cannot wait for room: sends on whole batches only.
   void FlushWholeBatch() {
@@ -57,7 +57,7 @@ class RowEmitter {
   int64_t rows_ = 0;           // in all writers
   int64_t rows_to_clock_ = 1;  // calls of NeedsFlush until the clock is read
   int64_t clock_stride_ = 1;
-  int64_t clock_ns_ = 0;       // last reading
+  int64_t clock_ns_ = 0;  // last reading
   int64_t flushed_ns_ = 0;
 };
 

@@ -131,9 +131,9 @@ class TimestampOperator final : public PythonOperator {
       const long long value = index ? PyLong_AsLongLong(index.get()) : -1;
       if (PyErr_Occurred()) {
         PyErr_Clear();
-        return Status::InvalidArgument(extract_.what() + " must return event time as an int (ms), got " +
-                                       ShortRepr(time.get()) + " for record " +
-                                       ShortRepr(record.get()));
+        return Status::InvalidArgument(
+            extract_.what() + " must return event time as an int (ms), got " +
+            ShortRepr(time.get()) + " for record " + ShortRepr(record.get()));
       }
       out_times[row_] = value;
     }

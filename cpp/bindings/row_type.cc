@@ -201,9 +201,10 @@ PyObject* GetAttribute(PyObject* self, PyObject* name) {
 }
 
 int SetAttribute(PyObject* self, PyObject* name, PyObject*) {
-  PyErr_Format(PyExc_AttributeError,
-               "Row is read-only by attribute (%R): assign with row['name'] = value or row[i] = value",
-               name);
+  PyErr_Format(
+      PyExc_AttributeError,
+      "Row is read-only by attribute (%R): assign with row['name'] = value or row[i] = value",
+      name);
   (void)self;
   return -1;
 }
@@ -398,7 +399,8 @@ PyObject* OfKind(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* k
 
 PyObject* Reduce(PyObject* self, PyObject*) {
   PyRef module = PyRef::Steal(PyImport_ImportModule("headrace._core"));
-  PyRef maker = PyRef::Steal(module ? PyObject_GetAttrString(module.get(), "_create_row") : nullptr);
+  PyRef maker =
+      PyRef::Steal(module ? PyObject_GetAttrString(module.get(), "_create_row") : nullptr);
   PyRef values = PyRef::Steal(maker ? ValuesList(self) : nullptr);
   if (!values) return nullptr;
   PyObject* names = AsRow(self)->names;

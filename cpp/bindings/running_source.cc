@@ -9,8 +9,8 @@
 #include <string>
 
 #include "errors.h"
-#include "source_errors.h"
 #include "record_writer.h"
+#include "source_errors.h"
 #include "source_position.h"
 #include "value_copy.h"
 
@@ -21,7 +21,8 @@ namespace {
 
 constexpr size_t kQueueRows = 1024;
 
-/// What `run` has handed over and the task has not taken: bounded, so a fast source waits for a slow job.
+/// What `run` has handed over and the task has not taken: bounded, so a fast source waits for a
+/// slow job.
 /// Threading: guarded by `mutex`; Python values inside are touched with the GIL held.
 struct Handover {
   struct Row {
@@ -78,8 +79,8 @@ void Run(const HandoverPtr& handover) {
   {
     const GilScope gil;
     const py::object context = py::cast(SourceContext(handover));
-    const auto done = PyRef::Steal(
-        PyObject_CallMethod(handover->function.get(), "run", "O", context.ptr()));
+    const auto done =
+        PyRef::Steal(PyObject_CallMethod(handover->function.get(), "run", "O", context.ptr()));
     if (!done) outcome = SourceErrorFromPython("run");
   }
   const std::lock_guard<std::mutex> lock(handover->mutex);
@@ -108,7 +109,8 @@ class RunningReader final : public SourceReader {
       HR_RETURN_IF_ERROR(SourcePosition(handover_->function.get()).Restore(stored_));
     }
     thread_ = env_->StartThread("source function", [handover = handover_] { Run(handover); });
-    if (thread_ == nullptr) return Status::ResourceExhausted("no thread left for the source function");
+    if (thread_ == nullptr)
+      return Status::ResourceExhausted("no thread left for the source function");
     return Status::Ok();
   }
 
@@ -170,7 +172,8 @@ class RunningReader final : public SourceReader {
       return handover_->changed.wait_for(lock, std::chrono::milliseconds(500),
                                          [this] { return handover_->ended; });
     });
-    // A function that does not return is left alone: what it holds is shared, and it can hand nothing over.
+    // A function that does not return is left alone: what it holds is shared, and it can hand
+    // nothing over.
     if (ended) {
       WithoutGil([this] { thread_->Join(); });
     } else {

@@ -7,7 +7,8 @@
 
 namespace headrace::bindings {
 
-/// Reader of one split that a source function's `run(ctx)` fills from a thread of its own. REQUIRES: the GIL is held.
+/// Reader of one split that a source function's `run(ctx)` fills from a thread of its own.
+/// REQUIRES: the GIL is held.
 std::unique_ptr<SourceReader> MakeRunningReader(PyRef function, SchemaPtr schema, bool positioned);
 
 /// Adds `SourceContext` to the module.

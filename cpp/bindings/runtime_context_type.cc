@@ -150,7 +150,8 @@ PyObject* MakeCounter(PyObject* self, PyObject* name) {
   const MetricGroup& group = GroupHandle::Of(self);
   if (!PyUnicode_Check(name)) return PyErr_Format(PyExc_TypeError, "a counter's name is a str");
   TaskMetrics* metrics = group.scope->context.metrics;
-  Counter* counter = metrics ? &metrics->UserCounter("user." + group.prefix + TextOf(name)) : nullptr;
+  Counter* counter =
+      metrics ? &metrics->UserCounter("user." + group.prefix + TextOf(name)) : nullptr;
   return CounterHandle::New(counter_type, CounterRef{group.scope, counter});
 }
 

@@ -29,12 +29,12 @@ class PrintOperator final : public PythonOperator {
     PyObject* output = PySys_GetObject("stdout");
     if (!output || output == Py_None) return Progress::kDone;
     PyRef held = PyRef::Borrow(output);
-    PyRef lines = PyRef::Steal(PyUnicode_DecodeUTF8(
-        text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
-    PyRef written = PyRef::Steal(
-        lines ? PyObject_CallMethod(held.get(), "write", "O", lines.get()) : nullptr);
-    PyRef flushed = PyRef::Steal(
-        written ? PyObject_CallMethod(held.get(), "flush", nullptr) : nullptr);
+    PyRef lines = PyRef::Steal(
+        PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace"));
+    PyRef written =
+        PyRef::Steal(lines ? PyObject_CallMethod(held.get(), "write", "O", lines.get()) : nullptr);
+    PyRef flushed =
+        PyRef::Steal(written ? PyObject_CallMethod(held.get(), "flush", nullptr) : nullptr);
     if (!flushed) return UserErrorFromPython("print", nullptr);
     return Progress::kDone;
   }
@@ -68,8 +68,8 @@ class EncodeTextOperator final : public PythonOperator {
       PyRef line = PyRef::Steal(encode_ ? encode_.Call(record.get()) : PyObject_Str(record.get()));
       if (!line) return UserErrorFromPython(encode_ ? encode_.what() : "str", record.get());
       if (PyBytes_Check(line.get())) {
-        lines_->AppendString({PyBytes_AS_STRING(line.get()),
-                              static_cast<size_t>(PyBytes_GET_SIZE(line.get()))});
+        lines_->AppendString(
+            {PyBytes_AS_STRING(line.get()), static_cast<size_t>(PyBytes_GET_SIZE(line.get()))});
       } else if (PyUnicode_Check(line.get())) {
         lines_->AppendString(TextOf(line.get()));
       } else {
@@ -114,9 +114,8 @@ class SinkOperator final : public PythonOperator {
       PyRef record = PyRef::Steal(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
-      PyRef done = PyRef::Steal(with_context_
-                                    ? invoke_.Call(record.get(), context_object_.get())
-                                    : invoke_.Call(record.get()));
+      PyRef done = PyRef::Steal(with_context_ ? invoke_.Call(record.get(), context_object_.get())
+                                              : invoke_.Call(record.get()));
       if (!done) return UserErrorFromPython(invoke_.what(), record.get());
     }
     MoveAway();

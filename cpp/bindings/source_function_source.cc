@@ -12,7 +12,8 @@ namespace py = pybind11;
 namespace headrace::bindings {
 namespace {
 
-/// Sources of one split whose records come from a SourceFunction or from a function that makes an iterator.
+/// Sources of one split whose records come from a SourceFunction or from a function that makes an
+/// iterator.
 class FunctionFactory final : public SourceFactory {
  public:
   enum class Style { kIterator, kCall, kRun };
@@ -43,7 +44,8 @@ class FunctionFactory final : public SourceFactory {
       error.restore();
       return UserErrorFromPython("copying the source function", nullptr);
     }
-    if (style_ == Style::kCall) return MakeIterableReader({std::move(own), "call", positioned_}, schema_);
+    if (style_ == Style::kCall)
+      return MakeIterableReader({std::move(own), "call", positioned_}, schema_);
     return MakeRunningReader(std::move(own), schema_, positioned_);
   }
 
@@ -63,7 +65,8 @@ class FunctionFactory final : public SourceFactory {
   bool positioned_ = false;
 };
 
-SourceHandle MakeSource(py::object function, const SchemaHandle& schema, FunctionFactory::Style style) {
+SourceHandle MakeSource(py::object function, const SchemaHandle& schema,
+                        FunctionFactory::Style style) {
   return {std::make_shared<FunctionFactory>(std::move(function), schema.schema, style)};
 }
 
@@ -76,9 +79,9 @@ void BindSourceFunction(py::module_& module) {
   });
   module.def("source_function_source",
              [](py::object function, const SchemaHandle& schema, const std::string& style) {
-               return MakeSource(std::move(function), schema,
-                                 style == "call" ? FunctionFactory::Style::kCall
-                                                 : FunctionFactory::Style::kRun);
+               return MakeSource(
+                   std::move(function), schema,
+                   style == "call" ? FunctionFactory::Style::kCall : FunctionFactory::Style::kRun);
              });
 }
 

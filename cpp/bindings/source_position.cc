@@ -23,8 +23,8 @@ Result<PyRef> SourcePosition::Current() const {
   if (PyLong_CheckExact(value.get()) || PyUnicode_CheckExact(value.get())) return value;
   ByteWriter out;
   HR_RETURN_IF_ERROR(EncodePython(value.get(), &out).WithContext("snapshot_state"));
-  auto wrapped = PyRef::Steal(Py_BuildValue("(y#)", out.view().data(),
-                                            static_cast<Py_ssize_t>(out.size())));
+  auto wrapped =
+      PyRef::Steal(Py_BuildValue("(y#)", out.view().data(), static_cast<Py_ssize_t>(out.size())));
   if (!wrapped) return UserErrorFromPython("snapshot_state", nullptr);
   return wrapped;
 }

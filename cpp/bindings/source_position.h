@@ -11,8 +11,9 @@ namespace headrace::bindings {
 
 /// `snapshot_state` and `restore_state` of a source function.
 ///
-/// The position is asked for with every record, after the function has set it: then rows and positions match,
-/// wherever a barrier cuts. Ints and strs are kept as they are; anything that could change is encoded at once.
+/// The position is asked for with every record, after the function has set it: then rows and
+/// positions match, wherever a barrier cuts. Ints and strs are kept as they are; anything that
+/// could change is encoded at once.
 /// Threading: used by the thread that runs the function, which holds the GIL.
 class SourcePosition {
  public:

@@ -17,8 +17,8 @@ bool AddValueStateType(PyObject* module);
 bool AddListStateType(PyObject* module);
 bool AddMapStateType(PyObject* module);
 
-/// Register the state and give its handle: a new reference, null with a Python error set. In windows the state is
-/// one for each window when `per_window`. `scope->cursor.state` is not null.
+/// Register the state and give its handle: a new reference, null with a Python error set. In
+/// windows the state is one for each window when `per_window`. `scope->cursor.state` is not null.
 PyObject* NewValueState(const TaskScopePtr& scope, const std::string& name, const StateType& type,
                         bool per_window);
 PyObject* NewListState(const TaskScopePtr& scope, const std::string& name, const StateType& element,

@@ -31,8 +31,9 @@ Result<StateType> StateTypeOf(PyObject* type_info) {
   if (!type_info || type_info == Py_None) return type;
   PyRef description = PyRef::Steal(PyObject_CallMethod(type_info, "_describe", nullptr));
   if (!description || !PyTuple_Check(description.get())) {
-    return StatusFromPython(StatusCode::kInvalidArgument,
-                            "a state's type must be a TypeInformation, got " + ShortRepr(type_info));
+    return StatusFromPython(
+        StatusCode::kInvalidArgument,
+        "a state's type must be a TypeInformation, got " + ShortRepr(type_info));
   }
   if (TextOf(PyTuple_GET_ITEM(description.get(), 0)) == "pickle") {
     type.pickled = true;

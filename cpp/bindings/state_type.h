@@ -13,8 +13,8 @@ namespace headrace::bindings {
 
 /// How the values of a state are checked and encoded.
 struct StateType {
-  DataTypePtr data;        ///< object: any plain value
-  bool pickled = false;    ///< PICKLED_BYTE_ARRAY
+  DataTypePtr data;      ///< object: any plain value
+  bool pickled = false;  ///< PICKLED_BYTE_ARRAY
 
   /// As it stands in fingerprints: "int64", "object", "pickle".
   std::string Name() const { return pickled ? "pickle" : data->ToString(); }
@@ -25,8 +25,8 @@ struct StateType {
 /// The state type of a TypeInformation, or of None: any plain value.
 Result<StateType> StateTypeOf(PyObject* type_info);
 
-/// `value` as the type wants it: ints wrap around, FLOAT rounds. A new reference; null with a Python error set that
-/// names `state` when it does not fit.
+/// `value` as the type wants it: ints wrap around, FLOAT rounds. A new reference; null with a
+/// Python error set that names `state` when it does not fit.
 PyObject* CoerceForState(const StateType& type, PyObject* value, const std::string& state);
 
 /// Appends the encoding of a coerced value.

@@ -52,10 +52,11 @@ void TaskScope::Close() {
 }
 
 PyObject* RaiseNoKey(const std::string& what) {
-  return PyErr_Format(FailedPreconditionClass(),
-                      "%s was used while no record and no timer is processed: there is no current "
-                      "key (use it in process_element, on_timer and the like, not in open or close)",
-                      what.c_str());
+  return PyErr_Format(
+      FailedPreconditionClass(),
+      "%s was used while no record and no timer is processed: there is no current "
+      "key (use it in process_element, on_timer and the like, not in open or close)",
+      what.c_str());
 }
 
 }  // namespace headrace::bindings

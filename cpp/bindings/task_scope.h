@@ -11,14 +11,15 @@
 
 namespace headrace::bindings {
 
-/// Whose state and timers user code sees right now, and at what time. Moved by the operator before each call.
+/// Whose state and timers user code sees right now, and at what time. Moved by the operator before
+/// each call.
 struct KeyCursor {
-  KeyId id = kNoKey;             ///< kNoKey: no record or timer is at work
-  KeyedState* state = nullptr;   ///< null without keys, and once the attempt is over
+  KeyId id = kNoKey;            ///< kNoKey: no record or timer is at work
+  KeyedState* state = nullptr;  ///< null without keys, and once the attempt is over
   TimestampMs timestamp = kNoTimestamp;
   TimestampMs watermark = kMinWatermark;
   TimeDomain domain = TimeDomain::kEventTime;
-  std::string_view ns;           ///< the window, for per-window state
+  std::string_view ns;  ///< the window, for per-window state
 
   /// Where the record's key can be read; null for timers, whose key comes from the dictionary.
   const Column* key_column = nullptr;
@@ -30,7 +31,8 @@ struct KeyCursor {
 
 class ObjectCell;
 
-/// What the handles given to one user function share: they may outlive the attempt, the state does not.
+/// What the handles given to one user function share: they may outlive the attempt, the state does
+/// not.
 /// Threading: owned by one task thread, which holds the GIL.
 struct TaskScope {
   explicit TaskScope(const OperatorContext& operator_context);

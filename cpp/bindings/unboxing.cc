@@ -41,8 +41,8 @@ Status UnboxBytes(PyObject* value, const Place& place, ColumnBuilder* out) {
   if (PyBytes_Check(value)) {
     out->AppendString({PyBytes_AS_STRING(value), static_cast<size_t>(PyBytes_GET_SIZE(value))});
   } else if (PyByteArray_Check(value)) {
-    out->AppendString({PyByteArray_AS_STRING(value),
-                       static_cast<size_t>(PyByteArray_GET_SIZE(value))});
+    out->AppendString(
+        {PyByteArray_AS_STRING(value), static_cast<size_t>(PyByteArray_GET_SIZE(value))});
   } else {
     return DoesNotFit(value, place);
   }
@@ -96,10 +96,10 @@ Status UnboxDuration(PyObject* value, const Place& place, ColumnBuilder* out) {
 
 // The unscaled value value * 10^scale, which must be whole and fit 16 bytes.
 Status UnboxDecimal(PyObject* value, const Place& place, ColumnBuilder* out) {
-  PyRef decimal = IsA(value, known.decimal) || !PyLong_Check(value)
-                      ? PyRef::Borrow(value)
-                      : PyRef::Steal(PyObject_CallOneArg(
-                            reinterpret_cast<PyObject*>(known.decimal), value));
+  PyRef decimal =
+      IsA(value, known.decimal) || !PyLong_Check(value)
+          ? PyRef::Borrow(value)
+          : PyRef::Steal(PyObject_CallOneArg(reinterpret_cast<PyObject*>(known.decimal), value));
   if (!decimal || !IsA(decimal.get(), known.decimal)) return DoesNotFit(value, place);
   PyRef ratio = PyRef::Steal(PyObject_CallMethod(decimal.get(), "as_integer_ratio", nullptr));
   if (!ratio) return DoesNotFit(value, place, "not finite");
@@ -111,9 +111,8 @@ Status UnboxDecimal(PyObject* value, const Place& place, ColumnBuilder* out) {
   PyObject* bottom = PyTuple_GET_ITEM(ratio.get(), 1);
   PyRef dividend = up ? PyRef::Steal(PyNumber_Multiply(top, power.get())) : PyRef::Borrow(top);
   PyRef divisor = up ? PyRef::Borrow(bottom) : PyRef::Steal(PyNumber_Multiply(bottom, power.get()));
-  PyRef parts = PyRef::Steal(dividend && divisor
-                                 ? PyNumber_Divmod(dividend.get(), divisor.get())
-                                 : nullptr);
+  PyRef parts =
+      PyRef::Steal(dividend && divisor ? PyNumber_Divmod(dividend.get(), divisor.get()) : nullptr);
   if (!parts) return DoesNotFit(value, place);
   if (PyObject_IsTrue(PyTuple_GET_ITEM(parts.get(), 1)) != 0) {
     return DoesNotFit(value, place, "it has more digits after the point");
@@ -134,9 +133,8 @@ Status UnboxList(PyObject* value, const Place& place, ColumnBuilder* out) {
   PyRef items = PyRef::Steal(PySequence_Fast(value, "not a list"));
   if (!items) return DoesNotFit(value, place);
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i) {
-    HR_RETURN_IF_ERROR(UnboxValue(PySequence_Fast_GET_ITEM(items.get(), i),
-                                  *place.type.children[0], place.field,
-                                  out->children()[0].get()));
+    HR_RETURN_IF_ERROR(UnboxValue(PySequence_Fast_GET_ITEM(items.get(), i), *place.type.children[0],
+                                  place.field, out->children()[0].get()));
   }
   out->CloseList();
   return Status::Ok();
@@ -147,10 +145,10 @@ Status UnboxMap(PyObject* value, const Place& place, ColumnBuilder* out) {
   ColumnBuilder* entries = out->children()[0].get();
   PyObject *key = nullptr, *item = nullptr;
   for (Py_ssize_t at = 0; PyDict_Next(value, &at, &key, &item);) {
-    HR_RETURN_IF_ERROR(UnboxValue(key, *place.type.children[0], place.field,
-                                  entries->children()[0].get()));
-    HR_RETURN_IF_ERROR(UnboxValue(item, *place.type.children[1], place.field,
-                                  entries->children()[1].get()));
+    HR_RETURN_IF_ERROR(
+        UnboxValue(key, *place.type.children[0], place.field, entries->children()[0].get()));
+    HR_RETURN_IF_ERROR(
+        UnboxValue(item, *place.type.children[1], place.field, entries->children()[1].get()));
     entries->CloseStruct();
   }
   out->CloseList();
@@ -160,9 +158,9 @@ Status UnboxMap(PyObject* value, const Place& place, ColumnBuilder* out) {
 Status UnboxStruct(PyObject* value, const Place& place, ColumnBuilder* out) {
   const auto& fields = place.type.data->children();
   const auto size = static_cast<Py_ssize_t>(fields.size());
-  const bool by_name = PyDict_Check(value) || (IsRow(value) && AsRow(value)->names &&
-                                               place.type.names &&
-                                               AsRow(value)->names != place.type.names.get());
+  const bool by_name =
+      PyDict_Check(value) || (IsRow(value) && AsRow(value)->names && place.type.names &&
+                              AsRow(value)->names != place.type.names.get());
   PyRef items;
   if (!by_name) {
     if (!PyTuple_Check(value) && !PyList_Check(value) && !IsRow(value)) {

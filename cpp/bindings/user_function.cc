@@ -51,8 +51,8 @@ Result<PyRef> CopyUserFunction(PyObject* function) {
   if (copy) return copy;
   PyRef failure = TakeException();
   const std::string attribute = UncopiableAttribute(function);
-  std::string message = "each subtask works on its own copy of " + NameOf(function) +
-                        ", which cannot be copied: ";
+  std::string message =
+      "each subtask works on its own copy of " + NameOf(function) + ", which cannot be copied: ";
   if (!attribute.empty()) message.append("attribute '").append(attribute).append("': ");
   message.append(ExceptionText(failure.get())).append("; make such things in open()");
   return Status(StatusCode::kInvalidArgument, std::move(message),
@@ -98,7 +98,6 @@ Status OpenUserObject(PyObject* object, const TaskScopePtr& scope) {
   PyErr_Clear();
   if (!open || !PyMethod_Check(open.get())) return Status::Ok();
   const std::string name = NameOf(object) + ".open";  // before the call: asking may clear its error
-  const std::string name = NameOf(object) + ".open";
   PyRef context = PyRef::Steal(NewRuntimeContext(scope));
   PyRef done = PyRef::Steal(context ? PyObject_CallOneArg(open.get(), context.get()) : nullptr);
   return done ? Status::Ok() : UserErrorFromPython(name, nullptr);
@@ -111,7 +110,6 @@ Status CloseUserObject(PyObject* object) {
   PyRef close = PyRef::Steal(PyObject_GetAttrString(object, "close"));
   PyErr_Clear();
   if (!close || !PyMethod_Check(close.get())) return Status::Ok();
-  const std::string name = NameOf(object) + ".close";
   const std::string name = NameOf(object) + ".close";
   PyRef done = PyRef::Steal(PyObject_CallNoArgs(close.get()));
   return done ? Status::Ok() : UserErrorFromPython(name, nullptr);

@@ -10,15 +10,15 @@
 
 namespace headrace::bindings {
 
-/// The copy of a user function that one subtask and attempt works on: a new reference. Plain functions, methods
-/// and classes are shared; other objects are deep-copied. kInvalidArgument naming the attribute that cannot be
-/// copied.
+/// The copy of a user function that one subtask and attempt works on: a new reference. Plain
+/// functions, methods and classes are shared; other objects are deep-copied. kInvalidArgument
+/// naming the attribute that cannot be copied.
 Result<PyRef> CopyUserFunction(PyObject* function);
 
 /// A user function ready to be called: a Function object's method, or a callable itself.
 ///
-/// Calls go straight to the function behind a bound method. Threading: owned by one task thread, which holds the
-/// GIL.
+/// Calls go straight to the function behind a bound method. Threading: owned by one task thread,
+/// which holds the GIL.
 class UserFunction {
  public:
   UserFunction() = default;

@@ -106,7 +106,8 @@ PyObject* CopyAt(PyObject* value, int depth) {
     // What is hashable is taken for immutable, as in Python itself.
     if (type == &PySet_Type) return PySet_New(value);
     if (type == &PyByteArray_Type) {
-      return PyByteArray_FromStringAndSize(PyByteArray_AS_STRING(value), PyByteArray_GET_SIZE(value));
+      return PyByteArray_FromStringAndSize(PyByteArray_AS_STRING(value),
+                                           PyByteArray_GET_SIZE(value));
     }
   }
   return PyObject_CallOneArg(known.deepcopy, value);
@@ -116,8 +117,8 @@ PyObject* CopyAt(PyObject* value, int depth) {
 
 bool IsImmutable(PyObject* value) { return IsImmutableAt(value, 0); }
 
-PyObject* PassOut(PyObject* value, PyObject* input) {
-  if (IsPlainScalar(value) || IsOurs(value, input, 0)) return value;
+PyObject* PassOutAny(PyObject* value, PyObject* input) {
+  if (IsOurs(value, input, 0)) return value;
   PyObject* copy = CopyMutable(value);
   Py_DECREF(value);
   return copy;
@@ -128,6 +129,6 @@ PyObject* PassOutBorrowed(PyObject* value, PyObject* input) {
   return CopyMutable(value);
 }
 
-PyObject* CopyMutable(PyObject* value) { return CopyAt(value, 0); }
+PyObject* CopyMutableAny(PyObject* value) { return CopyAt(value, 0); }
 
 }  // namespace headrace::bindings

@@ -231,8 +231,8 @@ class Decoder {
     HR_ASSIGN_OR_RETURN(const PyRef value, Made(PyBytes_FromStringAndSize(bytes.data(), 16)));
     HR_ASSIGN_OR_RETURN(const PyRef no_args, Made(PyTuple_New(0)));
     HR_ASSIGN_OR_RETURN(const PyRef kwargs, Made(Py_BuildValue("{sO}", "bytes", value.get())));
-    return Made(PyObject_Call(reinterpret_cast<PyObject*>(known.uuid), no_args.get(),
-                              kwargs.get()));
+    return Made(
+        PyObject_Call(reinterpret_cast<PyObject*>(known.uuid), no_args.get(), kwargs.get()));
   }
 
   // Rows that follow each other mostly have the same names: one tuple serves them all.
@@ -354,10 +354,9 @@ class Decoder {
     }
     // numpy reads no array of zero-width items from a buffer.
     PyRef array = PyRef::Steal(
-        bytes.empty()
-            ? PyObject_CallMethod(numpy.get(), "zeros", "iO", 1, type.get())
-            : PyObject_CallMethod(numpy.get(), "frombuffer", "y#O", bytes.data(),
-                                  Size(bytes.size()), type.get()));
+        bytes.empty() ? PyObject_CallMethod(numpy.get(), "zeros", "iO", 1, type.get())
+                      : PyObject_CallMethod(numpy.get(), "frombuffer", "y#O", bytes.data(),
+                                            Size(bytes.size()), type.get()));
     HR_ASSIGN_OR_RETURN(const PyRef values, Made(array.Release()));
     return Made(PySequence_GetItem(values.get(), 0));
   }

@@ -69,7 +69,8 @@ class Encoder {
     const size_t bits = _PyLong_NumBits(value);
     std::string bytes(bits / 8 + 1, '\0');
     if (_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(value),
-                            reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), 1, 1) < 0) {
+                            reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), 1,
+                            1) < 0) {
       return StatusFromPython(StatusCode::kInvalidArgument, "an int cannot be encoded");
     }
     // -2^(8n - 1) needs one byte less than its number of bits suggests.
@@ -95,8 +96,8 @@ class Encoder {
     PyRef bytes = PyRef::Steal(PyUnicode_AsEncodedString(value, "utf-8", "surrogatepass"));
     if (!bytes) return StatusFromPython(StatusCode::kInvalidArgument, "a str cannot be encoded");
     Tag(ValueTag::kStrSurrogates);
-    out_->String({PyBytes_AS_STRING(bytes.get()),
-                  static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))});
+    out_->String(
+        {PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))});
     return Status::Ok();
   }
 
@@ -109,8 +110,8 @@ class Encoder {
     if (type == &PyFrozenSet_Type) return Set(ValueTag::kFrozenSet, value);
     if (type == &PyByteArray_Type) {
       Tag(ValueTag::kByteArray);
-      out_->String({PyByteArray_AS_STRING(value),
-                    static_cast<size_t>(PyByteArray_GET_SIZE(value))});
+      out_->String(
+          {PyByteArray_AS_STRING(value), static_cast<size_t>(PyByteArray_GET_SIZE(value))});
       return Status::Ok();
     }
     if (type == known.datetime) return DateTime(value);
@@ -300,8 +301,8 @@ class Encoder {
   Status EnumMember(PyObject* value, PyTypeObject* type) {
     PyRef name = PyRef::Steal(PyObject_GetAttrString(value, "name"));
     // A combination of flags has no name, or one that is no member's.
-    PyRef members = PyRef::Steal(
-        PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__members__"));
+    PyRef members =
+        PyRef::Steal(PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__members__"));
     const bool is_member = name && members && PyMapping_HasKey(members.get(), name.get()) == 1;
     if (!is_member) return Unencodable(value);
     Tag(ValueTag::kEnum);
@@ -311,8 +312,8 @@ class Encoder {
   }
 
   Status Dataclass(PyObject* value, PyTypeObject* type) {
-    PyRef fields = PyRef::Steal(PyObject_GetAttrString(reinterpret_cast<PyObject*>(type),
-                                                       "__dataclass_fields__"));
+    PyRef fields = PyRef::Steal(
+        PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__dataclass_fields__"));
     if (!fields || !PyDict_Check(fields.get())) return Unencodable(value);
     std::vector<PyObject*> names;
     PyObject *name = nullptr, *field = nullptr;
@@ -343,10 +344,11 @@ class Encoder {
     std::string message = "a value of type '" + ClassName(Py_TYPE(value)) + "' (" +
                           ShortRepr(value) + ") cannot be encoded";
     if (PyErr_Occurred()) message.append(": ").append(ExceptionText(TakeException().get()));
-    message.append(as_key_ ? "; keys must be plain values (int, str, float, bool, bytes, tuples of "
-                             "them, dates, Row, dataclass, enum)"
-                           : "; use plain values, a dataclass or a named tuple, or declare the type "
-                             "as Types.PICKLED_BYTE_ARRAY()");
+    message.append(as_key_
+                       ? "; keys must be plain values (int, str, float, bool, bytes, tuples of "
+                         "them, dates, Row, dataclass, enum)"
+                       : "; use plain values, a dataclass or a named tuple, or declare the type "
+                         "as Types.PICKLED_BYTE_ARRAY()");
     return Status::InvalidArgument(std::move(message));
   }
 
@@ -368,12 +370,12 @@ Status EncodePickled(PyObject* value, ByteWriter* out) {
   PyRef bytes = PyRef::Steal(
       PyObject_CallFunctionObjArgs(known.pickle_dumps, value, protocol.get(), nullptr));
   if (!bytes || !PyBytes_Check(bytes.get())) {
-    return StatusFromPython(StatusCode::kInvalidArgument,
-                            "a value of type '" + ClassName(Py_TYPE(value)) + "' cannot be pickled");
+    return StatusFromPython(
+        StatusCode::kInvalidArgument,
+        "a value of type '" + ClassName(Py_TYPE(value)) + "' cannot be pickled");
   }
   out->Fixed(static_cast<uint8_t>(ValueTag::kPickle));
-  out->String({PyBytes_AS_STRING(bytes.get()),
-               static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))});
+  out->String({PyBytes_AS_STRING(bytes.get()), static_cast<size_t>(PyBytes_GET_SIZE(bytes.get()))});
   return Status::Ok();
 }
 

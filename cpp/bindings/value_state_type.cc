@@ -93,8 +93,7 @@ PyObject* NewValueState(const TaskScopePtr& scope, const std::string& name, cons
                         bool per_window) {
   ValueState handle{scope, &scope->cursor, name, type, {}};
   if (per_window) {
-    Result<RowState*> rows =
-        scope->cursor.state->RegisterRows(name, "value<" + type.Name() + ">");
+    Result<RowState*> rows = scope->cursor.state->RegisterRows(name, "value<" + type.Name() + ">");
     if (rows.ok()) {
       handle.rows = *rows;
       return Handle::New(value_state_type, std::move(handle));

@@ -59,8 +59,8 @@ enum class Contents : uint8_t { kAggregate, kReduce, kElements };
 
 /// Windows whose contents Python code makes and reads.
 ///
-/// Accumulators are kept alive in a cache between batches; those that a batch touched are encoded at its end
-/// (Flush), so the rows are always the truth at a barrier.
+/// Accumulators are kept alive in a cache between batches; those that a batch touched are encoded
+/// at its end (Flush), so the rows are always the truth at a barrier.
 class PythonWindowFunction final : public WindowFunction {
  public:
   PythonWindowFunction(PythonOperatorSpecPtr spec, PyRef function, PyRef process_function)
@@ -150,10 +150,11 @@ Status PythonWindowFunction::Open(const OperatorContext& context, const Timestam
   HR_RETURN_IF_ERROR(OpenUserObject(function_.get(), scope_));
   if (process_function_) HR_RETURN_IF_ERROR(OpenUserObject(process_function_.get(), scope_));
   HR_RETURN_IF_ERROR(BindFunctions());
-  window_context_ = PyRef::Steal(ContextHandle::New(window_context_type, WindowContext{scope_, {}}));
+  window_context_ =
+      PyRef::Steal(ContextHandle::New(window_context_type, WindowContext{scope_, {}}));
   if (!window_context_) return StatusFromPython(StatusCode::kInternal, "window context");
-  const char* fingerprint = contents_ == Contents::kElements ? "window-list<object>"
-                                                             : "window-value<object>";
+  const char* fingerprint =
+      contents_ == Contents::kElements ? "window-list<object>" : "window-value<object>";
   HR_ASSIGN_OR_RETURN(rows_, context.keyed_state->RegisterRows("window-contents", fingerprint));
   return Status::Ok();
 }
@@ -193,9 +194,8 @@ Status PythonWindowFunction::Add(const WindowGroup& group, const RecordBatch&, i
   PyRef next;
   const UserFunction& function = contents_ == Contents::kAggregate ? add_ : reduce_;
   if (contents_ == Contents::kReduce) {
-    next = accumulator->value
-               ? PyRef::Steal(reduce_.Call(accumulator->value.get(), record.get()))
-               : PyRef::Borrow(record.get());
+    next = accumulator->value ? PyRef::Steal(reduce_.Call(accumulator->value.get(), record.get()))
+                              : PyRef::Borrow(record.get());
   } else {
     if (!accumulator->value) {
       accumulator->value = PyRef::Steal(create_.CallNoArgs());
@@ -284,12 +284,12 @@ Status PythonWindowFunction::BeginFire(const WindowGroup& group) {
     results_.Start(elements.Release());
     return Status::Ok();
   }
-  PyRef window = PyRef::Steal(
-      window_class_ ? PyObject_CallFunction(window_class_.get(), "LL",
-                                            static_cast<long long>(group.window.start),
-                                            static_cast<long long>(group.window.end))
-                    : Py_BuildValue("(LL)", static_cast<long long>(group.window.start),
-                                    static_cast<long long>(group.window.end)));
+  PyRef window =
+      PyRef::Steal(window_class_ ? PyObject_CallFunction(window_class_.get(), "LL",
+                                                         static_cast<long long>(group.window.start),
+                                                         static_cast<long long>(group.window.end))
+                                 : Py_BuildValue("(LL)", static_cast<long long>(group.window.start),
+                                                 static_cast<long long>(group.window.end)));
   PyRef key = PyRef::Steal(window ? scope_->cursor.CurrentKey() : nullptr);
   if (!key) return UserErrorFromPython(process_.what(), nullptr);
   ContextHandle::Of(window_context_.get()).window = PyRef::Borrow(window.get());

@@ -49,9 +49,7 @@ TestObjects::HostLock::~HostLock() {
 }
 
 TestObjects::~TestObjects() {
-  {
-    HostLock lock(this);
-  }
+  { HostLock lock(this); }
   HR_CHECK_EQ(live(), 0);
 }
 

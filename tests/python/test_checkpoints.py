@@ -61,7 +61,8 @@ def test_restart_within_the_process_loses_and_doubles_nothing(tmp_path):
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(2, "10 ms"))
     counting_job(env, tmp_path / "out", rows_per_second=6000, fail_at=2000)
     result = env.execute("restarting")
-    assert len(result.recoveries) == 1 and "planned failure" in result.recoveries[0]["cause"]
+    assert len(result.recoveries) == 1
+    assert "planned failure" in result.recoveries[0]["cause"]
     assert lines_of(tmp_path / "out") == expected_lines(tmp_path)
 
 
@@ -161,7 +162,7 @@ def test_checkpoint_of_another_graph_is_refused(tmp_path):
         })
     )  # fmt: skip
     other.from_collection([1]).key_by(lambda v: v).process(CountPerKey()).uid("another")
-    with pytest.raises(Exception, match="uid numbers.*uid another"):
+    with pytest.raises(Exception, match=r"uid numbers.*uid another"):
         other.execute("changed")
 
 

@@ -1,5 +1,6 @@
 """The typed encoding of Python values: what goes in comes out, keys are canonical, files name no code."""
 
+import contextlib
 import datetime as dt
 import enum
 import math
@@ -76,9 +77,7 @@ def test_sets_encode_alike_whatever_their_order(values: set[Any]) -> None:
     assert encode_value(set(reversed(list(values)))) == encode_value(values)
 
 
-@pytest.mark.parametrize(
-    "number", [0, -1, 2**63 - 1, -(2**63), 2**63, -(2**63) - 1, 2**64, -(2**127), 2**127, 10**400]
-)
+@pytest.mark.parametrize("number", [0, -1, 2**63 - 1, -(2**63), 2**63, -(2**63) - 1, 2**64, -(2**127), 2**127, 10**400])
 def test_ints_of_any_size(number: int) -> None:
     assert round_trip(number) == number
 
@@ -198,10 +197,8 @@ def test_pickles_are_refused() -> None:
 
 @given(st.binary(max_size=60))
 def test_damaged_bytes_never_crash(data: bytes) -> None:
-    try:
+    with contextlib.suppress(_core.HeadraceError):
         decode_value(data)
-    except _core.HeadraceError:
-        pass
 
 
 @given(VALUES, st.data())

@@ -47,7 +47,8 @@ def run_job(name, checkpoints, output, parallelism, pace, resume):
 @pytest.mark.parametrize("parallelism", [2, 3])
 def test_killed_and_restored(name, parallelism, tmp_path):
     expected = sorted(str(r) for r in collect(JOBS[name](new_env(2), False)))
-    code = f"from python.test_examples import run_job; run_job({name!r}, {str(tmp_path / 'chk')!r}, {str(tmp_path / 'out')!r}, 2, True, False)"
+    arguments = (name, str(tmp_path / "chk"), str(tmp_path / "out"), 2, True, False)
+    code = f"from python.test_examples import run_job; run_job(*{arguments!r})"
     tests = Path(__file__).parent.parent
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tests)})
     deadline = time.monotonic() + 30
@@ -113,7 +114,8 @@ def test_doc002_runs_under_its_unicode_name(capfd):
 
 def test_doc002_formulas():
     by_h, by_groups = doc002_formulas.moved_when_growing(2)
-    assert 0.6 < by_h < 0.72 and 0.3 < by_groups < 0.7
+    assert 0.6 < by_h < 0.72
+    assert 0.3 < by_groups < 0.7
     assert [doc002_formulas.h(x, 3) for x in range(4)] == [1, 2, 3, 1]
 
 

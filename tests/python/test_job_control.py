@@ -55,7 +55,10 @@ def test_explain_and_plan():
     env = new_env(2)
     env.from_collection([1, 2]).map(lambda x: x).name("double").key_by(lambda x: x).map(lambda x: x).print()
     text = env.explain()
-    assert "double" in text and "hash" in text.lower() and "Python" in text and "at least once" in text
+    assert "double" in text
+    assert "hash" in text.lower()
+    assert "Python" in text
+    assert "at least once" in text
     nodes = json.loads(env.get_execution_plan())["nodes"]
     assert any(p["ship_strategy"] == "HASH" for node in nodes for p in node.get("predecessors", []))
     assert nodes[0]["pact"] == "Data Source"

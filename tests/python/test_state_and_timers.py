@@ -80,7 +80,8 @@ def test_two_states_of_one_name_and_different_type_fail_at_open():
 
     with pytest.raises(Exception, match=r"'?x'?.*") as caught:
         collect(new_env().from_collection([1]).key_by(lambda v: v).process(Twice()))
-    assert "int64" in str(caught.value) and "string" in str(caught.value)
+    assert "int64" in str(caught.value)
+    assert "string" in str(caught.value)
 
 
 def test_value_that_cannot_be_encoded_names_its_type_and_the_remedy():

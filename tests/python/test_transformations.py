@@ -50,7 +50,8 @@ def test_declared_types_coerce_as_in_pyflink():
     )
     ((short, wrapped, single),) = collect(rows)
     assert (short, wrapped) == (-21658, 557549056)
-    assert single == pytest.approx(1.1, rel=1e-6) and single != 1.1
+    assert single == pytest.approx(1.1, rel=1e-6)
+    assert single != 1.1
 
 
 def test_rows_reach_functions_with_names():

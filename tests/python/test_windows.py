@@ -147,7 +147,7 @@ def test_window_on_a_stream_without_keys_holds_all():
 @pytest.mark.parametrize("native", [True, False])
 def test_late_rows_go_to_the_side_output_and_are_counted(native):
     late = OutputTag("late")
-    ts = list(range(0, 30_000, 10)) + [5] + list(range(30_000, 40_000, 10))
+    ts = [*list(range(0, 30000, 10)), 5, *list(range(30000, 40000, 10))]
     table = pa.table({"key": ["k"] * len(ts), "ts": pa.array(ts, pa.int64())})
     env = new_env()
     strategy = WatermarkStrategy.for_monotonous_timestamps()
@@ -172,7 +172,7 @@ class CountRows(AggregateFunction):
 
 
 def test_allowed_lateness_fires_again_with_the_accumulated_result():
-    ts = list(range(0, 20_480, 10)) + [500] + list(range(20_480, 30_000, 10))
+    ts = [*list(range(0, 20480, 10)), 500, *list(range(20480, 30000, 10))]
     table = pa.table({"key": ["k"] * len(ts), "ts": pa.array(ts, pa.int64())})
     stream = new_env().from_arrow(
         table, timestamp="ts", watermark_strategy=WatermarkStrategy.for_monotonous_timestamps()

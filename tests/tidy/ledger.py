@@ -105,11 +105,7 @@ def plain_gtest_name(name: str) -> str:
 
 def report_name(name: str) -> str:
     """Return how a test of the ledger is called in the reports."""
-    return (
-        name
-        if name.startswith("cpp:")
-        else name.replace(".py::", ".").replace("::", ".").replace("/", ".")
-    )
+    return name if name.startswith("cpp:") else name.replace(".py::", ".").replace("::", ".").replace("/", ".")
 
 
 def not_passed(line: Line, reports: dict[str, list[bool]]) -> list[str]:

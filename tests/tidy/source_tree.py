@@ -40,21 +40,13 @@ def project_files() -> tuple[Path, ...]:
     if listing.returncode == 0 and listing.stdout:
         found = [ROOT / name for name in listing.stdout.split("\0") if name]
     else:
-        found = [
-            path
-            for path in ROOT.rglob("*")
-            if not SKIPPED_FOLDERS.intersection(path.relative_to(ROOT).parts)
-        ]
+        found = [path for path in ROOT.rglob("*") if not SKIPPED_FOLDERS.intersection(path.relative_to(ROOT).parts)]
     return tuple(sorted(path for path in found if path.is_file()))
 
 
 def files_below(folder: str, *suffixes: str) -> list[Path]:
     """Return the project's files below a folder whose names end in one of the suffixes."""
-    return [
-        path
-        for path in project_files()
-        if path.is_relative_to(ROOT / folder) and path.suffix in suffixes
-    ]
+    return [path for path in project_files() if path.is_relative_to(ROOT / folder) and path.suffix in suffixes]
 
 
 def name_of(path: Path) -> str:

@@ -15,9 +15,7 @@ def targets_of_the_makefile() -> set[str]:
 
 
 def test_make_help_lists_every_target():
-    printed = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     listed = {line.split()[0] for line in printed.splitlines() if line.startswith("  ")}
     assert listed == targets_of_the_makefile()
     assert all(len(line.split(maxsplit=1)) == 2 for line in printed.splitlines())
@@ -49,9 +47,7 @@ def test_nothing_is_built_for_more_than_the_baseline():
     found = [
         f"{name_of(path)}: {flag}"
         for path in project_files()
-        if path.name == "CMakeLists.txt"
-        or path.suffix == ".cmake"
-        or path.name == "CMakePresets.json"
+        if path.name == "CMakeLists.txt" or path.suffix == ".cmake" or path.name == "CMakePresets.json"
         for flag in re.findall(r"-m(?:arch|tune|cpu|avx|sse|bmi|fma)[\w=.-]*", path.read_text())
     ]
     assert not found, "\n".join(found)

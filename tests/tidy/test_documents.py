@@ -9,9 +9,7 @@ from tidy.source_tree import ROOT, TEXT_SUFFIXES, name_of, project_files
 DOCUMENTS = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "cpp/README.md"]
 # The documents name files of the engine without the prefix that all of them share.
 BASES = ("", "cpp/", "cpp/headrace/", "python/headrace/")
-NAMED_FILE = re.compile(
-    r"(?:[\w.-]+/)+(?:[\w-]+(?:\.[a-z]+)?)?|[\w-]+\.(?:h|cc|py|md|toml|txt|sh|json)"
-)
+NAMED_FILE = re.compile(r"(?:[\w.-]+/)+(?:[\w-]+(?:\.[a-z]+)?)?|[\w-]+\.(?:h|cc|py|md|toml|txt|sh|json)")
 MADE_BY_THE_BUILD = (".venv/", "build/")
 
 ARCHITECTURE_LINES_MAX = 300
@@ -33,8 +31,7 @@ def test_every_file_a_document_names_exists(document):
     missing = [
         name
         for name in named_files(text)
-        if not name.startswith(MADE_BY_THE_BUILD)
-        and not any((ROOT / base / name).exists() for base in BASES)
+        if not name.startswith(MADE_BY_THE_BUILD) and not any((ROOT / base / name).exists() for base in BASES)
     ]
     assert not missing, "\n".join(missing)
 
@@ -67,9 +64,7 @@ def test_nothing_in_the_tree_belongs_to_one_machine():
         if path.suffix not in TEXT_SUFFIXES:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        found += [
-            f"{name_of(path)}: {word}" for word in MACHINE_PATHS + PACKAGE_HOSTS if word in text
-        ]
+        found += [f"{name_of(path)}: {word}" for word in MACHINE_PATHS + PACKAGE_HOSTS if word in text]
     assert not found, "\n" + "\n".join(found)
 
 

@@ -62,9 +62,7 @@ def test_layers_have_no_cycle():
 def test_includes_keep_to_the_layers():
     found = []
     for path in files_below("cpp", ".h", ".cc"):
-        found += violations(
-            path.relative_to(ROOT / "cpp").as_posix(), path.read_text(encoding="utf-8")
-        )
+        found += violations(path.relative_to(ROOT / "cpp").as_posix(), path.read_text(encoding="utf-8"))
     assert not found, "\n" + "\n".join(found)
 
 
@@ -74,9 +72,7 @@ def test_cmake_targets_link_what_the_layers_allow():
             continue
         home = ROOT / "cpp" / ("testing" if folder == "testing" else f"headrace/{folder}")
         text = (home / "CMakeLists.txt").read_text(encoding="utf-8")
-        deps = re.search(
-            r"headrace_library\((\w+)(?:\s+DEPS((?:\s+[a-z]\w*)+?))?\s*(?:EXTERNAL|\))", text
-        )
+        deps = re.search(r"headrace_library\((\w+)(?:\s+DEPS((?:\s+[a-z]\w*)+?))?\s*(?:EXTERNAL|\))", text)
         assert deps is not None, folder
         assert deps[1] == folder
         assert (deps[2] or "").split() == lower_folders

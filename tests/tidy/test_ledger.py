@@ -26,11 +26,7 @@ def test_ids_are_unique_and_statuses_known():
 
 
 def test_a_line_that_is_done_names_what_shows_it():
-    assert [
-        line.id
-        for line in read_ledger()
-        if line.status == "done" and not line.tests + line.benchmarks
-    ] == []
+    assert [line.id for line in read_ledger() if line.status == "done" and not line.tests + line.benchmarks] == []
 
 
 def test_named_tests_and_benchmarks_exist():
@@ -52,9 +48,7 @@ def test_lines_that_are_done_ran_and_passed(reports_folder):
     reports = read_reports(Path(reports_folder))
     shown_here = [f"tests/tidy/{path.name}" for path in files_below("tests/tidy", ".py")]
     bad = {
-        line.id: [
-            name for name in not_passed(line, reports) if name.split("::")[0] not in shown_here
-        ]
+        line.id: [name for name in not_passed(line, reports) if name.split("::")[0] not in shown_here]
         for line in read_ledger()
         if line.status == "done"
     }

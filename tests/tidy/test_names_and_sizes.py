@@ -29,11 +29,7 @@ def words(name: str) -> set[str]:
 
 
 def source_files() -> list:
-    return [
-        path
-        for folder in ("cpp", "python", "tests", "benchmarks")
-        for path in files_below(folder, *LINES_MAX)
-    ]
+    return [path for folder in ("cpp", "python", "tests", "benchmarks") for path in files_below(folder, *LINES_MAX)]
 
 
 def test_file_names_say_what_is_inside():
@@ -43,9 +39,7 @@ def test_file_names_say_what_is_inside():
         if not name.startswith(ALLOWED_PATHS) and words(name) & BANNED_WORDS
     ]
     # A test of the package carries the package's name.
-    assert [
-        name for name in found if not re.fullmatch(r"tests/python/test_common\w*\.py", name)
-    ] == []
+    assert [name for name in found if not re.fullmatch(r"tests/python/test_common\w*\.py", name)] == []
 
 
 def test_cpp_type_names_say_what_they_are():

@@ -69,9 +69,7 @@ def can_fail(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def functions_under_test(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for holder in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
         for node in holder.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
-                "test_"
-            ):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 yield node
 
 
@@ -128,9 +126,7 @@ def test_no_raises_inside_raises():
 
 def test_no_error_is_swallowed_unseen():
     found = [
-        f"{name}:{line}"
-        for name, tree in parsed("python", "tests", "benchmarks")
-        for line in swallowed_errors(tree)
+        f"{name}:{line}" for name, tree in parsed("python", "tests", "benchmarks") for line in swallowed_errors(tree)
     ]
     assert not found, "\n" + "\n".join(found)
 

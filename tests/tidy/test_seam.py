@@ -26,12 +26,8 @@ FORBIDDEN = {
             "|ftruncate|mmap|flock|mkstemp"
         )
     ),
-    "thread": re.compile(
-        r"std::j?thread\b(?!::id)|std::async\b|" + LIBC_CALL.format(names="pthread_create|fork")
-    ),
-    "randomness": re.compile(
-        r"std::random_device\b|" + LIBC_CALL.format(names="rand|random|getrandom|arc4random")
-    ),
+    "thread": re.compile(r"std::j?thread\b(?!::id)|std::async\b|" + LIBC_CALL.format(names="pthread_create|fork")),
+    "randomness": re.compile(r"std::random_device\b|" + LIBC_CALL.format(names="rand|random|getrandom|arc4random")),
 }
 FREE_FOLDERS = (ROOT / "cpp/headrace/base", ROOT / "cpp/testing")
 

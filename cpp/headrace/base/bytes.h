@@ -12,7 +12,8 @@ namespace headrace {
 
 static_assert(std::endian::native == std::endian::little, "formats on disk are little-endian");
 
-/// Appends fixed-width little-endian integers, varints and length-prefixed strings to a growing buffer.
+/// Appends fixed-width little-endian integers, varints and length-prefixed strings to a growing
+/// buffer.
 /// Threading: owned by one thread.
 class ByteWriter {
  public:
@@ -50,8 +51,9 @@ class ByteWriter {
   std::string buffer_;
 };
 
-/// Reads what ByteWriter wrote. Never reads past the end: a short or malformed input is kCorruption with the
-/// offset, and no length from the input is trusted before it was compared with what is left.
+/// Reads what ByteWriter wrote. Never reads past the end: a short or malformed input is kCorruption
+/// with the offset, and no length from the input is trusted before it was compared with what is
+/// left.
 /// Threading: owned by one thread; the bytes must outlive the reader.
 class ByteReader {
  public:

@@ -32,7 +32,8 @@ class ReadableFile {
   virtual Result<uint64_t> Size() = 0;
 };
 
-/// Held while this process may write a directory; freed by the destructor and by the death of the process.
+/// Held while this process may write a directory; freed by the destructor and by the death of the
+/// process.
 class FileLock {
  public:
   virtual ~FileLock() = default;
@@ -47,8 +48,8 @@ struct FileStatus {
 
 /// Files by absolute path. Every call passes a failpoint named "fs.<call>" (see failpoint.h).
 ///
-/// Durability follows POSIX at its weakest: file content survives a crash only after Sync(), a created,
-/// renamed or removed name only after SyncDirectory() of its directory.
+/// Durability follows POSIX at its weakest: file content survives a crash only after Sync(), a
+/// created, renamed or removed name only after SyncDirectory() of its directory.
 /// Threading: thread-safe.
 class FileSystem {
  public:
@@ -75,8 +76,8 @@ class FileSystem {
   virtual Result<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };
 
-/// A joinable thread. Destroyed without Join() or Detach(), it is joined; in a forked child, where the thread
-/// does not exist, both do nothing.
+/// A joinable thread. Destroyed without Join() or Detach(), it is joined; in a forked child, where
+/// the thread does not exist, both do nothing.
 class Thread {
  public:
   virtual ~Thread() = default;
@@ -86,8 +87,9 @@ class Thread {
   virtual void Detach() = 0;
 };
 
-/// The one door to clock, randomness, threads and files. Production uses RealEnv(); the simulation and tests
-/// pass their own (cpp/testing). Nothing outside base/ asks the operating system for these.
+/// The one door to clock, randomness, threads and files. Production uses RealEnv(); the simulation
+/// and tests pass their own (cpp/testing). Nothing outside base/ asks the operating system for
+/// these.
 /// Threading: thread-safe.
 class Env {
  public:
@@ -100,8 +102,8 @@ class Env {
   virtual FileSystem& files() = 0;
   /// Null when the operating system has no thread left for us.
   virtual std::unique_ptr<Thread> StartThread(std::string name, std::function<void()> body) = 0;
-  /// Runs `work` later, outside the caller: on an I/O thread in production, when the scheduler picks it in
-  /// simulation. Order between works is not promised.
+  /// Runs `work` later, outside the caller: on an I/O thread in production, when the scheduler
+  /// picks it in simulation. Order between works is not promised.
   virtual void RunInBackground(std::function<void()> work) = 0;
 };
 

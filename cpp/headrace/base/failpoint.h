@@ -8,11 +8,12 @@
 
 namespace headrace {
 
-/// Decides what happens at a named point of the code: Ok lets it go on; a failure is returned from there
-/// (an action may also kill the process). Installed by tests only.
+/// Decides what happens at a named point of the code: Ok lets it go on; a failure is returned from
+/// there (an action may also kill the process). Installed by tests only.
 using FailpointAction = std::function<Status(std::string_view name, std::string_view detail)>;
 
-/// Installs the process-wide action; an empty function removes it. Not to be called while a job runs.
+/// Installs the process-wide action; an empty function removes it. Not to be called while a job
+/// runs.
 void SetFailpointAction(FailpointAction action);
 
 namespace internal {

@@ -7,8 +7,8 @@
 
 namespace headrace {
 
-/// XXH3-64 with seed 0 of the bytes. On disk: key groups depend on it, so it never changes (golden vectors
-/// in tests/cpp/base/hash_test.cc).
+/// XXH3-64 with seed 0 of the bytes. On disk: key groups depend on it, so it never changes (golden
+/// vectors in tests/cpp/base/hash_test.cc).
 uint64_t Hash64(const void* data, size_t size);
 inline uint64_t Hash64(std::string_view bytes) { return Hash64(bytes.data(), bytes.size()); }
 

@@ -26,8 +26,8 @@ StatusCode CodeOf(int error) {
 }  // namespace
 
 Status PosixError(std::string_view call, const std::string& path, int error) {
-  return Status(CodeOf(error), std::string(call) + "('" + path + "') failed: " +
-                                   std::generic_category().message(error));
+  return Status(CodeOf(error), std::string(call) + "('" + path +
+                                   "') failed: " + std::generic_category().message(error));
 }
 
 }  // namespace headrace

@@ -105,7 +105,9 @@ class BackgroundPool {
 
   void StartOne() {
     pthread_t thread;
-    if (!CreateThread("headrace-io", [this] { Loop(); }, &thread)) return;
+    if (!CreateThread(
+            "headrace-io", [this] { Loop(); }, &thread))
+      return;
     ::pthread_detach(thread);
     ++threads_;
   }

@@ -34,10 +34,11 @@ class StatusPayload {
   virtual ~StatusPayload() = default;
 };
 
-/// Outcome of an operation that can fail for reasons outside the program. Ok costs one null pointer.
+/// Outcome of an operation that can fail for reasons outside the program. Ok costs one null
+/// pointer.
 ///
-/// Messages say what was tried, the value that was wrong, and what to do. Context is added from the inside
-/// out: `status.WithContext("operator 'Sum' (subtask 0)")`.
+/// Messages say what was tried, the value that was wrong, and what to do. Context is added from the
+/// inside out: `status.WithContext("operator 'Sum' (subtask 0)")`.
 /// Threading: immutable; copies share the failure.
 class [[nodiscard]] Status {
  public:
@@ -45,7 +46,9 @@ class [[nodiscard]] Status {
   Status(StatusCode code, std::string message, std::shared_ptr<StatusPayload> payload = nullptr);
 
   static Status Ok() { return Status(); }
-  static Status InvalidArgument(std::string m) { return {StatusCode::kInvalidArgument, std::move(m)}; }
+  static Status InvalidArgument(std::string m) {
+    return {StatusCode::kInvalidArgument, std::move(m)};
+  }
   static Status NotFound(std::string m) { return {StatusCode::kNotFound, std::move(m)}; }
   static Status AlreadyExists(std::string m) { return {StatusCode::kAlreadyExists, std::move(m)}; }
   static Status FailedPrecondition(std::string m) {
@@ -87,8 +90,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : outcome_(std::move(value)) {}            // NOLINT: implicit by design
-  Result(Status status) : outcome_(std::move(status)) {      // NOLINT: implicit by design
+  Result(T value) : outcome_(std::move(value)) {}        // NOLINT: implicit by design
+  Result(Status status) : outcome_(std::move(status)) {  // NOLINT: implicit by design
     assert(!std::get<Status>(outcome_).ok() && "a Result without a value needs a failure");
   }
 
@@ -114,14 +117,15 @@ class [[nodiscard]] Result {
 #define HR_CONCAT(a, b) HR_CONCAT_INNER(a, b)
 
 /// Returns from the enclosing function when `expr` (a Status) failed.
-#define HR_RETURN_IF_ERROR(expr)                     \
-  do {                                               \
-    ::headrace::Status hr_status_ = (expr);          \
-    if (!hr_status_.ok()) return hr_status_;         \
+#define HR_RETURN_IF_ERROR(expr)             \
+  do {                                       \
+    ::headrace::Status hr_status_ = (expr);  \
+    if (!hr_status_.ok()) return hr_status_; \
   } while (false)
 
 /// `HR_ASSIGN_OR_RETURN(auto x, F());` binds the value of a Result or returns its failure.
-#define HR_ASSIGN_OR_RETURN(lhs, expr) HR_ASSIGN_OR_RETURN_IMPL(HR_CONCAT(hr_result_, __LINE__), lhs, expr)
+#define HR_ASSIGN_OR_RETURN(lhs, expr) \
+  HR_ASSIGN_OR_RETURN_IMPL(HR_CONCAT(hr_result_, __LINE__), lhs, expr)
 #define HR_ASSIGN_OR_RETURN_IMPL(result, lhs, expr) \
   auto result = (expr);                             \
   if (!result.ok()) return result.status();         \

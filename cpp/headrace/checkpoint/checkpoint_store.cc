@@ -241,8 +241,7 @@ Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_olde
   for (KnownManifest& known : known_) {
     const std::string name = ManifestName(known.id);
     Result<Manifest> read = ReadOwn(name);
-    const Status status =
-        read.ok() ? CheckFilesWhole(files_, *read, directory_) : read.status();
+    const Status status = read.ok() ? CheckFilesWhole(files_, *read, directory_) : read.status();
     if (IsTransient(status)) return status;
     known.usable = status.ok();
     candidates.push_back({.id = known.id, .path = PathOf(name), .status = status});
@@ -360,8 +359,7 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
     const std::lock_guard<std::mutex> guard(mutex_);
     abandoned = abandoned_;
   }
-  const CleanUp clean_up =
-      DecideCleanUp(*names, known_, abandoned, run_id_, options_.retained);
+  const CleanUp clean_up = DecideCleanUp(*names, known_, abandoned, run_id_, options_.retained);
   for (const std::string& name : clean_up.manifests) {
     if (!files_.Remove(PathOf(name)).ok()) return;
   }

@@ -16,7 +16,7 @@ namespace headrace {
 struct CheckpointStoreOptions {
   std::string directory;  ///< execution.checkpointing.dir, a local path
   std::string job_key;
-  int retained = 1;       ///< usable checkpoints kept; one older stays until two newer are complete
+  int retained = 1;  ///< usable checkpoints kept; one older stays until two newer are complete
   CodecId codec = CodecId::kZstd;
   int codec_level = 1;
   uint32_t partition_bytes = 64 * 1024;
@@ -26,7 +26,7 @@ struct CheckpointStoreOptions {
 struct CheckpointEntry {
   CheckpointId id = 0;
   std::string manifest_path;
-  Status status;          ///< why it cannot be used, Ok if it can (files present, lengths right)
+  Status status;  ///< why it cannot be used, Ok if it can (files present, lengths right)
 };
 
 /// The directory of one job, `<directory>/<SanitizeName(job key)>/`:

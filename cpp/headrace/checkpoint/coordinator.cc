@@ -119,15 +119,13 @@ std::vector<Event> CheckpointCoordinator::Impl::Tick() {
   if (stopped) return {};
   const int64_t now_ms = SteadyMs();
   // Once its commit runs, a checkpoint is no longer ours to take back.
-  if (pending && !pending->committing &&
-      TimedOut(options, pending->triggered_steady_ms, now_ms)) {
+  if (pending && !pending->committing && TimedOut(options, pending->triggered_steady_ms, now_ms)) {
     const std::vector<int> missing = pending->acks.Missing();
-    const std::string waits_for = missing.empty()
-                                      ? "the disk"
-                                      : "the snapshot of task " + JoinTasks(missing);
-    aborted = AbortLocked(Status::IoError(
-        "checkpoint " + std::to_string(pending->id) + " timed out after " +
-        std::to_string(options.timeout_ms) + " ms waiting for " + waits_for));
+    const std::string waits_for =
+        missing.empty() ? "the disk" : "the snapshot of task " + JoinTasks(missing);
+    aborted = AbortLocked(Status::IoError("checkpoint " + std::to_string(pending->id) +
+                                          " timed out after " + std::to_string(options.timeout_ms) +
+                                          " ms waiting for " + waits_for));
   }
   TriggerIfDue(now_ms);
   return std::exchange(outbox, {});
@@ -172,9 +170,8 @@ void CheckpointCoordinator::Impl::OnSnapshot(CheckpointId id, TaskSnapshot snaps
   // A std::function must be copyable, a snapshot is not.
   auto task = std::make_shared<WrittenSnapshot>(
       WrittenSnapshot{.snapshot = std::move(snapshot), .written = {}});
-  env->RunInBackground([self = shared_from_this(), id, task] {
-    self->WriteInBackground(id, std::move(*task));
-  });
+  env->RunInBackground(
+      [self = shared_from_this(), id, task] { self->WriteInBackground(id, std::move(*task)); });
 }
 
 // REQUIRES: `mutex`.
@@ -305,16 +302,12 @@ CheckpointCoordinator::Impl::PendingPtr CheckpointCoordinator::Impl::AbortLocked
                            .cancelled = why.code() == StatusCode::kCancelled,
                            .decided = false});
   if (decision.counts) ++failures;
-  outbox.push_back({.kind = Event::Kind::kAborted,
-                    .id = aborted->id,
-                    .final = aborted->final,
-                    .status = why});
+  outbox.push_back(
+      {.kind = Event::Kind::kAborted, .id = aborted->id, .final = aborted->final, .status = why});
   if (decision.fail_job) {
     failed_job = true;
-    outbox.push_back({.kind = Event::Kind::kFailJob,
-                      .id = aborted->id,
-                      .final = aborted->final,
-                      .status = why});
+    outbox.push_back(
+        {.kind = Event::Kind::kFailJob, .id = aborted->id, .final = aborted->final, .status = why});
   } else if (aborted->final && decision.counts) {
     // Without a final checkpoint the job cannot end and its last files never become visible.
     requested_final = true;
@@ -360,8 +353,8 @@ void CheckpointCoordinator::OnSnapshot(CheckpointId id, TaskSnapshot snapshot) {
 }
 
 void CheckpointCoordinator::OnDeclined(CheckpointId id, int task, Status why) {
-  impl_->Fail(id, why.WithContext("checkpoint " + std::to_string(id) + ", task " +
-                                  std::to_string(task)));
+  impl_->Fail(
+      id, why.WithContext("checkpoint " + std::to_string(id) + ", task " + std::to_string(task)));
 }
 
 void CheckpointCoordinator::Shutdown() { impl_->Shutdown(); }

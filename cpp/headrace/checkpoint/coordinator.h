@@ -20,10 +20,10 @@ struct CheckpointRecord {
   bool completed = false;
   bool final = false;
   std::string failure;
-  int64_t triggered_ms = 0;             ///< wall clock
+  int64_t triggered_ms = 0;  ///< wall clock
   int64_t duration_ms = 0;
   uint64_t bytes_written = 0;
-  uint64_t state_bytes = 0;             ///< S
+  uint64_t state_bytes = 0;  ///< S
   uint64_t partitions_written = 0;
 };
 
@@ -45,7 +45,7 @@ class CheckpointCoordinator {
     Kind kind = Kind::kTrigger;
     CheckpointId id = 0;
     bool final = false;
-    Status status;          ///< kAborted, kFailJob
+    Status status;  ///< kAborted, kFailJob
   };
 
   /// Ids start from `first_id` or the store's next free one, whichever is larger.

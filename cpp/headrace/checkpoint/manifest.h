@@ -12,12 +12,12 @@ namespace headrace {
 
 /// Where one stored partition (base or delta) lies.
 struct PartitionRef {
-  uint32_t file = 0;          ///< index into Manifest::files
+  uint32_t file = 0;  ///< index into Manifest::files
   uint64_t offset = 0;
   uint32_t stored_bytes = 0;
   uint32_t raw_bytes = 0;
   bool whole = false;
-  Digest128 digest;           ///< of the stored block
+  Digest128 digest;  ///< of the stored block
 
   bool operator==(const PartitionRef&) const = default;
 };
@@ -33,9 +33,9 @@ struct SubtaskManifest {
   int index = 0;
   KeyGroupRange key_groups;
   std::vector<TableManifest> tables;
-  std::string operator_state;     ///< OperatorState::Encode
+  std::string operator_state;  ///< OperatorState::Encode
   bool finished = false;
-  uint64_t state_bytes = 0;       ///< s_i: live encoded bytes of this subtask
+  uint64_t state_bytes = 0;  ///< s_i: live encoded bytes of this subtask
 };
 
 struct OperatorManifest {
@@ -45,9 +45,9 @@ struct OperatorManifest {
   int parallelism = 1;
   int max_parallelism = kDefaultMaxParallelism;
   bool keyed = false;
-  std::vector<StateRegistration> registry;   ///< union over subtasks, bytes and rows summed
-  std::vector<SubtaskManifest> subtasks;     ///< by index
-  std::vector<SplitSnapshot> splits;         ///< by id
+  std::vector<StateRegistration> registry;  ///< union over subtasks, bytes and rows summed
+  std::vector<SubtaskManifest> subtasks;    ///< by index
+  std::vector<SplitSnapshot> splits;        ///< by id
 
   /// True when a job without this operator would lose something: keyed or operator state, a
   /// position.
@@ -55,7 +55,7 @@ struct OperatorManifest {
 };
 
 struct FileManifest {
-  std::string name;           ///< relative to the job's directory
+  std::string name;  ///< relative to the job's directory
   uint64_t size_bytes = 0;
   Digest128 digest;
   CheckpointId checkpoint = 0;  ///< that wrote it
@@ -70,12 +70,12 @@ enum class CheckpointKind : uint8_t { kCheckpoint = 0, kFinal = 1, kSavepoint = 
 struct Manifest {
   std::string job_key;
   CheckpointId id = 0;
-  uint64_t run_id = 0;          ///< fence: process run that wrote it, grows with every start
+  uint64_t run_id = 0;  ///< fence: process run that wrote it, grows with every start
   CheckpointKind kind = CheckpointKind::kCheckpoint;
-  uint8_t decision = 0;         ///< 0: this manifest is the decision; 1: an external marker is
-  bool full = false;            ///< refers to no file of an earlier checkpoint
+  uint8_t decision = 0;  ///< 0: this manifest is the decision; 1: an external marker is
+  bool full = false;     ///< refers to no file of an earlier checkpoint
   int64_t created_ms = 0;
-  Digest128 parent_digest;      ///< of the previous manifest of the job, zero for the first
+  Digest128 parent_digest;  ///< of the previous manifest of the job, zero for the first
   std::vector<OperatorManifest> operators;
   std::vector<PendingRename> renames;
   std::vector<FileManifest> files;

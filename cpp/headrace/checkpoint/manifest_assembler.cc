@@ -48,9 +48,9 @@ class Assembler {
         }
       }
     }
-    manifest_->full = std::all_of(
-        manifest_->files.begin(), manifest_->files.end(),
-        [this](const FileManifest& file) { return file.checkpoint == manifest_->id; });
+    manifest_->full =
+        std::all_of(manifest_->files.begin(), manifest_->files.end(),
+                    [this](const FileManifest& file) { return file.checkpoint == manifest_->id; });
     return Status::Ok();
   }
 
@@ -133,9 +133,8 @@ class Assembler {
 Status AssembleManifest(const std::vector<WrittenSnapshot>& tasks, Manifest* manifest) {
   std::vector<const WrittenSnapshot*> by_task;
   for (const WrittenSnapshot& task : tasks) by_task.push_back(&task);
-  std::sort(by_task.begin(), by_task.end(), [](const auto* a, const auto* b) {
-    return a->snapshot.task < b->snapshot.task;
-  });
+  std::sort(by_task.begin(), by_task.end(),
+            [](const auto* a, const auto* b) { return a->snapshot.task < b->snapshot.task; });
   Assembler assembler(manifest);
   for (const WrittenSnapshot* task : by_task) HR_RETURN_IF_ERROR(assembler.AddTask(*task));
   return assembler.Finish();

@@ -26,12 +26,12 @@ struct CheckpointOptions {
 /// What decides whether a checkpoint is triggered now; times are those of one steady clock.
 struct TriggerFacts {
   int64_t now_ms = 0;
-  int64_t last_trigger_ms = 0;         ///< of this attempt; its start before the first
+  int64_t last_trigger_ms = 0;              ///< of this attempt; its start before the first
   std::optional<int64_t> last_end_ms = {};  ///< completion or failure of the last one
-  bool requested = false;              ///< somebody asked for one now
-  bool pending = false;                ///< one is running
+  bool requested = false;                   ///< somebody asked for one now
+  bool pending = false;                     ///< one is running
   bool writing = false;  ///< snapshots of an abandoned one still hold the tasks' state
-  bool stopped = false;                ///< shut down, or the job is failing
+  bool stopped = false;  ///< shut down, or the job is failing
 };
 
 /// One at a time; a requested one at once, the others `interval_ms` after the last trigger and not
@@ -43,14 +43,14 @@ bool TimedOut(const CheckpointOptions& options, int64_t triggered_ms, int64_t no
 
 /// One failed checkpoint, as it bears on the job.
 struct FailureFacts {
-  int earlier_failures = 0;     ///< counted ones since the last completed checkpoint
+  int earlier_failures = 0;  ///< counted ones since the last completed checkpoint
   int tolerable = 0;
   bool savepoint = false;
-  bool cancelled = false;       ///< because the job was asked to stop
-  bool decided = false;         ///< the manifest is published, what follows it failed
+  bool cancelled = false;  ///< because the job was asked to stop
+  bool decided = false;    ///< the manifest is published, what follows it failed
 };
 struct FailureDecision {
-  bool counts = true;           ///< goes into `earlier_failures` of the next
+  bool counts = true;  ///< goes into `earlier_failures` of the next
   bool fail_job = true;
 };
 
@@ -100,18 +100,18 @@ struct StoredName {
   CheckpointId checkpoint = 0;  ///< kManifest, kManifestTemporary, kData
 };
 
-std::string ManifestName(CheckpointId id);                       ///< chk-<id>.manifest
+std::string ManifestName(CheckpointId id);  ///< chk-<id>.manifest
 std::string ManifestTemporaryName(CheckpointId id, uint64_t run, uint64_t counter);
 std::string DataName(uint64_t run, CheckpointId id, int task, uint64_t counter);
-std::string RunMarkerName(uint64_t run);                         ///< run-<n>
+std::string RunMarkerName(uint64_t run);  ///< run-<n>
 /// kForeign for whatever the functions above would not have written, letter by letter.
 StoredName ParseStoredName(const std::string& name);
 
 /// A manifest found in, or committed to, the job's directory.
 struct KnownManifest {
   CheckpointId id = 0;
-  bool usable = true;              ///< parsed, and its files are there
-  std::set<std::string> files;     ///< data files it refers to
+  bool usable = true;           ///< parsed, and its files are there
+  std::set<std::string> files;  ///< data files it refers to
 };
 
 /// Names in the directory that may go, in order: all of `manifests` durably before any of `data`.
@@ -135,14 +135,14 @@ CleanUp DecideCleanUp(const std::vector<std::string>& names,
 struct LatestCandidate {
   CheckpointId id = 0;
   std::string path;
-  Status status;   ///< Ok when whole
+  Status status;  ///< Ok when whole
 };
 struct LatestDecision {
   enum class Kind : uint8_t { kFreshStart, kUse, kRefuse };
   Kind kind = Kind::kFreshStart;
-  size_t index = 0;      ///< kUse: of the candidate
-  std::string warning;   ///< kUse of an older one
-  Status refusal;        ///< kRefuse: the newest's failure; names it and the newest whole one
+  size_t index = 0;     ///< kUse: of the candidate
+  std::string warning;  ///< kUse of an older one
+  Status refusal;       ///< kRefuse: the newest's failure; names it and the newest whole one
 };
 
 /// The newest, or a refusal; an older one only when `allow_older`, never a silent fresh start.

@@ -28,8 +28,8 @@ class RestorePlan::FileCache {
                                                    .digest = ref.digest}));
     const BlockKind expected = ref.whole ? BlockKind::kBase : BlockKind::kDelta;
     if (block.kind != expected) {
-      return Status::Corruption("file '" + directory_ + "/" + files_[ref.file].name +
-                                "', offset " + std::to_string(ref.offset) +
+      return Status::Corruption("file '" + directory_ + "/" + files_[ref.file].name + "', offset " +
+                                std::to_string(ref.offset) +
                                 ": a base block where a delta belongs, or the other way round");
     }
     return std::move(block.payload);
@@ -159,10 +159,9 @@ Result<std::unique_ptr<RestorePlan>> RestorePlan::Make(Env* env, Manifest manife
   std::unique_ptr<RestorePlan> plan(new RestorePlan());
   for (const OperatorManifest& op : manifest.operators) {
     if (!op.HasState()) continue;
-    const auto target =
-        std::find_if(targets.begin(), targets.end(), [&](const RestoreTarget& candidate) {
-          return candidate.operator_id == op.operator_id;
-        });
+    const auto target = std::find_if(
+        targets.begin(), targets.end(),
+        [&](const RestoreTarget& candidate) { return candidate.operator_id == op.operator_id; });
     if (target == targets.end()) {
       if (!allow_dropped) return Missing(op, manifest, targets);
       plan->dropped_.push_back(Named(op.name, op.operator_id));
@@ -210,8 +209,8 @@ Result<StoredKeyedState> RestorePlan::KeyedStateFor(const std::string& operator_
   }
   // All subtasks of an operator keep their ids or none: a chain of partitions goes on for all of
   // them.
-  state.same_parallelism = same_range && state.subtasks.size() == 1 &&
-                           SameParallelism(operator_id, parallelism);
+  state.same_parallelism =
+      same_range && state.subtasks.size() == 1 && SameParallelism(operator_id, parallelism);
   return state;
 }
 

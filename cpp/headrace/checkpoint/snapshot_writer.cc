@@ -96,9 +96,9 @@ class TaskFile {
     const CheckpointFileIdentity identity{.job_key_hash = Hash64(store_->options().job_key),
                                           .checkpoint_id = id_,
                                           .epoch = store_->run_id()};
-    HR_ASSIGN_OR_RETURN(writer_, CheckpointFileWriter::Create(
-                                     env_->files(), store_->job_directory() + "/" + file.name,
-                                     identity));
+    HR_ASSIGN_OR_RETURN(
+        writer_, CheckpointFileWriter::Create(env_->files(),
+                                              store_->job_directory() + "/" + file.name, identity));
     file_ = std::make_shared<FileManifest>(std::move(file));
     return Status::Ok();
   }
@@ -146,8 +146,8 @@ Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
         "it tells what changed since a snapshot that this writer does not know");
   }
   if (Untouched(*table)) return before;
-  auto after = table->full() ? std::make_shared<TableChains>()
-                             : std::make_shared<TableChains>(*before);
+  auto after =
+      table->full() ? std::make_shared<TableChains>() : std::make_shared<TableChains>(*before);
   after->checkpoint = id;
   after->partitions.resize(table->partition_count());
   for (const uint32_t index : table->ChangedPartitions()) {
@@ -155,8 +155,7 @@ Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
       return Status::Internal("changed partition " + std::to_string(index) + " of " +
                               std::to_string(after->partitions.size()));
     }
-    HR_RETURN_IF_ERROR(
-        WritePartition(table, index, &after->partitions[index], file, written));
+    HR_RETURN_IF_ERROR(WritePartition(table, index, &after->partitions[index], file, written));
   }
   return TableChainsPtr(std::move(after));
 }
@@ -234,9 +233,8 @@ Result<WrittenTask> SnapshotWriter::Impl::Write(CheckpointId id, const TaskSnaps
     for (const auto& table : op.keyed.tables) {
       const std::string& name = table->meta().name;
       const auto known = before.find(name);
-      auto chains_of_table =
-          WriteTable(id, table.get(), known == before.end() ? nullptr : known->second, &file,
-                     &written);
+      auto chains_of_table = WriteTable(
+          id, table.get(), known == before.end() ? nullptr : known->second, &file, &written);
       if (!chains_of_table.ok()) {
         return chains_of_table.status().WithContext("operator '" + op.name + "' (subtask " +
                                                     std::to_string(op.subtask_index) +

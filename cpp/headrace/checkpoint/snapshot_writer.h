@@ -18,8 +18,8 @@ struct WrittenTask {
     std::string operator_id;
     SubtaskManifest subtask;
   };
-  std::vector<Part> parts;           ///< one an operator, in the order of the snapshot
-  std::vector<FileManifest> files;   ///< new file first, then earlier ones still referred to
+  std::vector<Part> parts;          ///< one an operator, in the order of the snapshot
+  std::vector<FileManifest> files;  ///< new file first, then earlier ones still referred to
   uint64_t bytes_written = 0;
   uint64_t partitions_written = 0;
   uint64_t rows_written = 0;

@@ -51,8 +51,8 @@ Result<Found> FindInDirectory(FileSystem& files, const std::string& directory) {
     const std::string path = directory + "/" + name;
     if (stored.kind == StoredName::Kind::kManifest) {
       Result<Manifest> manifest = ReadManifestFile(files, path);
-      const Status status = manifest.ok() ? CheckFilesPresent(files, *manifest, directory)
-                                          : manifest.status();
+      const Status status =
+          manifest.ok() ? CheckFilesPresent(files, *manifest, directory) : manifest.status();
       candidates.push_back({.id = stored.checkpoint, .path = path, .status = status});
     } else if (EndsLikeManifest(name)) {
       others.push_back(path);

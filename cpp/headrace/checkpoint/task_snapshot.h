@@ -31,18 +31,18 @@ struct OperatorSnapshot {
   int subtask_index = 0;
   int parallelism = 1;
   int max_parallelism = kDefaultMaxParallelism;
-  std::optional<KeyGroupRange> key_groups;    ///< keyed operators
+  std::optional<KeyGroupRange> key_groups;  ///< keyed operators
   KeyedStateSnapshot keyed;
   std::vector<StateRegistration> registry;
   OperatorState operator_state;
-  std::vector<SplitSnapshot> splits;          ///< sources
-  std::vector<PendingRename> renames;         ///< sinks
-  bool finished = false;                      ///< the subtask has used up all its input
+  std::vector<SplitSnapshot> splits;   ///< sources
+  std::vector<PendingRename> renames;  ///< sinks
+  bool finished = false;               ///< the subtask has used up all its input
 };
 
 /// What one task (chain subtask) hands over at a barrier.
 struct TaskSnapshot {
-  int task = 0;                               ///< index of the task in the job
+  int task = 0;  ///< index of the task in the job
   std::vector<OperatorSnapshot> operators;
 };
 

@@ -12,13 +12,13 @@
 
 namespace headrace {
 
-/// A part of a source that one reader reads in order, and how far it got. Split ids are stable: they are
-/// planned once, at the first start, and come from the checkpoint ever after.
+/// A part of a source that one reader reads in order, and how far it got. Split ids are stable:
+/// they are planned once, at the first start, and come from the checkpoint ever after.
 struct SplitState {
-  std::string id;          ///< unique in the source, e.g. "file:/data/a.csv" or "range:0-999"
-  std::string position;    ///< reader's own bytes; "" = from the start
-  std::string watermark;   ///< WatermarkGenerator::Snapshot, filled by the runtime
-  int64_t rows_read = 0;   ///< since the first start; filled by the runtime
+  std::string id;         ///< unique in the source, e.g. "file:/data/a.csv" or "range:0-999"
+  std::string position;   ///< reader's own bytes; "" = from the start
+  std::string watermark;  ///< WatermarkGenerator::Snapshot, filled by the runtime
+  int64_t rows_read = 0;  ///< since the first start; filled by the runtime
   bool finished = false;
 };
 
@@ -31,15 +31,17 @@ struct PollResult {
   };
   Kind kind = Kind::kNothing;
   RecordBatch batch;
-  int split = 0;              ///< index in the order of AddSplit
-  bool split_finished = false;///< nothing comes from this split after `batch` (may be set with an empty batch)
+  int split = 0;  ///< index in the order of AddSplit
+  bool split_finished =
+      false;  ///< nothing comes from this split after `batch` (may be set with an empty batch)
   int64_t wait_ms = 10;
 };
 
 /// Reads the splits of one source subtask. Threading: owned by one task thread.
 ///
-/// Positions() must describe exactly what Poll() has returned so far: a reader restored there returns the next
-/// row first. Two readers at the same position return the same rows (for replayable sources).
+/// Positions() must describe exactly what Poll() has returned so far: a reader restored there
+/// returns the next row first. Two readers at the same position return the same rows (for
+/// replayable sources).
 class SourceReader {
  public:
   virtual ~SourceReader() = default;
@@ -55,7 +57,8 @@ class SourceReader {
   }
   /// Asked from another thread to make a blocking Poll return soon.
   virtual void Cancel() {}
-  /// `wake` may be called from any thread, also after Close: rows arrived, so poll before `wait_ms` is over.
+  /// `wake` may be called from any thread, also after Close: rows arrived, so poll before `wait_ms`
+  /// is over.
   virtual void SetWaker(std::function<void()> wake) { (void)wake; }
   virtual Status Close() { return Status::Ok(); }
 };
@@ -72,16 +75,18 @@ class SourceFactory {
   virtual bool bounded() const { return true; }
   /// False: rows read before a crash may come again ("at least once from source X").
   virtual bool replayable() const { return true; }
-  /// True: rows of a later split never carry earlier event times, so unread splits do not hold back time.
+  /// True: rows of a later split never carry earlier event times, so unread splits do not hold back
+  /// time.
   virtual bool time_ordered() const { return false; }
 };
 using SourceFactoryPtr = std::shared_ptr<SourceFactory>;
 
 /// Rows a second and event time of a source, applied by the runtime around any reader.
 struct SourceOptions {
-  double rows_per_second = 0;      ///< 0 = as fast as possible; per source, over all subtasks
-  int timestamp_column = -1;       ///< event time from this column (int64 ms or timestamp), -1 = as the batch has
-  WatermarkSpec watermarks;        ///< per split
+  double rows_per_second = 0;  ///< 0 = as fast as possible; per source, over all subtasks
+  int timestamp_column =
+      -1;  ///< event time from this column (int64 ms or timestamp), -1 = as the batch has
+  WatermarkSpec watermarks;  ///< per split
 };
 
 }  // namespace headrace

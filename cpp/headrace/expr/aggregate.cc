@@ -18,8 +18,8 @@ Result<ColumnPtr> InputOf(const RecordBatch& batch, int column) {
 /// The loop of every aggregate but count. Whether there are nulls or row numbers is decided once a
 /// batch and compiled in, so that a row costs a load, the add and a store.
 template <typename Accumulator, typename Reader, bool kNulls, bool kRows>
-bool AddRows(const Column& column, const int32_t* rows, char* const* accumulators,
-             int offset_bytes, int64_t count, int64_t sequence) {
+bool AddRows(const Column& column, const int32_t* rows, char* const* accumulators, int offset_bytes,
+             int64_t count, int64_t sequence) {
   const Reader values(column);
   bool overflow = false;
   // Without a sequence all rows get the order 1: later ones then replace "last" and never "first".
@@ -58,8 +58,8 @@ class ColumnAggregate : public AggregateFunction {
   }
 
   Status Merge(char* into, const char* from) const override {
-    return Checked(reinterpret_cast<Accumulator*>(into)->Merge(
-        *reinterpret_cast<const Accumulator*>(from)));
+    return Checked(
+        reinterpret_cast<Accumulator*>(into)->Merge(*reinterpret_cast<const Accumulator*>(from)));
   }
 
   void AppendResult(const char* accumulator, ColumnBuilder* out) const override {
@@ -232,8 +232,7 @@ Result<std::unique_ptr<AggregateFunction>> AggregateFunction::Make(const Aggrega
                                                                    const Schema& schema) {
   const std::string& function = spec.function;
   bool known = false;
-  for (const char* name :
-       {"sum", "count", "avg", "min", "max", "first", "last", "var", "stddev"}) {
+  for (const char* name : {"sum", "count", "avg", "min", "max", "first", "last", "var", "stddev"}) {
     known = known || function == name;
   }
   if (!known) {

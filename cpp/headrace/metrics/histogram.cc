@@ -13,8 +13,7 @@ int64_t Histogram::Quantile(double fraction) const {
   int64_t total = 0;
   for (int index = 0; index < kBuckets; ++index) total += bucket(index);
   if (total == 0) return 0;
-  const auto wanted =
-      static_cast<int64_t>(std::ceil(fraction * static_cast<double>(total)));
+  const auto wanted = static_cast<int64_t>(std::ceil(fraction * static_cast<double>(total)));
   int64_t seen = 0;
   int last = 0;
   for (int index = 0; index < kBuckets; ++index) {

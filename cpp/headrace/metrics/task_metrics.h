@@ -29,12 +29,12 @@ class TaskMetrics {
   Counter batches_out;
   Counter bytes_in;
   Counter bytes_out;
-  Counter late_rows;          ///< dropped or sent to a side output because their window had fired
-  Counter dropped_rows;       ///< any other row that goes nowhere, such as a null timestamp
-  Counter busy_ns;            ///< in operator code
-  Counter blocked_ns;         ///< waiting for room downstream
-  Counter blocked_count;      ///< how often that wait began
-  Counter idle_ns;            ///< waiting for input
+  Counter late_rows;      ///< dropped or sent to a side output because their window had fired
+  Counter dropped_rows;   ///< any other row that goes nowhere, such as a null timestamp
+  Counter busy_ns;        ///< in operator code
+  Counter blocked_ns;     ///< waiting for room downstream
+  Counter blocked_count;  ///< how often that wait began
+  Counter idle_ns;        ///< waiting for input
   Gauge watermark_ms{std::numeric_limits<int64_t>::min()};
   Gauge state_bytes;
 

@@ -20,36 +20,38 @@ namespace headrace {
 /// How far a call got.
 enum class Progress : uint8_t {
   kDone,     ///< the element is used up
-  kBlocked,  ///< the output is full: call the same method with the same arguments again when it has room
+  kBlocked,  ///< the output is full: call the same method with the same arguments again when it has
+             ///< room
 };
 
 /// What an operator subtask may use. Everything outlives the operator.
 struct OperatorContext {
-  std::string name;              ///< as explain() and errors show it
-  std::string uid;               ///< operator id in checkpoints
-  std::string job_key;           ///< tells files of this job from those of others; may be empty in tests
+  std::string name;     ///< as explain() and errors show it
+  std::string uid;      ///< operator id in checkpoints
+  std::string job_key;  ///< tells files of this job from those of others; may be empty in tests
   int subtask_index = 0;
   int parallelism = 1;
   int max_parallelism = kDefaultMaxParallelism;
   int attempt = 0;
-  bool restored = false;         ///< state was restored from a checkpoint
+  bool restored = false;  ///< state was restored from a checkpoint
   Env* env = nullptr;
   KeyedState* keyed_state = nullptr;        ///< null unless the operator is keyed
   OperatorState* operator_state = nullptr;  ///< restored items at Open
   TaskMetrics* metrics = nullptr;
-  int64_t batch_rows = 4096;                ///< rows an output batch should have at most
+  int64_t batch_rows = 4096;  ///< rows an output batch should have at most
 };
 
-/// A step of the dataflow as one subtask runs it: sees batches, watermarks, state, timers and an output;
-/// never threads, channels or checkpoints' files.
+/// A step of the dataflow as one subtask runs it: sees batches, watermarks, state, timers and an
+/// output; never threads, channels or checkpoints' files.
 ///
 /// Order of calls: Open, then Process / OnWatermark / OnProcessingTime in any order, Snapshot between them,
-/// Finish once all inputs ended, Close. A method that returned kBlocked is called again with the same
-/// arguments before any other (it keeps a cursor); Snapshot is never called while a cursor is open, so a
-/// cursor is never part of a checkpoint. A failed method ends the attempt: only Close follows.
+/// Finish once all inputs ended, Close. A method that returned kBlocked is called again with the
+/// same arguments before any other (it keeps a cursor); Snapshot is never called while a cursor is
+/// open, so a cursor is never part of a checkpoint. A failed method ends the attempt: only Close
+/// follows.
 ///
-/// The caller forwards watermarks, idleness, barriers and end of input downstream itself, after the call
-/// returned kDone.
+/// The caller forwards watermarks, idleness, barriers and end of input downstream itself, after the
+/// call returned kDone.
 /// Threading: owned by one task thread.
 class Operator {
  public:
@@ -66,12 +68,14 @@ class Operator {
     (void)watermark, (void)out;
     return Progress::kDone;
   }
-  /// Watermark to send on in place of the incoming one (timestamp assigners swallow and make their own).
+  /// Watermark to send on in place of the incoming one (timestamp assigners swallow and make their
+  /// own).
   virtual TimestampMs ForwardedWatermark(TimestampMs incoming) { return incoming; }
-  /// Watermark the operator itself produced since the last call, or kMinWatermark; asked after each call.
+  /// Watermark the operator itself produced since the last call, or kMinWatermark; asked after each
+  /// call.
   virtual TimestampMs TakeProducedWatermark() { return kMinWatermark; }
-  /// True while the operator's own idle timeout has run out: the caller sends Idle on; a batch ends it. Asked
-  /// after each call.
+  /// True while the operator's own idle timeout has run out: the caller sends Idle on; a batch ends
+  /// it. Asked after each call.
   virtual bool ProducesIdle() const { return false; }
   /// Earliest processing time at which OnProcessingTime wants to be called; kMaxWatermark = never.
   virtual TimestampMs NextProcessingTime() { return kMaxWatermark; }
@@ -84,13 +88,14 @@ class Operator {
     (void)out;
     return Progress::kDone;
   }
-  /// A barrier passes: put operator state that must survive into `state`. Keyed state is taken by the caller.
+  /// A barrier passes: put operator state that must survive into `state`. Keyed state is taken by
+  /// the caller.
   virtual Status Snapshot(uint64_t checkpoint_id, OperatorState* state) {
     (void)checkpoint_id, (void)state;
     return Status::Ok();
   }
-  /// Files that become visible with the checkpoint just snapshotted (or with the end of a job without
-  /// checkpoints); asked right after Snapshot and after Finish.
+  /// Files that become visible with the checkpoint just snapshotted (or with the end of a job
+  /// without checkpoints); asked right after Snapshot and after Finish.
   virtual std::vector<PendingRename> TakePendingRenames() { return {}; }
   /// The checkpoint is complete and decided. Called on the task thread.
   virtual Status OnCheckpointComplete(uint64_t checkpoint_id) {
@@ -105,7 +110,8 @@ class Operator {
   OperatorContext context_;
 };
 
-/// Makes the operator of one subtask; called once for each subtask and attempt, on the task's thread.
+/// Makes the operator of one subtask; called once for each subtask and attempt, on the task's
+/// thread.
 class OperatorFactory {
  public:
   virtual ~OperatorFactory() = default;
@@ -115,7 +121,8 @@ class OperatorFactory {
 };
 using OperatorFactoryPtr = std::shared_ptr<OperatorFactory>;
 
-/// Factory whose operators are made by a plain function `(int subtask) -> Result<unique_ptr<Operator>>`.
+/// Factory whose operators are made by a plain function `(int subtask) ->
+/// Result<unique_ptr<Operator>>`.
 template <typename MakeFunction>
 OperatorFactoryPtr NativeOperator(MakeFunction make) {
   class Factory final : public OperatorFactory {

@@ -7,8 +7,8 @@
 
 namespace headrace {
 
-/// Where an operator puts what it produces. Room is bounded: check RoomRows() before making rows; when it is
-/// 0, keep a cursor and return Progress::kBlocked.
+/// Where an operator puts what it produces. Room is bounded: check RoomRows() before making rows;
+/// when it is 0, keep a cursor and return Progress::kBlocked.
 /// Threading: owned by one task thread.
 class Output {
  public:

@@ -39,8 +39,8 @@ uint32_t HeaderCrc(std::string_view header) {
 }
 
 Status At(std::string_view file, uint64_t offset, StatusCode code, const std::string& what) {
-  return Status(code, "file '" + std::string(file) + "', offset " + std::to_string(offset) + ": " +
-                          what);
+  return Status(code,
+                "file '" + std::string(file) + "', offset " + std::to_string(offset) + ": " + what);
 }
 
 Status Damaged(std::string_view file, uint64_t offset, const std::string& what) {
@@ -140,8 +140,9 @@ Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view fil
   result.codec = static_cast<CodecId>(codec);
   result.kind = static_cast<BlockKind>(kind);
   if (result.raw_bytes > kBlockPayloadBytesMax || result.stored_bytes > result.raw_bytes) {
-    return Damaged(file, offset, "impossible block lengths: " + std::to_string(result.raw_bytes) +
-                                     " bytes stored as " + std::to_string(result.stored_bytes));
+    return Damaged(file, offset,
+                   "impossible block lengths: " + std::to_string(result.raw_bytes) +
+                       " bytes stored as " + std::to_string(result.stored_bytes));
   }
   return result;
 }
@@ -150,9 +151,9 @@ Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t 
   HR_ASSIGN_OR_RETURN(const BlockHeader header, ReadBlockHeader(bytes, file, offset));
   const std::string_view stored = bytes.substr(kBlockHeaderBytes);
   if (stored.size() != header.stored_bytes) {
-    return Damaged(file, offset, "block payload of " + std::to_string(header.stored_bytes) +
-                                     " bytes expected, " + std::to_string(stored.size()) +
-                                     " found");
+    return Damaged(file, offset,
+                   "block payload of " + std::to_string(header.stored_bytes) + " bytes expected, " +
+                       std::to_string(stored.size()) + " found");
   }
   if (Hash128(stored) != header.stored_digest) {
     return Damaged(file, offset, "checksum of the block payload does not match");

@@ -50,8 +50,8 @@ Result<std::string> CompressZstd(int level, std::string_view input) {
   }
   const int clamped = level == 0 ? 1 : std::clamp(level, ZSTD_minCLevel(), ZSTD_maxCLevel());
   std::string out(ZSTD_compressBound(input.size()), '\0');
-  const size_t written = ZSTD_compressCCtx(context, out.data(), out.size(), input.data(),
-                                           input.size(), clamped);
+  const size_t written =
+      ZSTD_compressCCtx(context, out.data(), out.size(), input.data(), input.size(), clamped);
   if (ZSTD_isError(written)) {
     return Status::ResourceExhausted(std::string("zstd could not compress: ") +
                                      ZSTD_getErrorName(written));
@@ -77,8 +77,8 @@ uint64_t LargestText(CodecId codec, uint64_t size) {
 
 Status DoesNotDecode(CodecId codec, uint64_t stored, uint64_t expected) {
   return Status::Corruption(std::to_string(stored) + " bytes are not " +
-                            std::string(CodecName(codec)) + " data of " +
-                            std::to_string(expected) + " bytes");
+                            std::string(CodecName(codec)) + " data of " + std::to_string(expected) +
+                            " bytes");
 }
 
 // What the input says of its own length, read without allocating.
@@ -107,9 +107,8 @@ bool DecodeInto(CodecId codec, std::string_view input, std::string* out) {
       out->assign(input);
       return true;
     case CodecId::kLz4: {
-      const int written = LZ4_decompress_safe(input.data(), out->data(),
-                                              static_cast<int>(input.size()),
-                                              static_cast<int>(out->size()));
+      const int written = LZ4_decompress_safe(
+          input.data(), out->data(), static_cast<int>(input.size()), static_cast<int>(out->size()));
       return written >= 0 && static_cast<size_t>(written) == out->size();
     }
     case CodecId::kSnappy:

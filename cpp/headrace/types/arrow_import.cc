@@ -24,12 +24,12 @@ TypeKind KindOfFormat(std::string_view format) {
     TypeKind kind;
   };
   static constexpr Entry kEntries[] = {
-      {"n", TypeKind::kNull},      {"b", TypeKind::kBool},      {"c", TypeKind::kInt8},
-      {"s", TypeKind::kInt16},     {"i", TypeKind::kInt32},     {"l", TypeKind::kInt64},
-      {"f", TypeKind::kFloat32},   {"g", TypeKind::kFloat64},   {"u", TypeKind::kString},
-      {"z", TypeKind::kBinary},    {"tdD", TypeKind::kDate32},  {"ttu", TypeKind::kTime64},
+      {"n", TypeKind::kNull},       {"b", TypeKind::kBool},       {"c", TypeKind::kInt8},
+      {"s", TypeKind::kInt16},      {"i", TypeKind::kInt32},      {"l", TypeKind::kInt64},
+      {"f", TypeKind::kFloat32},    {"g", TypeKind::kFloat64},    {"u", TypeKind::kString},
+      {"z", TypeKind::kBinary},     {"tdD", TypeKind::kDate32},   {"ttu", TypeKind::kTime64},
       {"tDs", TypeKind::kDuration}, {"tDm", TypeKind::kDuration}, {"tDu", TypeKind::kDuration},
-      {"tDn", TypeKind::kDuration}, {"+l", TypeKind::kList},     {"+m", TypeKind::kMap},
+      {"tDn", TypeKind::kDuration}, {"+l", TypeKind::kList},      {"+m", TypeKind::kMap},
       {"+s", TypeKind::kStruct},
   };
   for (const Entry& entry : kEntries) {
@@ -92,8 +92,8 @@ Result<DataTypePtr> ImportType(const ArrowSchema& schema, int depth) {
     return Status::InvalidArgument("an Arrow schema of format '" + format + "' with " +
                                    std::to_string(children.size()) + " children");
   }
-  if (kind == TypeKind::kMap && (children[0].type->kind() != TypeKind::kStruct ||
-                                 children[0].type->children().size() != 2)) {
+  if (kind == TypeKind::kMap &&
+      (children[0].type->kind() != TypeKind::kStruct || children[0].type->children().size() != 2)) {
     return Status::InvalidArgument("an Arrow map whose entries are not (key, value) structs");
   }
   return std::make_shared<const DataType>(kind, format, std::move(children));
@@ -172,8 +172,7 @@ class ArrayReader {
         break;
       case TypeKind::kDictionary: {
         HR_RETURN_IF_ERROR(ReadValues(array, column.get()));
-        HR_ASSIGN_OR_RETURN(column->dictionary,
-                            Read(*array.dictionary, type->children()[1].type));
+        HR_ASSIGN_OR_RETURN(column->dictionary, Read(*array.dictionary, type->children()[1].type));
         break;
       }
       default:
@@ -213,8 +212,7 @@ class ArrayReader {
       return Bad("type " + type.ToString() + " with " + std::to_string(array.n_buffers) +
                  " buffers and " + std::to_string(array.n_children) + " children");
     }
-    const bool has_dictionary =
-        array.dictionary != nullptr && array.dictionary->release != nullptr;
+    const bool has_dictionary = array.dictionary != nullptr && array.dictionary->release != nullptr;
     if (has_dictionary != (type.kind() == TypeKind::kDictionary)) {
       return Bad("type " + type.ToString() +
                  (has_dictionary ? " with a dictionary" : " without its dictionary"));

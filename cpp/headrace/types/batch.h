@@ -23,9 +23,9 @@ struct RecordBatch {
   SchemaPtr schema;
   int64_t num_rows = 0;
   std::vector<ColumnPtr> columns;
-  BufferPtr timestamps;          ///< int64 a row, or null: no event time
+  BufferPtr timestamps;           ///< int64 a row, or null: no event time
   int64_t timestamps_offset = 0;  ///< row of `timestamps` that belongs to row 0
-  ColumnPtr key;                 ///< or null
+  ColumnPtr key;                  ///< or null
 
   const TimestampMs* Timestamps() const {
     return timestamps ? reinterpret_cast<const TimestampMs*>(timestamps->data()) + timestamps_offset

@@ -51,13 +51,13 @@ class Column {
   DataTypePtr type;
   int64_t length = 0;
   int64_t offset = 0;
-  BufferPtr validity;                ///< bitmap, null = all valid
-  BufferPtr values;                  ///< fixed-width values, bits of a bool, offsets (string, list)
-  BufferPtr data;                    ///< bytes of string and binary
-  std::vector<ColumnPtr> children;   ///< struct, list, map
-  ColumnPtr dictionary;              ///< kDictionary
-  ObjectBlockPtr objects;            ///< kObject
-  BufferPtr object_rows;             ///< kObject after a selection
+  BufferPtr validity;               ///< bitmap, null = all valid
+  BufferPtr values;                 ///< fixed-width values, bits of a bool, offsets (string, list)
+  BufferPtr data;                   ///< bytes of string and binary
+  std::vector<ColumnPtr> children;  ///< struct, list, map
+  ColumnPtr dictionary;             ///< kDictionary
+  ObjectBlockPtr objects;           ///< kObject
+  BufferPtr object_rows;            ///< kObject after a selection
   std::shared_ptr<const void> foreign;  ///< kForeign: the imported array
 
   bool IsNull(int64_t i) const {
@@ -83,8 +83,8 @@ class Column {
   /// Borrowed. REQUIRES: kObject.
   Object ObjectAt(int64_t i) const {
     const int64_t row = offset + i;
-    return objects->at(
-        object_rows ? reinterpret_cast<const int32_t*>(object_rows->data())[row] : row);
+    return objects->at(object_rows ? reinterpret_cast<const int32_t*>(object_rows->data())[row]
+                                   : row);
   }
 
   /// Rows [start, start + count) sharing all memory.

@@ -149,9 +149,8 @@ Status ConcatDictionaries(const Parts& parts, Column* out) {
       renumbered[static_cast<size_t>(i)] = entry->second;
       if (added) fresh.push_back(static_cast<int32_t>(i));
     }
-    HR_ASSIGN_OR_RETURN(ColumnPtr added_entries,
-                        Column::Take(part->dictionary, fresh.data(),
-                                     static_cast<int64_t>(fresh.size())));
+    HR_ASSIGN_OR_RETURN(ColumnPtr added_entries, Column::Take(part->dictionary, fresh.data(),
+                                                              static_cast<int64_t>(fresh.size())));
     entries.push_back(std::move(added_entries));
     for (int64_t i = 0; i < part->length; ++i, to += width) {
       int64_t index = 0;
@@ -188,9 +187,8 @@ Status ConcatObjects(const Parts& parts, Column* out) {
     for (const ColumnPtr& part : parts) {
       for (int64_t i = 0; i < part->length; ++i) {
         const int64_t row = part->offset + i;
-        *to++ = part->object_rows
-                    ? reinterpret_cast<const int32_t*>(part->object_rows->data())[row]
-                    : static_cast<int32_t>(row);
+        *to++ = part->object_rows ? reinterpret_cast<const int32_t*>(part->object_rows->data())[row]
+                                  : static_cast<int32_t>(row);
       }
     }
     out->object_rows = std::move(rows);

@@ -12,7 +12,7 @@ namespace headrace {
 /// The physical and logical kinds a column can have; layouts are Arrow's.
 enum class TypeKind : uint8_t {
   kNull = 0,
-  kBool,        ///< one bit a value
+  kBool,  ///< one bit a value
   kInt8,
   kInt16,
   kInt32,

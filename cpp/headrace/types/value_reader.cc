@@ -81,8 +81,8 @@ class ValueWalker {
   }
 
   Status Malformed(const std::string& what) const {
-    return Status::Corruption("offset " + std::to_string(in_->offset()) + ": encoded value: " +
-                              what);
+    return Status::Corruption("offset " + std::to_string(in_->offset()) +
+                              ": encoded value: " + what);
   }
 
   Status Put(std::string_view text) {

@@ -7,9 +7,15 @@
 namespace headrace {
 namespace {
 
-constexpr uint64_t kUnsigned[] = {0,     1,     127,        128,        16383,
+constexpr uint64_t kUnsigned[] = {0,     1,        127,        128,        16383,
                                   16384, 1u << 31, 1ull << 62, 1ull << 63, UINT64_MAX};
-constexpr int64_t kSigned[] = {0, -1, 1, -64, 64, 1000000, std::numeric_limits<int64_t>::min(),
+constexpr int64_t kSigned[] = {0,
+                               -1,
+                               1,
+                               -64,
+                               64,
+                               1000000,
+                               std::numeric_limits<int64_t>::min(),
                                std::numeric_limits<int64_t>::max()};
 
 std::string Everything() {

@@ -11,9 +11,7 @@
 namespace headrace {
 namespace {
 
-TEST(FailpointTest, PassesWhenNothingIsInstalled) {
-  EXPECT_TRUE(Failpoint("fs.sync", "/a").ok());
-}
+TEST(FailpointTest, PassesWhenNothingIsInstalled) { EXPECT_TRUE(Failpoint("fs.sync", "/a").ok()); }
 
 TEST(FailpointTest, CountsWatchedHitsOnly) {
   ScopedFailpoints points;

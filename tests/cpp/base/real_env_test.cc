@@ -69,8 +69,8 @@ TEST_F(RealEnvTest, ReadPastTheEndIsCorruptionWithPathAndOffset) {
   std::string out;
   const Status status = (*file)->ReadAt(3, 10, &out);
   EXPECT_EQ(status.code(), StatusCode::kCorruption);
-  EXPECT_EQ(status.message(), "file '" + Path("a") +
-                                  "', offset 3: wanted 10 bytes, but the file ends at 5");
+  EXPECT_EQ(status.message(),
+            "file '" + Path("a") + "', offset 3: wanted 10 bytes, but the file ends at 5");
   // Refused before the allocation.
   EXPECT_EQ((*file)->ReadAt(0, SIZE_MAX / 2, &out).code(), StatusCode::kCorruption);
 }

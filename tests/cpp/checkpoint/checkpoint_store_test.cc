@@ -350,8 +350,7 @@ TEST_F(CheckpointStoreTest, PublicationRefusesATemporaryWithOtherContent) {
   Checkpoint(10);
   Manifest manifest = *job.coordinator->LastCompleted();
   ASSERT_TRUE(FinishPublication(job.env.files(), manifest).ok()) << "idempotent";
-  ASSERT_TRUE(
-      job.env.files().Rename("/out/part-1-1", manifest.renames[0].temporary_path).ok());
+  ASSERT_TRUE(job.env.files().Rename("/out/part-1-1", manifest.renames[0].temporary_path).ok());
   ASSERT_TRUE(job.env.sim_files().FlipBit(manifest.renames[0].temporary_path, 3).ok());
   const Status status = FinishPublication(job.env.files(), manifest);
   EXPECT_EQ(status.code(), StatusCode::kCorruption);

@@ -27,8 +27,8 @@ class Attempt {
     writer_ = std::make_unique<SnapshotWriter>(env, store_.get());
     for (int i = 0; i < parallelism; ++i) {
       Subtask& subtask = subtasks_.emplace_back();
-      subtask.state = std::make_unique<KeyedState>(KeyGroupRangeOf(i, parallelism, kGroups),
-                                                   kGroups, kBudget);
+      subtask.state =
+          std::make_unique<KeyedState>(KeyGroupRangeOf(i, parallelism, kGroups), kGroups, kBudget);
     }
     Restore();
     for (Subtask& subtask : subtasks_) {

@@ -34,8 +34,11 @@ Manifest Sample() {
   source.operator_id = "source";
   source.name = "read flights";
   source.kind = "source";
-  source.splits = {{.id = "a", .position = std::string("\0\xff", 2), .watermark = "w",
-                    .rows_read = std::numeric_limits<int64_t>::max(), .finished = true}};
+  source.splits = {{.id = "a",
+                    .position = std::string("\0\xff", 2),
+                    .watermark = "w",
+                    .rows_read = std::numeric_limits<int64_t>::max(),
+                    .finished = true}};
   source.subtasks.resize(1);
   source.subtasks[0].key_groups = {0, -1};
   source.subtasks[0].operator_state = "items";
@@ -48,8 +51,11 @@ Manifest Sample() {
   sum.parallelism = 2;
   sum.max_parallelism = kMaxParallelismLimit;
   sum.keyed = true;
-  sum.registry = {{.name = "total", .fingerprint = "value<int64>", .kind = TableKind::kFixedValue,
-                   .bytes = 80, .rows = 10}};
+  sum.registry = {{.name = "total",
+                   .fingerprint = "value<int64>",
+                   .kind = TableKind::kFixedValue,
+                   .bytes = 80,
+                   .rows = 10}};
   sum.subtasks.resize(2);
   for (int i = 0; i < 2; ++i) {
     SubtaskManifest& subtask = sum.subtasks[static_cast<size_t>(i)];
@@ -57,13 +63,25 @@ Manifest Sample() {
     subtask.key_groups = {i * 16384, i * 16384 + 16383};
     subtask.state_bytes = 40;
     TableManifest table;
-    table.meta = {.name = "total", .kind = TableKind::kFixedValue, .state_name = "total",
-                  .fingerprint = "value<int64>", .dictionary = "keys", .row_bytes = 8};
+    table.meta = {.name = "total",
+                  .kind = TableKind::kFixedValue,
+                  .state_name = "total",
+                  .fingerprint = "value<int64>",
+                  .dictionary = "keys",
+                  .row_bytes = 8};
     table.live_bytes = 40;
-    table.partitions = {{{.file = 1, .offset = 48, .stored_bytes = 252, .raw_bytes = 4000,
-                          .whole = true, .digest = {8, 9}},
-                         {.file = 0, .offset = 48, .stored_bytes = 952, .raw_bytes = 40,
-                          .whole = false, .digest = {10, 11}}},
+    table.partitions = {{{.file = 1,
+                          .offset = 48,
+                          .stored_bytes = 252,
+                          .raw_bytes = 4000,
+                          .whole = true,
+                          .digest = {8, 9}},
+                         {.file = 0,
+                          .offset = 48,
+                          .stored_bytes = 952,
+                          .raw_bytes = 40,
+                          .whole = false,
+                          .digest = {10, 11}}},
                         {}};
     subtask.tables = {table};
   }

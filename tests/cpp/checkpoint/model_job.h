@@ -21,7 +21,7 @@ namespace headrace {
 class ModelJob {
  public:
   struct Expected {
-    std::vector<ModelRows> rows;      ///< of all subtasks, merged
+    std::vector<ModelRows> rows;  ///< of all subtasks, merged
     int64_t offset = 0;
     std::set<std::string> published;  ///< names in the output directory
   };
@@ -52,9 +52,8 @@ class ModelJob {
     pending.clear();
     MakeTables();
     if (latest) HR_RETURN_IF_ERROR(Restore(*latest));
-    coordinator = std::make_unique<CheckpointCoordinator>(&env, checkpoints, store.get(),
-                                                          writer.get(), parallelism + 1,
-                                                          restored + 1);
+    coordinator = std::make_unique<CheckpointCoordinator>(
+        &env, checkpoints, store.get(), writer.get(), parallelism + 1, restored + 1);
     return Status::Ok();
   }
   void StopAttempt() {
@@ -188,12 +187,27 @@ class ModelJob {
   }
 
   std::vector<RestoreTarget> Targets() const {
-    return {{.operator_id = "sum", .name = "Sum", .kind = "reduce", .keyed = true,
-             .is_source = false, .parallelism = parallelism, .max_parallelism = kMaxParallelism},
-            {.operator_id = "source", .name = "Source", .kind = "source", .keyed = false,
-             .is_source = true, .parallelism = 1, .max_parallelism = kMaxParallelism},
-            {.operator_id = "sink", .name = "Sink", .kind = "sink", .keyed = false,
-             .is_source = false, .parallelism = 1, .max_parallelism = kMaxParallelism}};
+    return {{.operator_id = "sum",
+             .name = "Sum",
+             .kind = "reduce",
+             .keyed = true,
+             .is_source = false,
+             .parallelism = parallelism,
+             .max_parallelism = kMaxParallelism},
+            {.operator_id = "source",
+             .name = "Source",
+             .kind = "source",
+             .keyed = false,
+             .is_source = true,
+             .parallelism = 1,
+             .max_parallelism = kMaxParallelism},
+            {.operator_id = "sink",
+             .name = "Sink",
+             .kind = "sink",
+             .keyed = false,
+             .is_source = false,
+             .parallelism = 1,
+             .max_parallelism = kMaxParallelism}};
   }
 
   // Rows do not move between subtasks here: at another parallelism former subtask i goes, whole, to
@@ -228,8 +242,8 @@ class ModelJob {
   Status WritePart(CheckpointId id) {
     FileSystem& files = env.files();
     const std::string name = "part-" + std::to_string(store->run_id()) + "-" + std::to_string(id);
-    const std::string content = "rows up to " + std::to_string(offset) + " of checkpoint " +
-                                std::to_string(id);
+    const std::string content =
+        "rows up to " + std::to_string(offset) + " of checkpoint " + std::to_string(id);
     PendingRename rename{.temporary_path = "/out/." + name + ".tmp",
                          .final_path = "/out/" + name,
                          .size_bytes = content.size(),
@@ -256,8 +270,11 @@ class ModelJob {
       op.max_parallelism = kMaxParallelism;
       op.key_groups = KeyGroupRangeOf(task, parallelism, kMaxParallelism);
       op.keyed.tables.push_back(tables[static_cast<size_t>(task)]->Snapshot());
-      op.registry = {{.name = "rows", .fingerprint = "value<str>", .kind = TableKind::kRows,
-                      .bytes = 1, .rows = 1}};
+      op.registry = {{.name = "rows",
+                      .fingerprint = "value<str>",
+                      .kind = TableKind::kRows,
+                      .bytes = 1,
+                      .rows = 1}};
       return snapshot;
     }
     snapshot.operators.resize(2);
@@ -266,8 +283,8 @@ class ModelJob {
     source.operator_id = "source";
     source.name = "Source";
     source.kind = "source";
-    source.splits = {{.id = "0", .position = "p", .watermark = "", .rows_read = offset,
-                      .finished = false}};
+    source.splits = {
+        {.id = "0", .position = "p", .watermark = "", .rows_read = offset, .finished = false}};
     OperatorSnapshot& sink = snapshot.operators[1];
     sink.operator_id = "sink";
     sink.name = "Sink";

@@ -73,9 +73,8 @@ TEST(OnCheckpointFailure, ToleratesAsManyInARowAsConfigured) {
 }
 
 TEST(OnCheckpointFailure, NeverFailsTheJobForASavepointOrACancel) {
-  for (const FailureFacts& facts :
-       {FailureFacts{.earlier_failures = 9, .savepoint = true},
-        FailureFacts{.earlier_failures = 9, .cancelled = true}}) {
+  for (const FailureFacts& facts : {FailureFacts{.earlier_failures = 9, .savepoint = true},
+                                    FailureFacts{.earlier_failures = 9, .cancelled = true}}) {
     const FailureDecision decision = OnCheckpointFailure(facts);
     EXPECT_FALSE(decision.counts);
     EXPECT_FALSE(decision.fail_job);
@@ -154,14 +153,15 @@ TEST_P(ForeignName, IsNotTakenForOurs) {
 }
 
 // One letter off, prefixes ("chk-1" must not match "chk-11"), numbers as nobody prints them.
-INSTANTIATE_TEST_SUITE_P(
-    Names, ForeignName,
-    testing::Values("", "LOCK", "notes.txt", "chk-", "chk-1", "chk-.manifest", "chk-1.manifest2",
-                    "chk-01.manifest", "chk--1.manifest", "chk-+1.manifest", "chk-1.manifest ",
-                    " chk-1.manifest", "CHK-1.manifest", "xchk-1.manifest",
-                    "chk-18446744073709551616.manifest", "chk-1-2.tmp", "chk-1-2-3.tmp2",
-                    "data-1-2-3.hrs", "data-1-2-3-4.hrs.bak", "data-1-2-3-4", "data-1-2-3-04.hrs",
-                    "data-1-2--3-4.hrs", "data-a-2-3-4.hrs", "run-", "run-1a", "run-01", "run-1 "));
+INSTANTIATE_TEST_SUITE_P(Names, ForeignName,
+                         testing::Values("", "LOCK", "notes.txt", "chk-", "chk-1", "chk-.manifest",
+                                         "chk-1.manifest2", "chk-01.manifest", "chk--1.manifest",
+                                         "chk-+1.manifest", "chk-1.manifest ", " chk-1.manifest",
+                                         "CHK-1.manifest", "xchk-1.manifest",
+                                         "chk-18446744073709551616.manifest", "chk-1-2.tmp",
+                                         "chk-1-2-3.tmp2", "data-1-2-3.hrs", "data-1-2-3-4.hrs.bak",
+                                         "data-1-2-3-4", "data-1-2-3-04.hrs", "data-1-2--3-4.hrs",
+                                         "data-a-2-3-4.hrs", "run-", "run-1a", "run-01", "run-1 "));
 
 KnownManifest Known(CheckpointId id, std::set<std::string> files, bool usable = true) {
   return {.id = id, .usable = usable, .files = std::move(files)};
@@ -222,9 +222,8 @@ TEST(DecideCleanUp, KeepsOldFilesThatAKeptManifestStillNames) {
 }
 
 TEST(DecideCleanUp, NeverTouchesForeignFilesOrThoseOfANewerRun) {
-  const std::vector<std::string> names = {"LOCK",          "notes.txt",
-                                          "chk-1.backup",  DataName(3, 1, 0, 1),
-                                          RunMarkerName(3), "part-1-2.csv"};
+  const std::vector<std::string> names = {
+      "LOCK", "notes.txt", "chk-1.backup", DataName(3, 1, 0, 1), RunMarkerName(3), "part-1-2.csv"};
   const std::vector<KnownManifest> known = {Known(7, {}), Known(8, {}), Known(9, {})};
   const CleanUp clean_up = DecideCleanUp(names, known, {}, /*our_run=*/2, 1);
   EXPECT_TRUE(clean_up.manifests.empty());
@@ -326,8 +325,7 @@ TEST(DecideLatest, StartsFreshOnlyWhenThereIsNothing) {
 }
 
 TEST(DecideLatest, TakesTheHighestIdInAnyOrder) {
-  const LatestDecision decision =
-      DecideLatest({Candidate(9), Candidate(11), Candidate(10)}, false);
+  const LatestDecision decision = DecideLatest({Candidate(9), Candidate(11), Candidate(10)}, false);
   ASSERT_EQ(decision.kind, LatestDecision::Kind::kUse);
   EXPECT_EQ(decision.index, 1u);
   EXPECT_TRUE(decision.warning.empty());
@@ -357,8 +355,8 @@ TEST(DecideLatest, FallsBackWhenAllowedAndSaysSo) {
 }
 
 TEST(DecideLatest, NeverStartsFreshWhenNoneIsWhole) {
-  const std::vector<LatestCandidate> candidates = {
-      Candidate(1, Status::Corruption("a")), Candidate(2, Status::Unimplemented("newer"))};
+  const std::vector<LatestCandidate> candidates = {Candidate(1, Status::Corruption("a")),
+                                                   Candidate(2, Status::Unimplemented("newer"))};
   for (const bool allow_older : {false, true}) {
     const LatestDecision decision = DecideLatest(candidates, allow_older);
     EXPECT_EQ(decision.kind, LatestDecision::Kind::kRefuse);

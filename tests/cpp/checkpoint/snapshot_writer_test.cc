@@ -295,8 +295,8 @@ WrittenSnapshot SourceTask(int task, int subtask, const std::string& split, int6
   op.parallelism = 2;
   SplitSnapshot& progress = op.splits.emplace_back();
   progress.id = split;
-  op.registry = {{.name = "s", .fingerprint = "f", .kind = TableKind::kRows, .bytes = bytes,
-                  .rows = 1}};
+  op.registry = {
+      {.name = "s", .fingerprint = "f", .kind = TableKind::kRows, .bytes = bytes, .rows = 1}};
   PartitionRef ref;
   ref.whole = true;
   SubtaskManifest part;

@@ -22,9 +22,8 @@ RecordBatch BatchOf(ColumnPtr column) {
 
 Result<std::unique_ptr<AggregateFunction>> Make(const std::string& function,
                                                 const DataTypePtr& type, int column = 0) {
-  return AggregateFunction::Make(
-      {function, column, "out"},
-      Schema(RecordShape::kRow, std::vector<Field>{{"v", type, true}}));
+  return AggregateFunction::Make({function, column, "out"},
+                                 Schema(RecordShape::kRow, std::vector<Field>{{"v", type, true}}));
 }
 
 /// Accumulators of some groups, at an offset inside a wider row as operators keep them.
@@ -164,12 +163,11 @@ TEST(Aggregate, SequenceOrdersFirstAndLastAcrossAccumulators) {
     Groups groups(*made, 2);
     std::vector<char*> late(2, groups.row(0));
     std::vector<char*> early(2, groups.row(1));
-    ASSERT_TRUE(made->Update(BatchOf(Int64s({30, 40})), nullptr, late.data(), Groups::kOffset, 2,
-                             100)
-                    .ok());
-    ASSERT_TRUE(made->Update(BatchOf(Int64s({10, 20})), nullptr, early.data(), Groups::kOffset, 2,
-                             0)
-                    .ok());
+    ASSERT_TRUE(
+        made->Update(BatchOf(Int64s({30, 40})), nullptr, late.data(), Groups::kOffset, 2, 100)
+            .ok());
+    ASSERT_TRUE(
+        made->Update(BatchOf(Int64s({10, 20})), nullptr, early.data(), Groups::kOffset, 2, 0).ok());
     ASSERT_TRUE(made->Merge(groups.at(0), groups.at(1)).ok());
     EXPECT_EQ(groups.Text(0), last ? "40" : "10");
   }
@@ -263,8 +261,8 @@ TEST(Aggregate, CountOfRowsNeedsNoColumn) {
   const auto made = Make("count", StringType(), -1).value();
   Groups groups(*made, 1);
   std::vector<char*> accumulators(3, groups.row(0));
-  ASSERT_TRUE(made->Update(BatchOf(Strings({"a", std::nullopt, "b"})), nullptr,
-                           accumulators.data(), Groups::kOffset, 3)
+  ASSERT_TRUE(made->Update(BatchOf(Strings({"a", std::nullopt, "b"})), nullptr, accumulators.data(),
+                           Groups::kOffset, 3)
                   .ok());
   EXPECT_EQ(groups.Text(0), "3");
   EXPECT_EQ(Over("count", Strings({"a", std::nullopt, "b"})), "2");

@@ -86,7 +86,8 @@ TEST(BlockFormatTest, BytesAreFrozen) {
     std::snprintf(digits, sizeof(digits), "%02x", static_cast<unsigned char>(c));
     hex += digits;
   }
-  EXPECT_EQ(hex, "4852424b0100020000000000a372341403000000000000000300000000000000"
+  EXPECT_EQ(hex,
+            "4852424b0100020000000000a372341403000000000000000300000000000000"
             "50392f89945faf7885613a73b65ab006616263");
 }
 

@@ -13,12 +13,26 @@ TEST(SafePathTest, PlainNamesPass) {
 }
 
 TEST(SafePathTest, EverythingElseIsRefused) {
-  for (const std::string& name :
-       {std::string(), std::string("/a"), std::string("a/"), std::string("a//b"), std::string(".."),
-        std::string("../a"), std::string("a/../b"), std::string("."), std::string(".hidden"),
-        std::string("a/.b"), std::string("A"), std::string("a b"), std::string("a\\b"),
-        std::string("a\0b", 3), std::string("a\n"), std::string("\xc3\xa4"), std::string("c:a"),
-        std::string("~a"), std::string("a/b/c/d/e"), std::string(81, 'a')}) {
+  for (const std::string& name : {std::string(),
+                                  std::string("/a"),
+                                  std::string("a/"),
+                                  std::string("a//b"),
+                                  std::string(".."),
+                                  std::string("../a"),
+                                  std::string("a/../b"),
+                                  std::string("."),
+                                  std::string(".hidden"),
+                                  std::string("a/.b"),
+                                  std::string("A"),
+                                  std::string("a b"),
+                                  std::string("a\\b"),
+                                  std::string("a\0b", 3),
+                                  std::string("a\n"),
+                                  std::string("\xc3\xa4"),
+                                  std::string("c:a"),
+                                  std::string("~a"),
+                                  std::string("a/b/c/d/e"),
+                                  std::string(81, 'a')}) {
     EXPECT_EQ(ValidateRelativeName(name).code(), StatusCode::kInvalidArgument) << name;
     EXPECT_FALSE(JoinSafely("/base", name).ok());
   }
@@ -45,9 +59,19 @@ TEST(SafePathTest, SanitizedNamesAreFrozen) {
 }
 
 TEST(SafePathTest, SanitizedNamesAreSafeAndApart) {
-  const std::string names[] = {"",    "job", "Job",        "JOB",         "j/ob",     "j ob",
-                               "..",  ".",   "../../etc",  std::string(500, 'x'),
-                               std::string(501, 'x'), "z\xc3\xa4hler", std::string("\0", 1)};
+  const std::string names[] = {"",
+                               "job",
+                               "Job",
+                               "JOB",
+                               "j/ob",
+                               "j ob",
+                               "..",
+                               ".",
+                               "../../etc",
+                               std::string(500, 'x'),
+                               std::string(501, 'x'),
+                               "z\xc3\xa4hler",
+                               std::string("\0", 1)};
   for (const std::string& name : names) {
     const std::string safe = SanitizeName(name);
     EXPECT_TRUE(ValidateRelativeName(safe).ok()) << safe;

@@ -82,8 +82,7 @@ TEST(ArrowBridge, DictionariesRoundTripWithSignedAndUnsignedIndices) {
   unsigned_column->type = std::make_shared<const DataType>(
       TypeKind::kDictionary, "I",
       std::vector<Field>{{"index", uint32, false}, {"value", StringType(), true}});
-  const ColumnPtr signed_column =
-      DictionaryOf<int8_t>(Int8Type(), {2, 0, std::nullopt, 1}, values);
+  const ColumnPtr signed_column = DictionaryOf<int8_t>(Int8Type(), {2, 0, std::nullopt, 1}, values);
   auto back = RoundTrip(BatchOf({unsigned_column, Column::Slice(signed_column, 0, 4)}));
   ASSERT_TRUE(back.ok()) << back.status().ToString();
   for (const ColumnPtr& column : back->columns) {
@@ -129,7 +128,7 @@ SchemaPtr RowSchema(std::vector<DataTypePtr> types) {
 
 TEST(ArrowBridge, OffsetAndNullsOfTheStructMoveIntoTheColumns) {
   const int64_t values[] = {0, 1, 2, 3, 4, 5, 6};
-  const uint8_t child_valid[] = {0b1101111};  // row 4 is null
+  const uint8_t child_valid[] = {0b1101111};   // row 4 is null
   const uint8_t parent_valid[] = {0b0111011};  // rows 2 and 6 are null
   HandMade child(6, 1, {child_valid, values});
   HandMade root(4, 2, {parent_valid}, {&child});
@@ -256,13 +255,15 @@ TEST(ArrowBridge, MalformedArraysAreRefusedAndReleased) {
   EXPECT_EQ(import(Int64Type(), good, [](auto* r, auto*) { r->length = 4; }), bad);
   EXPECT_EQ(import(Int64Type(), {nullptr, nullptr}, [](auto*, auto*) {}), bad);
   EXPECT_EQ(import(StringType(), {nullptr, offsets, "abc"}, [](auto*, auto*) {}), bad);
-  EXPECT_EQ(import(StringType(), {nullptr, offsets + 2, "abc"}, [](auto*, auto* c) {
-              c->length = 1;
-            }), bad);
-  EXPECT_EQ(import(StringType(), {nullptr, values, nullptr}, [](auto*, auto* c) {
-              c->offset = 1;
-              c->length = 1;
-            }), bad);
+  EXPECT_EQ(
+      import(StringType(), {nullptr, offsets + 2, "abc"}, [](auto*, auto* c) { c->length = 1; }),
+      bad);
+  EXPECT_EQ(import(StringType(), {nullptr, values, nullptr},
+                   [](auto*, auto* c) {
+                     c->offset = 1;
+                     c->length = 1;
+                   }),
+            bad);
   EXPECT_EQ(import(StringType(), {nullptr, offsets}, [](auto*, auto*) {}), bad);
   const auto coded = DictionaryOf<int8_t>(Int8Type(), {0}, Strings({"a"}))->type;
   EXPECT_EQ(import(coded, good, [](auto*, auto*) {}), bad);
@@ -318,8 +319,8 @@ TEST(ArrowBridge, UnknownFormatsAreForeignAndKeepTheirFormat) {
 }
 
 TEST(ArrowBridge, ObjectColumnsAreRefusedByName) {
-  const Status status = ExportBatch(
-      BatchOf({Int64s({1}), *Column::OfNulls(ObjectType(), 1)}), nullptr);
+  const Status status =
+      ExportBatch(BatchOf({Int64s({1}), *Column::OfNulls(ObjectType(), 1)}), nullptr);
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("'c1'"), std::string::npos);
 }

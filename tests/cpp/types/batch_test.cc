@@ -10,8 +10,7 @@ namespace {
 RecordBatch KeyedBatch() {
   RecordBatch batch;
   batch.schema = std::make_shared<const Schema>(
-      RecordShape::kRow,
-      std::vector<Field>{{"k", StringType(), true}, {"v", Int64Type(), true}});
+      RecordShape::kRow, std::vector<Field>{{"k", StringType(), true}, {"v", Int64Type(), true}});
   batch.num_rows = 4;
   batch.columns = {Strings({"a", "b", "a", "c"}), Int64s({1, 2, 3, 4})};
   batch.timestamps = Int64s({10, 20, 30, 40})->values;
@@ -82,21 +81,35 @@ TEST(Schema, TextAndEqualityFollowShapeNamesAndTypes) {
 TEST(DataType, TextNamesParametersAndChildren) {
   std::vector<std::string> texts;
   for (const DataTypePtr& type : NativeTypes()) texts.push_back(type->ToString());
-  EXPECT_EQ(texts, (std::vector<std::string>{
-                       "null", "bool", "int8", "int16", "int32", "int64", "float32", "float64",
-                       "string", "binary", "date32", "time64[us]", "timestamp[ms]",
-                       "timestamp[us, +02:30]", "duration[s]", "decimal128(20,3)", "list<int64>",
-                       "list<list<string>>", "struct<a: int32, b: string>",
-                       "struct<l: list<bool>, s: struct<x: float64>>",
-                       "map<key: string, value: int64>"}));
+  EXPECT_EQ(texts, (std::vector<std::string>{"null",
+                                             "bool",
+                                             "int8",
+                                             "int16",
+                                             "int32",
+                                             "int64",
+                                             "float32",
+                                             "float64",
+                                             "string",
+                                             "binary",
+                                             "date32",
+                                             "time64[us]",
+                                             "timestamp[ms]",
+                                             "timestamp[us, +02:30]",
+                                             "duration[s]",
+                                             "decimal128(20,3)",
+                                             "list<int64>",
+                                             "list<list<string>>",
+                                             "struct<a: int32, b: string>",
+                                             "struct<l: list<bool>, s: struct<x: float64>>",
+                                             "map<key: string, value: int64>"}));
 }
 
 TEST(DataType, EqualityIgnoresTheNameOfListItems) {
   EXPECT_TRUE(ListType({"item", Int64Type()})->Equals(*ListType({"element", Int64Type()})));
   EXPECT_FALSE(ListType({"item", Int64Type()})->Equals(*ListType({"item", Int32Type()})));
   EXPECT_FALSE(StructType({{"a", Int64Type()}})->Equals(*StructType({{"b", Int64Type()}})));
-  EXPECT_FALSE(DataType(TypeKind::kTimestamp, "tsm:").Equals(
-      DataType(TypeKind::kTimestamp, "tsm:UTC")));
+  EXPECT_FALSE(
+      DataType(TypeKind::kTimestamp, "tsm:").Equals(DataType(TypeKind::kTimestamp, "tsm:UTC")));
 }
 
 }  // namespace

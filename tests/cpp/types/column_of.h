@@ -92,10 +92,10 @@ inline std::vector<DataTypePtr> NativeTypes() {
   types.push_back(StructType({{"a", Int32Type(), true}, {"b", StringType(), true}}));
   types.push_back(StructType({{"l", ListType({"item", BoolType(), true}), true},
                               {"s", StructType({{"x", Float64Type(), true}}), true}}));
-  types.push_back(type(TypeKind::kMap, "+m",
-                       {{"entries",
-                         StructType({{"key", StringType(), false}, {"value", Int64Type(), true}}),
-                         false}}));
+  types.push_back(
+      type(TypeKind::kMap, "+m",
+           {{"entries", StructType({{"key", StringType(), false}, {"value", Int64Type(), true}}),
+             false}}));
   return types;
 }
 
@@ -112,8 +112,8 @@ inline void AppendRandom(const DataType& type, std::mt19937* random, ColumnBuild
       return out->AppendFloat(static_cast<double>(below(1000)) / 8);
     case TypeKind::kString:
     case TypeKind::kBinary:
-      return out->AppendString(std::string(static_cast<size_t>(below(20)),
-                                           static_cast<char>('a' + below(26))));
+      return out->AppendString(
+          std::string(static_cast<size_t>(below(20)), static_cast<char>('a' + below(26))));
     case TypeKind::kDecimal128: {
       int64_t words[2] = {below(1'000'000'000), 0};
       return out->AppendFixedBytes({reinterpret_cast<const char*>(words), 16});

@@ -56,8 +56,8 @@ TEST(Column, ConcatPutsPartsOfEveryTypeBehindEachOther) {
     auto wanted = Part(Texts(*a), 3, 21);
     const auto tail = Part(Texts(*b), 1, 13);
     wanted.insert(wanted.end(), tail.begin(), tail.end());
-    const auto joined = Column::Concat(
-        {Column::Slice(a, 3, 21), Column::Slice(b, 5, 0), Column::Slice(b, 1, 13)});
+    const auto joined =
+        Column::Concat({Column::Slice(a, 3, 21), Column::Slice(b, 5, 0), Column::Slice(b, 1, 13)});
     ASSERT_TRUE(joined.ok());
     EXPECT_EQ(Texts(**joined), wanted);
   }
@@ -77,8 +77,7 @@ TEST(Column, ConcatRefusesDifferentTypesAndNothing) {
 
 TEST(Column, DictionaryDecodesToItsValuesWithNullsOnBothSides) {
   const ColumnPtr values = Strings({"red", std::nullopt, "blue"});
-  const ColumnPtr column =
-      DictionaryOf<int8_t>(Int8Type(), {2, std::nullopt, 0, 1, 2}, values);
+  const ColumnPtr column = DictionaryOf<int8_t>(Int8Type(), {2, std::nullopt, 0, 1, 2}, values);
   const std::vector<std::string> wanted = {"'blue'", "None", "'red'", "None", "'blue'"};
   EXPECT_EQ(Texts(*column), wanted);
   const auto plain = Column::DecodeDictionary(Column::Slice(column, 1, 4));
@@ -115,8 +114,8 @@ TEST(Column, ConcatMergesDictionariesAndKeepsEntriesOnce) {
   ASSERT_TRUE(joined.ok());
   EXPECT_EQ((*joined)->dictionary->length, 3);
   EXPECT_TRUE((*joined)->type->Equals(*a->type));
-  EXPECT_EQ(Texts(**joined), (std::vector<std::string>{"'x'", "'y'", "None", "'z'", "'y'", "'x'",
-                                                       "'y'", "None"}));
+  EXPECT_EQ(Texts(**joined),
+            (std::vector<std::string>{"'x'", "'y'", "None", "'z'", "'y'", "'x'", "'y'", "None"}));
 }
 
 TEST(Column, ConcatRefusesMoreEntriesThanTheIndexCanName) {

@@ -26,12 +26,16 @@ TEST(KeyCodec, GoldenKeyGroups) {
       {"\x03\x01"s, 0xe065b0bfdf57b3d5, 85},
       {"\x03\x80\x80\x80\x80\x80\x40"s, 0x5b01537c21f6b1b4, 52},
       {"\x06\x00"s, 0x548e68bde3d2215a, 90},
-      {"\x06\x01" "a"s, 0x61d11e1d23091297, 23},
+      {"\x06\x01"
+       "a"s,
+       0x61d11e1d23091297, 23},
       {"\x06\x06\xe6\x97\xa5\xe6\x9c\xac"s, 0x6ce2e2041cc2f91d, 29},
       {"\x05\x00\x00\x00\x00\x00\x00\xf8\x3f"s, 0x7c1af116036cc619, 25},
       {"\x02"s, 0xc9f42e6c9e93dfff, 127},
       {"\x00"s, 0xc44bdff4074eecdb, 91},
-      {"\x09\x02\x03\x02\x06\x01" "a"s, 0x3fd502c4fad85d62, 98},
+      {"\x09\x02\x03\x02\x06\x01"
+       "a"s,
+       0x3fd502c4fad85d62, 98},
   };
   for (const Golden& golden : goldens) {
     EXPECT_EQ(Hash64(golden.bytes), golden.hash) << DescribeValue(golden.bytes);

@@ -61,36 +61,93 @@ const Sample kSamples[] = {
     {"0703eda080", "'\\ud800'"},
     {"0803000aff", "b'\\x00\\n\\xff'"},
     {"0900", "()"},
-    {"0901" "0302", "(1,)"},
-    {"0902" "0302" "060161", "(1, 'a')"},
-    {"0a02" "0302" "00", "[1, None]"},
-    {"0b02" "060161" "0302" "060162" "0a00", "{'a': 1, 'b': []}"},
+    {"0901"
+     "0302",
+     "(1,)"},
+    {"0902"
+     "0302"
+     "060161",
+     "(1, 'a')"},
+    {"0a02"
+     "0302"
+     "00",
+     "[1, None]"},
+    {"0b02"
+     "060161"
+     "0302"
+     "060162"
+     "0a00",
+     "{'a': 1, 'b': []}"},
     {"0c00", "set()"},
-    {"0c02" "0302" "0304", "{1, 2}"},
+    {"0c02"
+     "0302"
+     "0304",
+     "{1, 2}"},
     {"0d00", "frozenset()"},
-    {"0d01" "0302", "frozenset({1})"},
+    {"0d01"
+     "0302",
+     "frozenset({1})"},
     {"0e98ab01", "datetime.date(1999, 12, 31)"},
     {"0f8094ebdc0300", "datetime.time(0, 16, 40)"},
-    {"1002" "00" "00", "datetime.datetime(1970, 1, 1, 0, 0, 0, 1)"},
-    {"1001" "01" "01f070",
+    {"1002"
+     "00"
+     "00",
+     "datetime.datetime(1970, 1, 1, 0, 0, 0, 1)"},
+    {"1001"
+     "01"
+     "01f070",
      "datetime.datetime(1969, 12, 31, 23, 59, 59, 999999, fold=1, "
      "tzinfo=datetime.timezone(datetime.timedelta(seconds=7224)))"},
-    {"1000" "00" "0100",
+    {"1000"
+     "00"
+     "0100",
      "datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)"},
-    {"1000" "00" "0203555443",
+    {"1000"
+     "00"
+     "0203555443",
      "datetime.datetime(1970, 1, 1, 0, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'))"},
-    {"1101" "0a" "0b", "datetime.timedelta(days=-1, seconds=10, microseconds=11)"},
+    {"1101"
+     "0a"
+     "0b",
+     "datetime.timedelta(days=-1, seconds=10, microseconds=11)"},
     {"1204312e3530", "Decimal('1.50')"},
     {"13000102030405060708090a0b0c0d0e0f", "UUID('00010203-0405-0607-0809-0a0b0c0d0e0f')"},
-    {"1400" "02" "01" "0161" "0162" "0302" "060178", "Row(a=1, b='x')"},
-    {"1400" "02" "00" "0302" "060178", "Row(1, 'x')"},
-    {"15" "0150" "02" "0302" "0304", "P(1, 2)"},
-    {"16" "0150" "01" "0178" "0302", "P(x=1)"},
-    {"17" "033c6938" "080100000000000000",
+    {"1400"
+     "02"
+     "01"
+     "0161"
+     "0162"
+     "0302"
+     "060178",
+     "Row(a=1, b='x')"},
+    {"1400"
+     "02"
+     "00"
+     "0302"
+     "060178",
+     "Row(1, 'x')"},
+    {"15"
+     "0150"
+     "02"
+     "0302"
+     "0304",
+     "P(1, 2)"},
+    {"16"
+     "0150"
+     "01"
+     "0178"
+     "0302",
+     "P(x=1)"},
+    {"17"
+     "033c6938"
+     "080100000000000000",
      "numpy('<i8', b'\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00')"},
     {"1803800495", "pickle(3 bytes)"},
     {"19026162", "bytearray(b'ab')"},
-    {"1a" "05436f6c6f72" "03524544", "Color.RED"},
+    {"1a"
+     "05436f6c6f72"
+     "03524544",
+     "Color.RED"},
 };
 
 TEST(ValueCodec, EverySampleIsSkippedAndDescribed) {
@@ -202,12 +259,19 @@ TEST(ValueCodec, ColumnsOfTimesEncodeAsTheHostsTypes) {
   EXPECT_EQ(stamp("tsu:", 1), "10020000");
   EXPECT_EQ(stamp("tsu:UTC", 1), "1002000100");
   // 02:00 of the wall clock: two hours ahead of the instant.
-  EXPECT_EQ(stamp("tss:+02:00", 0), "1080a0bad235" "00" "01" "c070");
+  EXPECT_EQ(stamp("tss:+02:00", 0),
+            "1080a0bad235"
+            "00"
+            "01"
+            "c070");
   EXPECT_EQ(stamp("tsn:", 1), "InvalidArgument");
   EXPECT_EQ(stamp("tss:", int64_t{1} << 60), "InvalidArgument");
   EXPECT_EQ(stamp("tsm:Europe/Berlin", 1), "Unimplemented");
   EXPECT_EQ(HexAt(*IntsOf<int64_t>(Type(TypeKind::kDuration, "tDm"), {-1}), 0),
-            "11" "01" "ffa205" "d8fc3c");
+            "11"
+            "01"
+            "ffa205"
+            "d8fc3c");
 }
 
 TEST(ValueCodec, NestedColumnsEncodeAsHostContainers) {
@@ -227,7 +291,10 @@ TEST(ValueCodec, NestedColumnsEncodeAsHostContainers) {
   pairs->children()[0]->AppendInt(1);
   pairs->children()[1]->AppendString("a");
   pairs->CloseStruct();
-  EXPECT_EQ(HexAt(*pairs->Finish(), 0), "0902" "0302" "060161");
+  EXPECT_EQ(HexAt(*pairs->Finish(), 0),
+            "0902"
+            "0302"
+            "060161");
 }
 
 TEST(ValueCodec, ForeignColumnsAreUnimplemented) {
