@@ -1,8 +1,8 @@
-#include "arrow_capsules.h"
+#include "bindings/arrow_capsules.h"
 
 #include <string>
 
-#include "errors.h"
+#include "bindings/errors.h"
 #include "headrace/types/arrow_bridge.h"
 
 namespace py = pybind11;

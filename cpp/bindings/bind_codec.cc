@@ -1,12 +1,12 @@
 #include <string>
 
-#include "class_registry.h"
-#include "errors.h"
+#include "bindings/class_registry.h"
+#include "bindings/errors.h"
+#include "bindings/python_bindings.h"
+#include "bindings/value_decoder.h"
+#include "bindings/value_encoder.h"
 #include "headrace/state/key_group.h"
 #include "headrace/types/key_codec.h"
-#include "python_bindings.h"
-#include "value_decoder.h"
-#include "value_encoder.h"
 
 namespace py = pybind11;
 

@@ -1,9 +1,9 @@
-#include "arrow_capsules.h"
-#include "boxing.h"
-#include "collect_rows.h"
-#include "errors.h"
-#include "gil.h"
-#include "graph_objects.h"
+#include "bindings/arrow_capsules.h"
+#include "bindings/boxing.h"
+#include "bindings/collect_rows.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/graph_objects.h"
 
 namespace py = pybind11;
 

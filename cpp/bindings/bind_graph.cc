@@ -4,10 +4,10 @@
 #include <tuple>
 #include <vector>
 
-#include "errors.h"
-#include "graph_holder.h"
-#include "graph_objects.h"
-#include "native_options.h"
+#include "bindings/errors.h"
+#include "bindings/graph_holder.h"
+#include "bindings/graph_objects.h"
+#include "bindings/native_options.h"
 
 namespace py = pybind11;
 

@@ -3,15 +3,15 @@
 #include <memory>
 #include <string>
 
-#include "errors.h"
-#include "gil.h"
-#include "graph_holder.h"
-#include "graph_objects.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/graph_holder.h"
+#include "bindings/graph_objects.h"
+#include "bindings/live_jobs.h"
+#include "bindings/manifest_dict.h"
+#include "bindings/native_options.h"
+#include "bindings/python_thread_hooks.h"
 #include "headrace/runtime/job.h"
-#include "live_jobs.h"
-#include "manifest_dict.h"
-#include "native_options.h"
-#include "python_thread_hooks.h"
 
 namespace py = pybind11;
 

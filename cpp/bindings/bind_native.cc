@@ -3,10 +3,13 @@
 #include <string>
 #include <vector>
 
-#include "arrow_capsules.h"
-#include "collect_rows.h"
-#include "errors.h"
-#include "graph_objects.h"
+#include "bindings/arrow_capsules.h"
+#include "bindings/collect_rows.h"
+#include "bindings/errors.h"
+#include "bindings/graph_objects.h"
+#include "bindings/native_options.h"
+#include "bindings/python_object_hooks.h"
+#include "bindings/type_description.h"
 #include "headrace/connectors/batch_list_source.h"
 #include "headrace/connectors/collect_sink.h"
 #include "headrace/connectors/file_sink.h"
@@ -19,9 +22,6 @@
 #include "headrace/operators/timestamps_and_watermarks.h"
 #include "headrace/operators/union.h"
 #include "headrace/windows/slicing_window_operator.h"
-#include "native_options.h"
-#include "python_object_hooks.h"
-#include "type_description.h"
 
 namespace py = pybind11;
 

@@ -1,11 +1,11 @@
 #include <memory>
 #include <string>
 
-#include "errors.h"
-#include "graph_objects.h"
-#include "python_bindings.h"
-#include "python_operator.h"
-#include "window_function.h"
+#include "bindings/errors.h"
+#include "bindings/graph_objects.h"
+#include "bindings/python_bindings.h"
+#include "bindings/python_operator.h"
+#include "bindings/window_function.h"
 
 namespace py = pybind11;
 

@@ -1,6 +1,6 @@
-#include "arrow_capsules.h"
-#include "graph_objects.h"
-#include "type_description.h"
+#include "bindings/arrow_capsules.h"
+#include "bindings/graph_objects.h"
+#include "bindings/type_description.h"
 
 namespace py = pybind11;
 

@@ -1,15 +1,15 @@
-#include "boxing.h"
+#include "bindings/boxing.h"
 
 #include <string>
 
-#include "errors.h"
+#include "bindings/errors.h"
+#include "bindings/known_types.h"
+#include "bindings/python_temporal.h"
+#include "bindings/record_reader.h"
+#include "bindings/row_type.h"
 #include "headrace/types/dictionary_index.h"
 #include "headrace/types/python_text.h"
 #include "headrace/types/temporal.h"
-#include "known_types.h"
-#include "python_temporal.h"
-#include "record_reader.h"
-#include "row_type.h"
 
 namespace headrace::bindings {
 namespace {

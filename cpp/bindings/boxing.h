@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
+#include "bindings/record_type.h"
 #include "headrace/types/batch.h"
 #include "headrace/types/column_builder.h"
-#include "record_type.h"
 
 namespace headrace::bindings {
 

@@ -1,11 +1,11 @@
-#include "class_registry.h"
+#include "bindings/class_registry.h"
 
 #include <map>
 #include <unordered_map>
 
-#include "errors.h"
-#include "gil.h"
-#include "known_types.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/known_types.h"
 
 namespace headrace::bindings {
 namespace {

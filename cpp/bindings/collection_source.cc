@@ -1,12 +1,12 @@
 #include <charconv>
 #include <string>
 
-#include "errors.h"
-#include "graph_objects.h"
+#include "bindings/errors.h"
+#include "bindings/graph_objects.h"
+#include "bindings/python_bindings.h"
+#include "bindings/record_writer.h"
+#include "bindings/value_copy.h"
 #include "headrace/connectors/source.h"
-#include "python_bindings.h"
-#include "record_writer.h"
-#include "value_copy.h"
 
 namespace py = pybind11;
 

@@ -1,9 +1,9 @@
-#include "context_types.h"
+#include "bindings/context_types.h"
 
-#include "boxing.h"
-#include "errors.h"
-#include "heap_type.h"
-#include "value_copy.h"
+#include "bindings/boxing.h"
+#include "bindings/errors.h"
+#include "bindings/heap_type.h"
+#include "bindings/value_copy.h"
 
 namespace headrace::bindings {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "task_scope.h"
+#include "bindings/task_scope.h"
 
 namespace headrace::bindings {
 

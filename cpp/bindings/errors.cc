@@ -1,4 +1,4 @@
-#include "errors.h"
+#include "bindings/errors.h"
 
 #include <frameobject.h>
 #include <pybind11/pybind11.h>

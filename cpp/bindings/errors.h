@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "gil.h"
+#include "bindings/gil.h"
 #include "headrace/base/status.h"
 
 namespace headrace::bindings {

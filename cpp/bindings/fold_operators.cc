@@ -1,7 +1,7 @@
-#include "errors.h"
-#include "keyed_value.h"
-#include "python_operator.h"
-#include "row_type.h"
+#include "bindings/errors.h"
+#include "bindings/keyed_value.h"
+#include "bindings/python_operator.h"
+#include "bindings/row_type.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,4 +1,4 @@
-#include "graveyard.h"
+#include "bindings/graveyard.h"
 
 #include <atomic>
 #include <chrono>
@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 
-#include "gil.h"
+#include "bindings/gil.h"
 #include "headrace/base/env.h"
 
 namespace headrace::bindings {

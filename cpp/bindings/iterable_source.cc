@@ -1,13 +1,13 @@
-#include "iterable_source.h"
+#include "bindings/iterable_source.h"
 
 #include <algorithm>
 #include <string>
 
-#include "errors.h"
-#include "record_writer.h"
-#include "source_errors.h"
-#include "source_position.h"
-#include "value_copy.h"
+#include "bindings/errors.h"
+#include "bindings/record_writer.h"
+#include "bindings/source_errors.h"
+#include "bindings/source_position.h"
+#include "bindings/value_copy.h"
 
 namespace headrace::bindings {
 namespace {

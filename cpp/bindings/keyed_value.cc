@@ -1,4 +1,4 @@
-#include "keyed_value.h"
+#include "bindings/keyed_value.h"
 
 namespace headrace::bindings {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "object_cell.h"
-#include "state_type.h"
-#include "task_scope.h"
+#include "bindings/object_cell.h"
+#include "bindings/state_type.h"
+#include "bindings/task_scope.h"
 
 namespace headrace::bindings {
 

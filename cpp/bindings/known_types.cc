@@ -1,9 +1,9 @@
-#include "known_types.h"
+#include "bindings/known_types.h"
 
 #include <cstring>
 
-#include "gil.h"
-#include "python_temporal.h"
+#include "bindings/gil.h"
+#include "bindings/python_temporal.h"
 
 namespace headrace::bindings {
 

@@ -1,4 +1,4 @@
-#include "list_rows.h"
+#include "bindings/list_rows.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,7 +1,7 @@
-#include "errors.h"
-#include "heap_type.h"
-#include "list_rows.h"
-#include "state_handles.h"
+#include "bindings/errors.h"
+#include "bindings/heap_type.h"
+#include "bindings/list_rows.h"
+#include "bindings/state_handles.h"
 
 namespace headrace::bindings {
 namespace {

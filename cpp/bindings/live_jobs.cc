@@ -1,4 +1,4 @@
-#include "live_jobs.h"
+#include "bindings/live_jobs.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "manifest_dict.h"
+#include "bindings/manifest_dict.h"
 
 namespace py = pybind11;
 

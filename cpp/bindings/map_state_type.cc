@@ -1,9 +1,9 @@
 #include <deque>
 
-#include "errors.h"
-#include "heap_type.h"
-#include "state_handles.h"
-#include "value_encoder.h"
+#include "bindings/errors.h"
+#include "bindings/heap_type.h"
+#include "bindings/state_handles.h"
+#include "bindings/value_encoder.h"
 
 namespace headrace::bindings {
 namespace {

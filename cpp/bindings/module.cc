@@ -1,15 +1,15 @@
 #include <pybind11/pybind11.h>
 
-#include "context_types.h"
-#include "errors.h"
-#include "graph_objects.h"
-#include "graveyard.h"
-#include "known_types.h"
-#include "python_bindings.h"
-#include "row_type.h"
-#include "runtime_context_type.h"
-#include "state_handles.h"
-#include "window_function.h"
+#include "bindings/context_types.h"
+#include "bindings/errors.h"
+#include "bindings/graph_objects.h"
+#include "bindings/graveyard.h"
+#include "bindings/known_types.h"
+#include "bindings/python_bindings.h"
+#include "bindings/row_type.h"
+#include "bindings/runtime_context_type.h"
+#include "bindings/state_handles.h"
+#include "bindings/window_function.h"
 
 namespace py = pybind11;
 

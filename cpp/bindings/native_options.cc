@@ -1,8 +1,8 @@
-#include "native_options.h"
+#include "bindings/native_options.h"
 
 #include <string>
 
-#include "errors.h"
+#include "bindings/errors.h"
 
 namespace py = pybind11;
 

@@ -1,7 +1,7 @@
-#include "object_cell.h"
+#include "bindings/object_cell.h"
 
-#include "errors.h"
-#include "value_copy.h"
+#include "bindings/errors.h"
+#include "bindings/value_copy.h"
 
 namespace headrace::bindings {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bindings/state_type.h"
 #include "headrace/state/row_state.h"
-#include "state_type.h"
 
 namespace headrace::bindings {
 

@@ -1,7 +1,7 @@
-#include "context_types.h"
-#include "errors.h"
-#include "python_operator.h"
-#include "result_stream.h"
+#include "bindings/context_types.h"
+#include "bindings/errors.h"
+#include "bindings/python_operator.h"
+#include "bindings/result_stream.h"
 
 namespace headrace::bindings {
 namespace {
@@ -103,7 +103,7 @@ class ProcessOperator final : public PythonOperator {
     const TimestampMs timestamp = scope_->cursor.timestamp;
     while (true) {
       if (!collected_->values.empty()) HR_RETURN_IF_ERROR(EmitCollected(function, timestamp));
-      if (!results_.open()) break;
+      if (!results_.has_more()) break;
       if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
       PyObject* result = nullptr;
       const int got = results_.Next(&result);

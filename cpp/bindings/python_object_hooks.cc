@@ -1,15 +1,15 @@
-#include "python_object_hooks.h"
+#include "bindings/python_object_hooks.h"
 
 #include <Python.h>
 
 #include <string>
 
-#include "errors.h"
-#include "gil.h"
-#include "graveyard.h"
-#include "value_copy.h"
-#include "value_decoder.h"
-#include "value_encoder.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/graveyard.h"
+#include "bindings/value_copy.h"
+#include "bindings/value_decoder.h"
+#include "bindings/value_encoder.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,8 +1,8 @@
-#include "python_operator.h"
+#include "bindings/python_operator.h"
 
-#include "errors.h"
+#include "bindings/errors.h"
+#include "bindings/value_encoder.h"
 #include "headrace/types/value_codec.h"
-#include "value_encoder.h"
 
 namespace headrace::bindings {
 

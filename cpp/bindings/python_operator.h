@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "bindings/record_reader.h"
+#include "bindings/row_emitter.h"
+#include "bindings/task_scope.h"
+#include "bindings/user_function.h"
 #include "headrace/operators/operator.h"
-#include "record_reader.h"
-#include "row_emitter.h"
-#include "task_scope.h"
-#include "user_function.h"
 
 namespace headrace::bindings {
 

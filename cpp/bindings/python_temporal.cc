@@ -1,10 +1,10 @@
-#include "python_temporal.h"
+#include "bindings/python_temporal.h"
 
 #include <datetime.h>
 
-#include "gil.h"
+#include "bindings/gil.h"
+#include "bindings/known_types.h"
 #include "headrace/types/python_text.h"
-#include "known_types.h"
 
 namespace headrace::bindings {
 namespace {

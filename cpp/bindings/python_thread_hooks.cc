@@ -1,4 +1,4 @@
-#include "python_thread_hooks.h"
+#include "bindings/python_thread_hooks.h"
 
 #include <Python.h>
 
@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "errors.h"
-#include "gil.h"
-#include "graveyard.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/graveyard.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,13 +1,13 @@
 #include <string>
 
-#include "arrow_capsules.h"
-#include "errors.h"
-#include "graph_objects.h"
+#include "bindings/arrow_capsules.h"
+#include "bindings/errors.h"
+#include "bindings/graph_objects.h"
+#include "bindings/python_bindings.h"
+#include "bindings/record_writer.h"
+#include "bindings/runtime_context_type.h"
+#include "bindings/user_function.h"
 #include "headrace/connectors/source.h"
-#include "python_bindings.h"
-#include "record_writer.h"
-#include "runtime_context_type.h"
-#include "user_function.h"
 
 namespace py = pybind11;
 

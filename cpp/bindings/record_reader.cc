@@ -1,6 +1,6 @@
-#include "record_reader.h"
+#include "bindings/record_reader.h"
 
-#include "row_type.h"
+#include "bindings/row_type.h"
 
 namespace headrace::bindings {
 

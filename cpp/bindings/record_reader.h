@@ -2,9 +2,9 @@
 
 #include <Python.h>
 
-#include "boxing.h"
+#include "bindings/boxing.h"
+#include "bindings/record_type.h"
 #include "headrace/types/batch.h"
-#include "record_type.h"
 
 namespace headrace::bindings {
 

@@ -1,4 +1,4 @@
-#include "record_type.h"
+#include "bindings/record_type.h"
 
 namespace headrace::bindings {
 namespace {

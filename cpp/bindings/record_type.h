@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "gil.h"
+#include "bindings/gil.h"
 #include "headrace/types/schema.h"
 
 namespace headrace::bindings {

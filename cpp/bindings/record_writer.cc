@@ -1,12 +1,12 @@
-#include "record_writer.h"
+#include "bindings/record_writer.h"
 
 #include <cstring>
 
-#include "errors.h"
-#include "graveyard.h"
+#include "bindings/errors.h"
+#include "bindings/graveyard.h"
+#include "bindings/python_object_hooks.h"
+#include "bindings/row_type.h"
 #include "headrace/base/check.h"
-#include "python_object_hooks.h"
-#include "row_type.h"
 
 namespace headrace::bindings {
 

@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "boxing.h"
+#include "bindings/boxing.h"
+#include "bindings/record_type.h"
 #include "headrace/types/batch.h"
-#include "record_type.h"
 
 namespace headrace::bindings {
 

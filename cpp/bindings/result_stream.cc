@@ -1,4 +1,4 @@
-#include "result_stream.h"
+#include "bindings/result_stream.h"
 
 namespace headrace::bindings {
 

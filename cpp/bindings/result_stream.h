@@ -2,7 +2,7 @@
 
 #include <Python.h>
 
-#include "gil.h"
+#include "bindings/gil.h"
 
 namespace headrace::bindings {
 
@@ -27,7 +27,7 @@ class ResultStream {
     }
     return StartOther(results);
   }
-  bool open() const { return form_ != Form::kClosed; }
+  bool has_more() const { return form_ != Form::kClosed; }
 
   /// 1 with a new reference, 0 at the end (the stream is closed), -1 with a Python error set.
   int Next(PyObject** result) {

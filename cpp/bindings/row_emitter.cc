@@ -1,10 +1,9 @@
-#include "row_emitter.h"
+#include "bindings/row_emitter.h"
 
 #include <algorithm>
 
-#include "errors.h"
-#include "type_description.h"
-#include "value_copy.h"
+#include "bindings/errors.h"
+#include "bindings/type_description.h"
 
 namespace headrace::bindings {
 namespace {
@@ -55,8 +54,8 @@ bool RowEmitter::IsOverdue() {
   return rows_ > 0 && now_ns - flushed_ns_ > kOverdueNs;
 }
 
-Status RowEmitter::Emit(PyObject* value, PyObject* input, TimestampMs timestamp,
-                        bool side_outputs) {
+Status RowEmitter::EmitAny(PyObject* value, PyObject* input, TimestampMs timestamp,
+                           bool side_outputs) {
   if (side_outputs && IsTagged(value)) return EmitSide(value, input, timestamp);
   PyObject* passed = reuse_ ? value : PassOut(value, input);
   if (!passed)

@@ -6,8 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "bindings/record_writer.h"
+#include "bindings/value_copy.h"
 #include "headrace/operators/operator.h"
-#include "record_writer.h"
 
 namespace headrace::bindings {
 
@@ -26,7 +27,13 @@ class RowEmitter {
   bool Begin(const OperatorContext& context, Output* out);
   /// Takes over `value`, put out while `input` (may be null) was processed. A pair of an OutputTag
   /// and a value goes to that side output when `side_outputs`.
-  Status Emit(PyObject* value, PyObject* input, TimestampMs timestamp, bool side_outputs);
+  Status Emit(PyObject* value, PyObject* input, TimestampMs timestamp, bool side_outputs) {
+    if (!IsPlainScalar(value) && !IsScalarTuple(value)) {
+      return EmitAny(value, input, timestamp, side_outputs);
+    }
+    ++rows_;
+    return writer_.Append(PassOut(value, input), timestamp);
+  }
   /// True when the batch is full or has waited long (slow user code).
   bool NeedsFlush() { return rows_ >= limit_ || (--rows_to_clock_ <= 0 && IsOverdue()); }
   bool HasRows() const { return rows_ > 0; }
@@ -39,6 +46,7 @@ class RowEmitter {
 
  private:
   bool IsOverdue();
+  Status EmitAny(PyObject* value, PyObject* input, TimestampMs timestamp, bool side_outputs);
   Status EmitSide(PyObject* pair, PyObject* input, TimestampMs timestamp);
   Result<RecordWriter*> SideWriter(PyObject* tag);
 

@@ -1,7 +1,7 @@
 #include <cstring>
 
-#include "errors.h"
-#include "python_operator.h"
+#include "bindings/errors.h"
+#include "bindings/python_operator.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,11 +1,11 @@
-#include "row_type.h"
+#include "bindings/row_type.h"
 
 #include <structmember.h>
 
 #include <string>
 
-#include "errors.h"
-#include "gil.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
 
 namespace headrace::bindings {
 

@@ -1,4 +1,4 @@
-#include "running_source.h"
+#include "bindings/running_source.h"
 
 #include <pybind11/pybind11.h>
 
@@ -8,11 +8,11 @@
 #include <mutex>
 #include <string>
 
-#include "errors.h"
-#include "record_writer.h"
-#include "source_errors.h"
-#include "source_position.h"
-#include "value_copy.h"
+#include "bindings/errors.h"
+#include "bindings/record_writer.h"
+#include "bindings/source_errors.h"
+#include "bindings/source_position.h"
+#include "bindings/value_copy.h"
 
 namespace py = pybind11;
 

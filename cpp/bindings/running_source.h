@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "gil.h"
+#include "bindings/gil.h"
 #include "headrace/connectors/source.h"
 
 namespace headrace::bindings {

@@ -1,10 +1,10 @@
-#include "runtime_context_type.h"
+#include "bindings/runtime_context_type.h"
 
 #include <string>
 
-#include "errors.h"
-#include "heap_type.h"
-#include "state_handles.h"
+#include "bindings/errors.h"
+#include "bindings/heap_type.h"
+#include "bindings/state_handles.h"
 
 namespace headrace::bindings {
 namespace {

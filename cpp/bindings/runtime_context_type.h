@@ -2,7 +2,7 @@
 
 #include <Python.h>
 
-#include "task_scope.h"
+#include "bindings/task_scope.h"
 
 namespace headrace::bindings {
 

@@ -1,10 +1,10 @@
 #include <string>
 
-#include "context_types.h"
-#include "errors.h"
+#include "bindings/context_types.h"
+#include "bindings/errors.h"
+#include "bindings/python_operator.h"
 #include "headrace/operators/text_encode.h"
 #include "headrace/types/column_builder.h"
-#include "python_operator.h"
 
 namespace headrace::bindings {
 namespace {

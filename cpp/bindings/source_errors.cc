@@ -1,8 +1,8 @@
-#include "source_errors.h"
+#include "bindings/source_errors.h"
 
 #include <Python.h>
 
-#include "errors.h"
+#include "bindings/errors.h"
 
 namespace headrace::bindings {
 

@@ -1,11 +1,11 @@
 #include <string>
 
-#include "errors.h"
-#include "graph_objects.h"
-#include "iterable_source.h"
-#include "python_bindings.h"
-#include "running_source.h"
-#include "source_position.h"
+#include "bindings/errors.h"
+#include "bindings/graph_objects.h"
+#include "bindings/iterable_source.h"
+#include "bindings/python_bindings.h"
+#include "bindings/running_source.h"
+#include "bindings/source_position.h"
 
 namespace py = pybind11;
 

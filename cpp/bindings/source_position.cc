@@ -1,8 +1,8 @@
-#include "source_position.h"
+#include "bindings/source_position.h"
 
-#include "errors.h"
-#include "value_decoder.h"
-#include "value_encoder.h"
+#include "bindings/errors.h"
+#include "bindings/value_decoder.h"
+#include "bindings/value_encoder.h"
 
 namespace headrace::bindings {
 

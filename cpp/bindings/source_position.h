@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "gil.h"
+#include "bindings/gil.h"
 #include "headrace/base/status.h"
 
 namespace headrace::bindings {

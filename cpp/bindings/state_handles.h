@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "state_type.h"
-#include "task_scope.h"
+#include "bindings/state_type.h"
+#include "bindings/task_scope.h"
 
 namespace headrace::bindings {
 

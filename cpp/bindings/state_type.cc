@@ -1,12 +1,12 @@
-#include "state_type.h"
+#include "bindings/state_type.h"
 
 #include <pybind11/pybind11.h>
 
-#include "boxing.h"
-#include "errors.h"
-#include "type_description.h"
-#include "value_decoder.h"
-#include "value_encoder.h"
+#include "bindings/boxing.h"
+#include "bindings/errors.h"
+#include "bindings/type_description.h"
+#include "bindings/value_decoder.h"
+#include "bindings/value_encoder.h"
 
 namespace py = pybind11;
 

@@ -1,9 +1,9 @@
-#include "task_scope.h"
+#include "bindings/task_scope.h"
 
-#include "boxing.h"
-#include "errors.h"
-#include "object_cell.h"
-#include "value_decoder.h"
+#include "bindings/boxing.h"
+#include "bindings/errors.h"
+#include "bindings/object_cell.h"
+#include "bindings/value_decoder.h"
 
 namespace headrace::bindings {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "bindings/record_type.h"
 #include "headrace/operators/operator.h"
-#include "record_type.h"
 
 namespace headrace::bindings {
 

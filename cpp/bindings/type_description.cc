@@ -1,8 +1,8 @@
-#include "type_description.h"
+#include "bindings/type_description.h"
 
 #include <string>
 
-#include "errors.h"
+#include "bindings/errors.h"
 
 namespace py = pybind11;
 

@@ -1,13 +1,13 @@
 #include <cstring>
 #include <string>
 
-#include "boxing.h"
-#include "errors.h"
+#include "bindings/boxing.h"
+#include "bindings/errors.h"
+#include "bindings/known_types.h"
+#include "bindings/python_object_hooks.h"
+#include "bindings/python_temporal.h"
+#include "bindings/row_type.h"
 #include "headrace/types/temporal.h"
-#include "known_types.h"
-#include "python_object_hooks.h"
-#include "python_temporal.h"
-#include "row_type.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,9 +1,9 @@
-#include "user_function.h"
+#include "bindings/user_function.h"
 
-#include "class_registry.h"
-#include "errors.h"
-#include "known_types.h"
-#include "runtime_context_type.h"
+#include "bindings/class_registry.h"
+#include "bindings/errors.h"
+#include "bindings/known_types.h"
+#include "bindings/runtime_context_type.h"
 
 namespace headrace::bindings {
 namespace {

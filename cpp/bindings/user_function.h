@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "gil.h"
+#include "bindings/gil.h"
+#include "bindings/task_scope.h"
 #include "headrace/base/status.h"
-#include "task_scope.h"
 
 namespace headrace::bindings {
 

@@ -1,8 +1,8 @@
-#include "value_copy.h"
+#include "bindings/value_copy.h"
 
-#include "gil.h"
-#include "known_types.h"
-#include "row_type.h"
+#include "bindings/gil.h"
+#include "bindings/known_types.h"
+#include "bindings/row_type.h"
 
 namespace headrace::bindings {
 namespace {

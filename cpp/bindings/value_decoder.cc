@@ -1,13 +1,13 @@
-#include "value_decoder.h"
+#include "bindings/value_decoder.h"
 
 #include <string>
 
-#include "class_registry.h"
-#include "errors.h"
+#include "bindings/class_registry.h"
+#include "bindings/errors.h"
+#include "bindings/known_types.h"
+#include "bindings/python_temporal.h"
+#include "bindings/row_type.h"
 #include "headrace/types/value_codec.h"
-#include "known_types.h"
-#include "python_temporal.h"
-#include "row_type.h"
 
 namespace headrace::bindings {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "gil.h"
+#include "bindings/gil.h"
 #include "headrace/base/bytes.h"
 #include "headrace/base/status.h"
 

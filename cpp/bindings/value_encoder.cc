@@ -1,16 +1,16 @@
-#include "value_encoder.h"
+#include "bindings/value_encoder.h"
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
-#include "class_registry.h"
-#include "errors.h"
-#include "gil.h"
+#include "bindings/class_registry.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/known_types.h"
+#include "bindings/python_temporal.h"
+#include "bindings/row_type.h"
 #include "headrace/types/value_codec.h"
-#include "known_types.h"
-#include "python_temporal.h"
-#include "row_type.h"
 
 namespace headrace::bindings {
 namespace {

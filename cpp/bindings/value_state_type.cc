@@ -1,7 +1,7 @@
-#include "errors.h"
-#include "heap_type.h"
-#include "keyed_value.h"
-#include "state_handles.h"
+#include "bindings/errors.h"
+#include "bindings/heap_type.h"
+#include "bindings/keyed_value.h"
+#include "bindings/state_handles.h"
 
 namespace headrace::bindings {
 namespace {

@@ -1,18 +1,18 @@
-#include "window_function.h"
+#include "bindings/window_function.h"
 
 #include <map>
 #include <tuple>
 
-#include "errors.h"
+#include "bindings/errors.h"
+#include "bindings/heap_type.h"
+#include "bindings/list_rows.h"
+#include "bindings/native_options.h"
+#include "bindings/result_stream.h"
+#include "bindings/runtime_context_type.h"
+#include "bindings/state_type.h"
+#include "bindings/value_decoder.h"
+#include "bindings/value_encoder.h"
 #include "headrace/windows/general_window_operator.h"
-#include "heap_type.h"
-#include "list_rows.h"
-#include "native_options.h"
-#include "result_stream.h"
-#include "runtime_context_type.h"
-#include "state_type.h"
-#include "value_decoder.h"
-#include "value_encoder.h"
 
 namespace headrace::bindings {
 namespace {
@@ -305,7 +305,7 @@ Result<Progress> PythonWindowFunction::Fire(const WindowGroup& group, Output& ou
   if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
   MoveTo(group);
   if (!fire_open_) HR_RETURN_IF_ERROR(BeginFire(group));
-  while (results_.open()) {
+  while (results_.has_more()) {
     if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
     PyObject* result = nullptr;
     const int got = results_.Next(&result);

@@ -2,8 +2,8 @@
 
 #include <memory>
 
+#include "bindings/python_operator.h"
 #include "headrace/operators/operator.h"
-#include "python_operator.h"
 
 namespace headrace::bindings {
 

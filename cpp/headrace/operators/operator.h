@@ -44,11 +44,11 @@ struct OperatorContext {
 /// A step of the dataflow as one subtask runs it: sees batches, watermarks, state, timers and an
 /// output; never threads, channels or checkpoints' files.
 ///
-/// Order of calls: Open, then Process / OnWatermark / OnProcessingTime in any order, Snapshot between them,
-/// Finish once all inputs ended, Close. A method that returned kBlocked is called again with the
-/// same arguments before any other (it keeps a cursor); Snapshot is never called while a cursor is
-/// open, so a cursor is never part of a checkpoint. A failed method ends the attempt: only Close
-/// follows.
+/// Order of calls: Open, then Process / OnWatermark / OnProcessingTime in any order, Snapshot
+/// between them, Finish once all inputs ended, Close. A method that returned kBlocked is called
+/// again with the same arguments before any other (it keeps a cursor); Snapshot is never called
+/// while a cursor is open, so a cursor is never part of a checkpoint. A failed method ends the
+/// attempt: only Close follows.
 ///
 /// The caller forwards watermarks, idleness, barriers and end of input downstream itself, after the
 /// call returned kDone.
