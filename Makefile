@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 CPP_FILES = $(shell find cpp tests/cpp benchmarks -name '*.h' -o -name '*.cc')
 SEEDS ?= 10000
+START ?= 1
 KILLS ?= 30
 ARGS ?=
 
@@ -48,7 +49,7 @@ bench-micro: build  ## Measure single kernels with Google Benchmark
 	@for program in build/release/bin/*_bench; do "$$program" $(ARGS); done
 
 sim: build  ## Run the seeded simulation; SEEDS=10000 says how many
-	@HEADRACE_SIM_SEEDS=$(SEEDS) build/release/bin/hr_test_simulation $(ARGS)
+	@HEADRACE_SIM_SEEDS=$(SEEDS) HEADRACE_SIM_START=$(START) build/release/bin/hr_test_simulation $(ARGS)
 
 torture: build  ## Kill and resume the demo at random moments; KILLS=30 says how often
 	@HEADRACE_KILLS=$(KILLS) $(PY) -m pytest tests/recovery -s $(ARGS)
