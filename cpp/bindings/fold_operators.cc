@@ -17,7 +17,7 @@ class FoldOperator : public PythonOperator {
     HR_RETURN_IF_ERROR(BindBatch(batch));
     for (; row_ < batch.num_rows; ++row_) {
       if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
       const KeyId id = scope_->cursor.id;

@@ -24,6 +24,7 @@ struct Graveyard {
   std::vector<void*> singles;
   std::vector<PyThreadState*> states;
   size_t references = 0;
+  uint64_t drains = 0;
   bool stopping = false;
   std::unique_ptr<Thread> reaper;
 
@@ -42,9 +43,11 @@ void Reap() {
     {
       std::unique_lock<std::mutex> lock(yard.mutex);
       yard.changed.wait(lock, [&] { return yard.stopping || yard.references > 0; });
+      const uint64_t drains = yard.drains;
       yard.changed.wait_for(lock, kAgeMax, [&] { return yard.stopping || yard.Full(); });
       if (yard.stopping) return;
-      if (yard.references == 0) continue;
+      // While others hold the GIL now and then, they do the work.
+      if (yard.references == 0 || (yard.drains != drains && !yard.Full())) continue;
     }
     if (InterpreterIsEnding()) return;
     GilScope gil;
@@ -108,6 +111,7 @@ void DrainGraveyard() {
     singles.swap(yard.singles);
     states.swap(yard.states);
     yard.references = 0;
+    ++yard.drains;
     yard.occupied.store(false, std::memory_order_relaxed);
   }
   for (const auto& block : blocks) {

@@ -14,6 +14,9 @@ constexpr int kTimersACall = 4096;
 class ProcessOperator final : public PythonOperator {
  public:
   using PythonOperator::PythonOperator;
+  ~ProcessOperator() override {
+    if (record_) ReleaseReference(record_);
+  }
 
   Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
     GilScope gil;
@@ -22,16 +25,16 @@ class ProcessOperator final : public PythonOperator {
     for (; row_ < batch.num_rows; ++row_) {
       if (!call_open_) {
         if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
-        record_ = PyRef::Steal(reader_.Read(row_));
+        Keep(reader_.Read(row_));
         if (!record_) return UnreadableRecord();
         MoveTo(batch, row_);
-        PyObject* results = CallElement(record_.get());
+        PyObject* results = CallElement(record_);
         HR_RETURN_IF_ERROR(Begin(element_, results));
       }
       HR_ASSIGN_OR_RETURN(const Progress progress, Drain(element_));
       if (progress == Progress::kBlocked) return progress;
     }
-    record_.Reset();
+    Keep(nullptr);
     return EndBatch();
   }
 
@@ -75,6 +78,9 @@ class ProcessOperator final : public PythonOperator {
     return Status::Ok();
   }
 
+  // REQUIRES: the GIL is held.
+  void Keep(PyObject* record) { Py_XSETREF(record_, record); }
+
   enum class Form : uint8_t { kValue, kContext, kCollector };
 
   PyObject* CallElement(PyObject* record) {
@@ -92,7 +98,7 @@ class ProcessOperator final : public PythonOperator {
 
   Status Begin(const UserFunction& function, PyObject* results) {
     if (!results || !results_.Start(results)) {
-      return UserErrorFromPython(function.what(), record_.get());
+      return UserErrorFromPython(function.what(), record_);
     }
     call_open_ = true;
     return Status::Ok();
@@ -107,9 +113,9 @@ class ProcessOperator final : public PythonOperator {
       if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
       PyObject* result = nullptr;
       const int got = results_.Next(&result);
-      if (got < 0) return UserErrorFromPython(function.what(), record_.get());
+      if (got < 0) return UserErrorFromPython(function.what(), record_);
       if (got == 0) continue;
-      Status status = emitter_.Emit(result, record_.get(), timestamp, side_outputs_);
+      Status status = emitter_.Emit(result, record_, timestamp, side_outputs_);
       if (!status.ok()) return status.WithContext("result of " + function.what());
     }
     collected_->input = nullptr;
@@ -156,7 +162,7 @@ class ProcessOperator final : public PythonOperator {
       HR_ASSIGN_OR_RETURN(const Progress progress, Drain(on_timer_));
       if (progress == Progress::kBlocked) return progress;
     }
-    record_.Reset();
+    Keep(nullptr);
     MoveAway();
     emitter_.Flush();
     return Progress::kDone;
@@ -169,11 +175,11 @@ class ProcessOperator final : public PythonOperator {
     cursor.timestamp = timer.time;
     cursor.domain = domain;
     // Stands for the record in messages.
-    record_ = PyRef::Steal(PyLong_FromLongLong(timer.time));
+    Keep(PyLong_FromLongLong(timer.time));
     PyObject* context = timer_context_.get();
     PyObject* results = timer_form_ == Form::kCollector
-                            ? on_timer_.Call(record_.get(), context, collector_.get())
-                            : on_timer_.Call(record_.get(), context);
+                            ? on_timer_.Call(record_, context, collector_.get())
+                            : on_timer_.Call(record_, context);
     return Begin(on_timer_, results);
   }
 
@@ -189,7 +195,7 @@ class ProcessOperator final : public PythonOperator {
 
   // The cursor: a call whose results are not all emitted.
   bool call_open_ = false;
-  PyRef record_;
+  PyObject* record_ = nullptr;  // owned: the record, or a timer's time
   ResultStream results_;
 };
 

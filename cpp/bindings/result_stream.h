@@ -35,10 +35,14 @@ class ResultStream {
       switch (PyIter_Send(source_, Py_None, result)) {
         case PYGEN_NEXT:
           return 1;
-        case PYGEN_RETURN:
+        case PYGEN_RETURN: {
           Py_DECREF(*result);
-          Close();
+          form_ = Form::kClosed;
+          PyObject* done = source_;
+          source_ = nullptr;
+          Py_DECREF(done);
           return 0;
+        }
         case PYGEN_ERROR:
           return -1;
       }

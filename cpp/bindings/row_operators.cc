@@ -17,7 +17,7 @@ class MapOperator final : public PythonOperator {
     HR_RETURN_IF_ERROR(BindBatch(batch));
     for (; row_ < batch.num_rows; ++row_) {
       if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
       PyObject* result = map_.Call(record.get());
@@ -47,10 +47,10 @@ class FilterOperator final : public PythonOperator {
     HR_RETURN_IF_ERROR(BindBatch(batch));
     kept_.clear();
     for (row_ = 0; row_ < batch.num_rows; ++row_) {
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
-      PyRef answer = PyRef::Steal(filter_.Call(record.get()));
+      const FrameRef answer(filter_.Call(record.get()));
       const int keep = answer ? PyObject_IsTrue(answer.get()) : -1;
       if (keep < 0) return UserErrorFromPython(filter_.what(), record.get());
       if (keep) kept_.push_back(static_cast<int32_t>(row_));
@@ -87,7 +87,7 @@ class KeyByOperator final : public PythonOperator {
     GilScope gil;
     HR_RETURN_IF_ERROR(BindBatch(batch));
     for (row_ = 0; row_ < batch.num_rows; ++row_) {
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       PyObject* key = get_key_.Call(record.get());
       if (!key) return UserErrorFromPython(get_key_.what(), record.get());
@@ -122,12 +122,12 @@ class TimestampOperator final : public PythonOperator {
     auto times = Buffer::Allocate(static_cast<size_t>(batch.num_rows) * sizeof(TimestampMs));
     auto* out_times = reinterpret_cast<TimestampMs*>(times->mutable_data());
     for (row_ = 0; row_ < batch.num_rows; ++row_) {
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
-      PyRef former = PyRef::Steal(PyLong_FromLongLong(batch.TimestampAt(row_)));
-      PyRef time = PyRef::Steal(extract_.Call(record.get(), former.get()));
+      const FrameRef former(PyLong_FromLongLong(batch.TimestampAt(row_)));
+      const FrameRef time(extract_.Call(record.get(), former.get()));
       if (!time) return UserErrorFromPython(extract_.what(), record.get());
-      PyRef index = PyRef::Steal(PyNumber_Index(time.get()));
+      const FrameRef index(PyNumber_Index(time.get()));
       const long long value = index ? PyLong_AsLongLong(index.get()) : -1;
       if (PyErr_Occurred()) {
         PyErr_Clear();

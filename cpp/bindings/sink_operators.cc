@@ -19,9 +19,9 @@ class PrintOperator final : public PythonOperator {
     HR_RETURN_IF_ERROR(BindBatch(batch));
     std::string text;
     for (row_ = 0; row_ < batch.num_rows; ++row_) {
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
-      PyRef line = PyRef::Steal(PyObject_Str(record.get()));
+      const FrameRef line(PyObject_Str(record.get()));
       if (!line) return UserErrorFromPython("print", record.get());
       text.append(prefix_).append(TextOf(line.get())).append("\n");
     }
@@ -63,9 +63,9 @@ class EncodeTextOperator final : public PythonOperator {
     GilScope gil;
     HR_RETURN_IF_ERROR(BindBatch(batch));
     for (row_ = 0; row_ < batch.num_rows; ++row_) {
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
-      PyRef line = PyRef::Steal(encode_ ? encode_.Call(record.get()) : PyObject_Str(record.get()));
+      const FrameRef line(encode_ ? encode_.Call(record.get()) : PyObject_Str(record.get()));
       if (!line) return UserErrorFromPython(encode_ ? encode_.what() : "str", record.get());
       if (PyBytes_Check(line.get())) {
         lines_->AppendString(
@@ -111,10 +111,10 @@ class SinkOperator final : public PythonOperator {
     GilScope gil;
     HR_RETURN_IF_ERROR(BindBatch(batch));
     for (row_ = 0; row_ < batch.num_rows; ++row_) {
-      PyRef record = PyRef::Steal(reader_.Read(row_));
+      const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
-      PyRef done = PyRef::Steal(with_context_ ? invoke_.Call(record.get(), context_object_.get())
+      const FrameRef done(with_context_ ? invoke_.Call(record.get(), context_object_.get())
                                               : invoke_.Call(record.get()));
       if (!done) return UserErrorFromPython(invoke_.what(), record.get());
     }

@@ -33,7 +33,14 @@ bool IsImmutable(PyObject* value);
 /// the same object when it is immutable, when nobody but the caller refers to it or to anything
 /// inside it, or when it is `input` (may be null); else a copy. Null with a Python error set when
 /// it cannot be copied.
-PyObject* PassOut(PyObject* value, PyObject* input);
+PyObject* PassOutAny(PyObject* value, PyObject* input);
+inline PyObject* PassOut(PyObject* value, PyObject* input) {
+  if (IsPlainScalar(value)) return value;
+  if (!IsScalarTuple(value)) return PassOutAny(value, input);
+  // The collector gives such tuples up at its first look at them; a batch is thousands it need not look at.
+  PyObject_GC_UnTrack(value);
+  return value;
+}
 
 /// The same for a value that the caller only borrows: a new reference.
 PyObject* PassOutBorrowed(PyObject* value, PyObject* input);
