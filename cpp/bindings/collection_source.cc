@@ -136,8 +136,12 @@ void BindPythonSources(py::module_& module) {
   module.def(
       "collection_source",
       [](const py::object& items, const SchemaHandle& schema) {
-        PyRef list = PyRef::Steal(PySequence_List(items.ptr()));
+        // A list is taken over as it is. The collector would walk all of it several times while the
+        // job makes objects, in the task's time.
+        PyRef list = PyList_CheckExact(items.ptr()) ? PyRef::Borrow(items.ptr())
+                                                    : PyRef::Steal(PySequence_List(items.ptr()));
         if (!list) throw py::error_already_set();
+        PyObject_GC_UnTrack(list.get());
         return SourceHandle{std::make_shared<CollectionFactory>(std::move(list), schema.schema)};
       },
       py::arg("items"), py::arg("schema"));

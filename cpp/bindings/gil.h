@@ -56,7 +56,8 @@ class PyRef {
   PyObject* object_ = nullptr;
 };
 
-/// An owned reference within one frame of a thread that holds the GIL, for loops over records: cheaper than PyRef.
+/// An owned reference within one frame of a thread that holds the GIL, for loops over records:
+/// cheaper than PyRef.
 class FrameRef {
  public:
   explicit FrameRef(PyObject* owned) : object_(owned) {}

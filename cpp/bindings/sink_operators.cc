@@ -115,7 +115,7 @@ class SinkOperator final : public PythonOperator {
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
       const FrameRef done(with_context_ ? invoke_.Call(record.get(), context_object_.get())
-                                              : invoke_.Call(record.get()));
+                                        : invoke_.Call(record.get()));
       if (!done) return UserErrorFromPython(invoke_.what(), record.get());
     }
     MoveAway();

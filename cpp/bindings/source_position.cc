@@ -13,7 +13,8 @@ bool SourcePosition::Supported(PyObject* function) {
 
 Status SourcePosition::Restore(const std::string& encoded) const {
   HR_ASSIGN_OR_RETURN(PyRef value, DecodePython(std::string_view(encoded)));
-  const auto done = PyRef::Steal(PyObject_CallMethod(function_, "restore_state", "O", value.get()));
+  const auto done =
+      PyRef::Steal(PyObject_CallMethod(function_, "restore_state", "(O)", value.get()));
   return done ? Status::Ok() : UserErrorFromPython("restore_state", value.get());
 }
 

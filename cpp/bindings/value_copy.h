@@ -37,7 +37,8 @@ PyObject* PassOutAny(PyObject* value, PyObject* input);
 inline PyObject* PassOut(PyObject* value, PyObject* input) {
   if (IsPlainScalar(value)) return value;
   if (!IsScalarTuple(value)) return PassOutAny(value, input);
-  // The collector gives such tuples up at its first look at them; a batch is thousands it need not look at.
+  // The collector gives such tuples up at its first look at them; a batch is thousands it need not
+  // look at.
   PyObject_GC_UnTrack(value);
   return value;
 }
