@@ -15,7 +15,7 @@ from headrace.datastream.connectors.file_system import FileSink
 from headrace.datastream.functions import Function, KeyedProcessFunction, SinkFunction
 from headrace.datastream.native_aggregates import native_aggregates
 from headrace.datastream.output_tag import OutputTag
-from headrace.datastream.transformation import Edge, Transformation
+from headrace.datastream.transformation import Edge, Transformation, schema_of
 from headrace.datastream.window import WindowAssigner
 from headrace.datastream.windowed_stream import WindowedStream
 
@@ -301,7 +301,7 @@ class DataStream:
     def _python(
         self, kind: str, name: str, func: Any, output: OutputType, options: dict[str, Any] | None = None
     ) -> DataStream:
-        schema = output if isinstance(output, _core.Schema) else _schema_of(output)
+        schema = output if isinstance(output, _core.Schema) else schema_of(output)
         return self._record(self._python_step(kind, name, func, schema, options or {}))
 
     def _python_step(
@@ -462,10 +462,6 @@ class DataStreamSink:
         """Gives the sink a task of its own."""
         self._step.disable_chaining = True
         return self
-
-
-def _schema_of(type_info: TypeInformation | None) -> _core.Schema:
-    return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
 
 
 def _require_positive(number: int, what: str) -> None:

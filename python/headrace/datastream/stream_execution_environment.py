@@ -15,7 +15,7 @@ from headrace.common.configuration import Configuration
 from headrace.common.job import JobClient, JobExecutionResult, JobStatus
 from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
 from headrace.common.time import DurationLike, to_milliseconds
-from headrace.common.typeinfo import TypeInformation, Types
+from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
 from headrace.datastream.connectors import file_readers
@@ -25,7 +25,7 @@ from headrace.datastream.data_stream import DataStream
 from headrace.datastream.execution_config import ExecutionConfig
 from headrace.datastream.functions import SourceFunction
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
-from headrace.datastream.transformation import Transformation, build_graph
+from headrace.datastream.transformation import Transformation, build_graph, schema_of
 
 _unnamed_jobs = itertools.count(1)
 _RECOVERY_PATH = "execution.state-recovery.path"
@@ -199,7 +199,7 @@ class StreamExecutionEnvironment:
             rows_per_second: Slows the source down; 0 = as fast as possible.
         """
         items = list(collection)
-        schema = _schema_of(type_info)
+        schema = schema_of(type_info)
         return self._source(
             "collection",
             "Collection",
@@ -264,7 +264,7 @@ class StreamExecutionEnvironment:
         """
         if not isinstance(source, Source):
             raise TypeError(f"from_source: expected a headrace Source, got {type(source).__name__}")
-        schema = _schema_of(type_info) if type_info is not None else source._schema()
+        schema = schema_of(type_info) if type_info is not None else source._schema()
         return self._source(
             source._kind, source_name, lambda: source._make(schema), schema, rows_per_second, watermark_strategy
         )
@@ -337,7 +337,7 @@ class StreamExecutionEnvironment:
 
         A SourceFunction with `snapshot_state` and `restore_state` is replayed exactly; any other one is at least once.
         """
-        schema = _schema_of(type_info)
+        schema = schema_of(type_info)
         if isinstance(source_func, SourceFunction) or hasattr(source_func, "run"):
             own_run = type(source_func).__dict__.get("run") or getattr(type(source_func), "run", None)
             style = "call" if hasattr(source_func, "call") and own_run in (None, SourceFunction.run) else "run"
@@ -495,10 +495,6 @@ class StreamExecutionEnvironment:
         if value is None:
             return default_ms
         return to_milliseconds(int(value) if value.lstrip("-").isdigit() else value, key)
-
-
-def _schema_of(type_info: TypeInformation | None) -> _core.Schema:
-    return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
 
 
 _LAYOUTS = {

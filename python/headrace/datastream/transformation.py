@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace import _core
+from headrace.common.typeinfo import TypeInformation, Types
 
 
 @dataclass(eq=False)
@@ -45,6 +46,11 @@ class Transformation:
     def is_source(self) -> bool:
         """True when the step has no input."""
         return not self.inputs
+
+
+def schema_of(type_info: TypeInformation | None) -> _core.Schema:
+    """The schema of records of a type; of opaque objects when it is None or `Types.OBJECT()`."""
+    return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
 
 
 def build_graph(roots: Iterable[Transformation], parallelism: int, max_parallelism: int) -> _core.Graph:
