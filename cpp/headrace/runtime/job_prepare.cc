@@ -87,6 +87,13 @@ Status JobImpl::FindRestorePoint() {
                                ": nothing to do");
   } else {
     result_.messages.push_back("resumed from checkpoint " + id);
+    for (const OperatorManifest& op : point.manifest.operators) {
+      if (op.splits.empty()) continue;
+      int64_t rows = 0;
+      for (const SplitSnapshot& split : op.splits) rows += split.rows_read;
+      result_.messages.push_back("source '" + op.name + "' goes on after " + std::to_string(rows) +
+                                 " rows");
+    }
   }
   restore_point_ = std::move(point);
   return Status::Ok();

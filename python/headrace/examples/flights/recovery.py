@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.examples.flights.data import ROWS
 from headrace.examples.flights.job import Directories
 
 RESULT_MARK = "RESULT "
@@ -19,13 +20,23 @@ RESULT_MARK = "RESULT "
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a killed and resumed run did."""
+    """What a killed and resumed run did.
+
+    Attributes:
+        killed_after_seconds: From the start of the process to the kill.
+        checkpoints_before_kill: The highest checkpoint id that was complete then.
+        checkpoint_id: The checkpoint the resumed run went on from, as the run says.
+        source_offset: How many rows the source had delivered at that checkpoint, as the run says.
+        rows_read: Rows the source delivered in the resumed run, by its metric.
+        parts_before_kill: Output files that were committed before the kill.
+        messages: All that the resumed run had to say.
+    """
 
     killed_after_seconds: float
     checkpoints_before_kill: int
     checkpoint_id: int
     source_offset: int
-    rows_read_again: int
+    rows_read: int
     parts_before_kill: int
     messages: list[str]
 
@@ -70,8 +81,11 @@ def kill_and_resume(
     rows_per_second: float,
     checkpoints_before_kill: int = 2,
     interval: str = "1 s",
+    on_progress: Callable[[float, int], None] | None = None,
 ) -> Resumed:
     """Runs slowed, kills after the time and at least so many checkpoints, resumes at full speed.
+
+    `on_progress` is told seconds and complete checkpoints while the slowed job runs.
 
     Raises:
         RuntimeError: a file committed before the kill was touched, or rows were not read on from the checkpoint.
@@ -83,6 +97,8 @@ def kill_and_resume(
     try:
         while process.poll() is None:
             highest = max([highest, *completed_checkpoints(directories.checkpoints)])
+            if on_progress is not None:
+                on_progress(time.monotonic() - started, highest)
             if time.monotonic() - started >= kill_after_seconds and highest >= checkpoints_before_kill:
                 break
             time.sleep(0.02)
@@ -99,13 +115,22 @@ def kill_and_resume(
     if touched:
         raise RuntimeError(f"files committed before the kill were changed: {touched}")
     metrics: dict[str, int] = result["metrics"]  # type: ignore[assignment]
-    rows_read = metrics["flights.rows_read"]
+    messages: list[str] = result["messages"]  # type: ignore[assignment]
+    checkpoint_id, source_offset = resumed_from(messages)
     return Resumed(
         elapsed,
         highest,
-        int(str(result["checkpoint"])),
-        ROWS - rows_read,
-        rows_read,
+        checkpoint_id,
+        source_offset,
+        metrics["flights.rows_read"],
         len(before),
-        list(result["messages"]),  # type: ignore[call-overload]
+        messages,
     )
+
+
+def resumed_from(messages: list[str]) -> tuple[int, int]:
+    """Checkpoint id and source offset (rows) that a run says it resumed from; zeros for a fresh start."""
+    text = "\n".join(messages)
+    checkpoint = re.search(r"resumed from checkpoint (\d+)", text)
+    offset = re.search(r"source 'flights' goes on after (\d+) rows", text)
+    return int(checkpoint[1]) if checkpoint else 0, int(offset[1]) if offset else 0
