@@ -172,11 +172,20 @@ int Assign(PyObject* object, PyObject* key, PyObject* value) {
   return (value ? PutOne(object, key, value) : RemoveOne(object, key)) ? 0 : -1;
 }
 
+PyObject* RaiseLeftBehind(const MapState& map) {
+  return PyErr_Format(FailedPreconditionClass(),
+                      "an iterator of state '%s' was used after the record or timer it was made "
+                      "for; to keep the entries, make a list of them: list(state.items())",
+                      map.name.c_str());
+}
+
 PyObject* Next(PyObject* object) {
   MapIterator& self = Iterator::Of(object);
   MapState& map = Handle::Of(self.map.get());
   if (self.page.empty() && !self.ended) {
     if (!map.cursor->state) return RaiseNoKey("an iterator of state '" + map.name + "'");
+    // The id is good only while its key is at work: later it may stand for another key.
+    if (map.cursor->id != self.id) return RaiseLeftBehind(map);
     map.rows->Walk(self.id, self.ns, self.started ? &self.after : nullptr,
                    [&self](std::string_view key, std::string_view value) {
                      self.page.emplace_back(key, value);

@@ -17,6 +17,9 @@ namespace headrace::bindings {
 /// barrier, as the user may have changed it in place. Each first value of a key is encoded at once,
 /// so that one without an encoding fails where it is written. The cache is direct-mapped by key id:
 /// ids are dense.
+///
+/// Invariant: whatever is in the cache has a row, perhaps an older one. The row counts as a use of
+/// the key, so a cached id is never released and given to another key.
 /// Threading: owned by one task thread, which holds the GIL.
 class ObjectCell {
  public:

@@ -213,7 +213,7 @@ Result<ChainNode::Ran> ChainNode::RunProcessingTime(int64_t now_ms) {
   HR_RETURN_IF_ERROR(AfterCall());
   if (progress == Progress::kDone) {
     call_ = Call::kNone;
-    HR_RETURN_IF_ERROR(CheckMemory());
+    HR_RETURN_IF_ERROR(MaintainState());
   }
   return Ran::kProgress;
 }
@@ -275,13 +275,13 @@ Result<ChainNode::Ran> ChainNode::CompleteFront() {
   switch (done.kind) {
     case StreamElement::Kind::kBatch:
       inbox_rows_ -= done.batch.num_rows;
-      HR_RETURN_IF_ERROR(CheckMemory());
+      HR_RETURN_IF_ERROR(MaintainState());
       return Ran::kProgress;
     case StreamElement::Kind::kWatermark:
       watermark_in_ = std::max(watermark_in_, done.watermark);
       spec_.metrics->watermark_ms.Set(watermark_in_);
       HR_RETURN_IF_ERROR(ForwardWatermark(op_->ForwardedWatermark(done.watermark)));
-      HR_RETURN_IF_ERROR(CheckMemory());
+      HR_RETURN_IF_ERROR(MaintainState());
       return Ran::kProgress;
     default:
       break;
@@ -294,8 +294,9 @@ Result<ChainNode::Ran> ChainNode::CompleteFront() {
   return Ran::kFinished;
 }
 
-Status ChainNode::CheckMemory() {
+Status ChainNode::MaintainState() {
   if (!keyed_) return Status::Ok();
+  keyed_->Maintain();
   spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
   return keyed_->CheckBudget();
 }

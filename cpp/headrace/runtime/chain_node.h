@@ -109,7 +109,9 @@ class ChainNode final : public Output {
   Status AfterCall();
   Result<Ran> CompleteFront();
   Status RestoreState();
-  Status CheckMemory();
+  /// Lets go of keys that nothing uses any more and holds the state against its budget. REQUIRES:
+  /// no cursor is open, so the operator holds no ids of keys.
+  Status MaintainState();
 
   ChainNodeSpec spec_;
   std::unique_ptr<KeyedState> keyed_;
