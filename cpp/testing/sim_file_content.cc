@@ -48,7 +48,8 @@ void SimFileContent::FailSync() {
   for (Change& change : changes_) change.lost = true;
 }
 
-void SimFileContent::Crash(SimRandom* random) {
+int SimFileContent::Crash(SimRandom* random) {
+  int torn = 0;
   for (const Change& change : changes_) {
     switch (random->Below(3)) {
       case 0:
@@ -57,11 +58,12 @@ void SimFileContent::Crash(SimRandom* random) {
         Apply(change, &durable_);
         break;
       default:
-        ApplyTorn(change, random, &durable_);
+        torn += ApplyTorn(change, random, &durable_) ? 1 : 0;
     }
   }
   changes_.clear();
   cached_ = durable_;
+  return torn;
 }
 
 void SimFileContent::FlipBit(uint64_t bit) {
@@ -86,23 +88,34 @@ void SimFileContent::Apply(const Change& change, std::string* image) {
   }
 }
 
-void SimFileContent::ApplyTorn(const Change& change, SimRandom* random, std::string* image) {
+bool SimFileContent::ApplyTorn(const Change& change, SimRandom* random, std::string* image) {
   // A truncation is one number in the inode: it is there or not.
-  if (change.truncation) return Apply(change, image);
+  if (change.truncation) {
+    Apply(change, image);
+    return false;
+  }
   const std::string_view bytes = change.bytes;
   if (random->Chance(0.5)) {
-    return Place(change.offset, bytes.substr(0, random->Below(bytes.size() + 1)), image);
+    const std::string_view written = bytes.substr(0, random->Below(bytes.size() + 1));
+    Place(change.offset, written, image);
+    return written.size() < bytes.size();
   }
   // The new length is on disk, of the sectors only some are.
   if (image->size() < change.offset + bytes.size()) {
     image->resize(change.offset + bytes.size(), '\0');
   }
+  bool torn = false;
   for (uint64_t at = 0; at < bytes.size();) {
     const uint64_t sector_end = (change.offset + at) / kSectorBytes * kSectorBytes + kSectorBytes;
     const uint64_t size = std::min<uint64_t>(sector_end - change.offset - at, bytes.size() - at);
-    if (random->Chance(0.5)) Place(change.offset + at, bytes.substr(at, size), image);
+    if (random->Chance(0.5)) {
+      Place(change.offset + at, bytes.substr(at, size), image);
+    } else {
+      torn = true;
+    }
     at += size;
   }
+  return torn;
 }
 
 }  // namespace headrace

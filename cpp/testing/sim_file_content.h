@@ -28,8 +28,9 @@ class SimFileContent {
   /// Sync() succeeds and still does not write them. Whether they reached the disk shows after a
   /// crash.
   void FailSync();
-  /// Power loss: picks one of the states the disk may be in.
-  void Crash(SimRandom* random);
+  /// Power loss: picks one of the states the disk may be in. Returns how many appends are on the
+  /// disk only in part.
+  int Crash(SimRandom* random);
   /// Damages cache and disk alike. REQUIRES bit < 8 * cached().size().
   void FlipBit(uint64_t bit);
 
@@ -42,7 +43,8 @@ class SimFileContent {
   };
 
   static void Apply(const Change& change, std::string* image);
-  static void ApplyTorn(const Change& change, SimRandom* random, std::string* image);
+  /// True when the bytes are not all there.
+  static bool ApplyTorn(const Change& change, SimRandom* random, std::string* image);
 
   std::string cached_;
   std::string durable_;

@@ -24,10 +24,12 @@ struct SimFileSystem::Node {
     return bytes;
   }
 
-  void Crash(SimRandom* random) {
-    content.Crash(random);
+  // The number of torn appends.
+  uint64_t Crash(SimRandom* random) {
+    auto torn = static_cast<uint64_t>(content.Crash(random));
     entries = durable_entries;
-    for (const auto& [name, node] : entries) node->Crash(random);
+    for (const auto& [name, node] : entries) torn += node->Crash(random);
+    return torn;
   }
 };
 
@@ -436,7 +438,7 @@ void SimFileSystem::Crash(CrashKind kind) {
     if (random_.Chance(0.5)) change.Apply(&Node::durable_entries);
   }
   name_changes_.clear();
-  root_->Crash(&random_);
+  torn_appends_ += root_->Crash(&random_);
 }
 
 Status SimFileSystem::FlipBit(const std::string& path, uint64_t bit) {

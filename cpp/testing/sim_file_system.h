@@ -55,6 +55,8 @@ class SimFileSystem final : public FileSystem {
 
   void set_faults(const FaultPlan& faults) { faults_ = faults; }
   const FaultCounts& fault_counts() const { return fault_counts_; }
+  /// Appends that power losses left on the disk only in part.
+  uint64_t torn_appends() const { return torn_appends_; }
   /// Calls of all kinds so far.
   uint64_t calls() const { return calls_; }
   /// Most bytes of all files together; an append that does not fit writes what does, then
@@ -95,6 +97,7 @@ class SimFileSystem final : public FileSystem {
   SimRandom random_;
   FaultPlan faults_;
   FaultCounts fault_counts_;
+  uint64_t torn_appends_ = 0;
   uint64_t calls_ = 0;
   uint64_t capacity_bytes_ = UINT64_MAX;
   uint64_t generation_ = 0;  ///< number of crashes

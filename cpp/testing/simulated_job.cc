@@ -84,15 +84,19 @@ SimulatedJob SimulatedJob::Random(SimRandom* random) {
   job.watermark_bound_ms = disorder_ms;
   job.filter_modulus = 2 + static_cast<int64_t>(random->Below(5));
   job.side_sink = random->Below(2) == 0;
-  const int keyed = 1 + static_cast<int>(random->Below(2));
+  // Late rows only where one keyed step reads them: what they are is not known before the run.
+  const bool late_rows = random->Below(3) == 0;
+  const int keyed = late_rows ? 1 : 1 + static_cast<int>(random->Below(2));
   for (int i = 0; i < keyed; ++i) {
     TestKeyedSpec spec;
     spec.step = i + 1;
     spec.window_ms = 20 * (1 + static_cast<int64_t>(random->Below(20)));
     spec.count_every = 1 + static_cast<int64_t>(random->Below(4));
     spec.key_column = i == 0 ? 1 : 1 + static_cast<int>(random->Below(2));
+    spec.takes_late = late_rows;
     job.keyed.push_back(spec);
   }
+  for (TestSourceSpec& source : job.sources) source.straggler_ms = late_rows ? 2000 : 0;
   for (int i = 0; i < 2; ++i) {
     job.sink_partitioning.push_back(random->Below(2) == 0 ? Partitioning::kForward
                                                           : Partitioning::kRebalance);
@@ -112,7 +116,8 @@ Result<JobGraph> SimulatedJob::Build(SimRandom* parallelism, bool failures, bool
   // A filter with several inputs is the union.
   int last = builder.Add("filter", TestFilter(filter_modulus, 0), inputs);
   if (side_sink) {
-    builder.Add("sink", TestFileSink(directory), {Edge(last, sink_partitioning[1], "rejected")});
+    builder.Add("sink", TestFileSink(directory, !unsynced_sink),
+                {Edge(last, sink_partitioning[1], "rejected")});
   }
   for (TestKeyedSpec spec : keyed) {
     if (failures) spec.failure_odds = 0.002;
@@ -120,11 +125,19 @@ Result<JobGraph> SimulatedJob::Build(SimRandom* parallelism, bool failures, bool
     last = builder.Add("keyed", TestKeyed(spec), {Edge(last, Partitioning::kHash)});
     builder.graph.nodes[last].keyed = true;
   }
-  builder.Add("sink", TestFileSink(directory), {Edge(last, sink_partitioning[0])});
+  builder.Add("sink", TestFileSink(directory, !unsynced_sink), {Edge(last, sink_partitioning[0])});
   return BuildJobGraph(std::move(builder.graph), chaining);
 }
 
-std::vector<std::string> SimulatedJob::ExpectedLines() const {
+std::vector<std::string> SimulatedJob::ExpectedLines(
+    const std::vector<std::string>& committed) const {
+  std::vector<TestRow> late;
+  for (const std::string& line : committed) {
+    TestRow row = TestRowOfLine(line);
+    if (!keyed[0].takes_late || row.kind != keyed[0].step * 10 + 4) continue;
+    row.kind = 0;  // as it came from its source
+    late.push_back(row);
+  }
   std::vector<TestRow> rows;
   std::vector<std::string> lines;
   for (const TestSourceSpec& source : sources) {
@@ -139,7 +152,7 @@ std::vector<std::string> SimulatedJob::ExpectedLines() const {
       }
     }
   }
-  for (const TestKeyedSpec& spec : keyed) rows = TestKeyedOracle(spec, rows);
+  for (const TestKeyedSpec& spec : keyed) rows = TestKeyedOracle(spec, rows, late);
   for (const TestRow& row : rows) lines.push_back(TestRowLine(row));
   std::sort(lines.begin(), lines.end());
   return lines;

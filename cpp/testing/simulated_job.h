@@ -22,12 +22,15 @@ struct SimulatedJob {
   std::vector<Partitioning> sink_partitioning;
   int max_parallelism = 128;
   std::string directory = "/out";
+  bool unsynced_sink = false;  ///< a planted bug: sinks publish files they have not synced
 
   static SimulatedJob Random(SimRandom* random);
   /// `parallelism`: draws for every operator. `failures`: operators and sources may fail.
   Result<JobGraph> Build(SimRandom* parallelism, bool failures, bool chaining) const;
-  /// Lines of all sinks together, sorted.
-  std::vector<std::string> ExpectedLines() const;
+  /// Lines of all sinks together, sorted. Which rows are late depends on the order of the run, so
+  /// `committed` says it: each of its late rows must be one of the input, once, and is then in no
+  /// window. (A window that fired twice, or a row both late and counted, still differs.)
+  std::vector<std::string> ExpectedLines(const std::vector<std::string>& committed) const;
 };
 
 }  // namespace headrace

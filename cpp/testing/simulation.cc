@@ -14,11 +14,14 @@ namespace headrace {
 namespace {
 
 constexpr int64_t kStepsMax = 2'000'000;
+constexpr const char* kCheckpoints = "/checkpoints";
 
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed)
-      : env_(seed), random_(seed ^ 0x5117a11e), job_(SimulatedJob::Random(&random_)) {}
+  Simulation(uint64_t seed, bool unsynced_sink)
+      : env_(seed), random_(seed ^ 0x5117a11e), job_(SimulatedJob::Random(&random_)) {
+    job_.unsynced_sink = unsynced_sink;
+  }
 
   SimulationOutcome Run() {
     const int crashes = static_cast<int>(random_.Below(6));
@@ -28,6 +31,8 @@ class Simulation {
       if (RunProcess(last)) break;
     }
     if (outcome_.failure.empty()) CheckOutput();
+    outcome_.torn_writes = static_cast<int64_t>(env_.sim_files().torn_appends() +
+                                                env_.sim_files().fault_counts().short_writes);
     return outcome_;
   }
 
@@ -36,7 +41,7 @@ class Simulation {
     JobOptions options;
     options.name = "simulated";
     options.env = &env_;
-    options.checkpoint_directory = "/checkpoints";
+    options.checkpoint_directory = kCheckpoints;
     options.checkpoints.interval_ms = 2 + static_cast<int64_t>(random_.Below(30));
     options.checkpoints.timeout_ms = 30'000;
     options.checkpoints.tolerable_failures = static_cast<int>(random_.Below(3));
@@ -52,6 +57,8 @@ class Simulation {
 
   // One life of the process; true when the job finished in it.
   bool RunProcess(bool last) {
+    env_.sim_files().set_faults(FaultPlan());
+    const int64_t newest = NewestCheckpoint();
     FaultPlan faults;
     if (!last) faults = FaultPlan::Uniform(random_.Below(2) == 0 ? 0 : 0.002);
     faults.slow_ns = 20'000'000;
@@ -60,12 +67,14 @@ class Simulation {
 
     Result<JobGraph> graph = job_.Build(&random_, !last, random_.Below(4) != 0);
     if (!graph.ok()) return Fail("graph: " + graph.status().ToString());
+    const std::vector<int> parallelism = KeyedParallelism(*graph->stream);
     Result<std::unique_ptr<Job>> job = Job::Create(std::move(*graph), Options(last));
     if (!job.ok()) {
       if (last) return Fail("create: " + job.status().ToString());
       Crash();
       return false;
     }
+    CountRescale(newest, parallelism);
     const bool ended = StepUntil(job->get(), kill_at);
     if (!ended) {
       if (last) return Fail("the job does not finish");
@@ -108,7 +117,43 @@ class Simulation {
   }
 
   void Crash() {
-    env_.Crash(random_.Below(2) == 0 ? CrashKind::kProcessKill : CrashKind::kPowerLoss);
+    const bool kill = random_.Below(2) == 0;
+    ++(kill ? outcome_.kills : outcome_.power_losses);
+    env_.Crash(kill ? CrashKind::kProcessKill : CrashKind::kPowerLoss);
+  }
+
+  static std::vector<int> KeyedParallelism(const StreamGraph& graph) {
+    std::vector<int> parallelism;
+    for (const StreamNode& node : graph.nodes) {
+      if (node.keyed) parallelism.push_back(node.parallelism);
+    }
+    return parallelism;
+  }
+
+  // 0 when there is none.
+  int64_t NewestCheckpoint() {
+    const std::string pattern = "chk-";
+    int64_t newest = 0;
+    const Result<std::vector<std::string>> jobs = env_.files().List(kCheckpoints);
+    for (const std::string& job : jobs.ok() ? *jobs : std::vector<std::string>()) {
+      const auto names = env_.files().List(std::string(kCheckpoints) + "/" + job);
+      for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+        if (!name.starts_with(pattern) || !name.ends_with(".manifest")) continue;
+        newest = std::max<int64_t>(newest, std::stoll(name.substr(pattern.size())));
+      }
+    }
+    return newest;
+  }
+
+  // A process writes checkpoints above the one it began with: so the last process that began below
+  // this one wrote it.
+  void CountRescale(int64_t checkpoint, const std::vector<int>& parallelism) {
+    for (auto life = lives_.rbegin(); checkpoint > 0 && life != lives_.rend(); ++life) {
+      if (life->began_with >= checkpoint) continue;
+      outcome_.rescales += life->parallelism != parallelism ? 1 : 0;
+      break;
+    }
+    lives_.push_back({checkpoint, parallelism});
   }
 
   void CheckOutput() {
@@ -130,7 +175,8 @@ class Simulation {
     std::sort(lines.begin(), lines.end());
     outcome_.rows_out = static_cast<int64_t>(lines.size());
     for (const std::string& line : lines) Trace(Hash64(line));
-    const std::vector<std::string> expected = job_.ExpectedLines();
+    for (const std::string& line : lines) outcome_.late_rows += TestRowOfLine(line).kind == 14;
+    const std::vector<std::string> expected = job_.ExpectedLines(lines);
     if (lines == expected) return;
     std::vector<std::string> missing;
     std::vector<std::string> surplus;
@@ -153,11 +199,18 @@ class Simulation {
   SimRandom random_;
   SimulatedJob job_;
   SimulationOutcome outcome_;
+  struct Life {
+    int64_t began_with = 0;  // the newest checkpoint then
+    std::vector<int> parallelism;
+  };
+  std::vector<Life> lives_;
 };
 
 }  // namespace
 
-SimulationOutcome RunSimulation(uint64_t seed) { return Simulation(seed).Run(); }
+SimulationOutcome RunSimulation(uint64_t seed, bool unsynced_sink) {
+  return Simulation(seed, unsynced_sink).Run();
+}
 
 std::string SimulationReplayCommand(uint64_t seed) {
   return "make sim SEEDS=1 START=" + std::to_string(seed);

@@ -9,7 +9,8 @@ namespace {
 
 class FileSinkOperator final : public Operator {
  public:
-  explicit FileSinkOperator(std::string directory) : directory_(std::move(directory)) {}
+  FileSinkOperator(std::string directory, bool sync)
+      : directory_(std::move(directory)), sync_(sync) {}
 
   Status Open(const OperatorContext& context) override {
     HR_RETURN_IF_ERROR(Operator::Open(context));
@@ -39,7 +40,7 @@ class FileSinkOperator final : public Operator {
   }
   Status Seal() {
     if (!file_) return Status::Ok();
-    HR_RETURN_IF_ERROR(file_->Sync());
+    if (sync_) HR_RETURN_IF_ERROR(file_->Sync());
     HR_RETURN_IF_ERROR(file_->Close());
     HR_RETURN_IF_ERROR(context().env->files().SyncDirectory(directory_));
     file_.reset();
@@ -53,7 +54,8 @@ class FileSinkOperator final : public Operator {
     return Status::Ok();
   }
 
-  std::string directory_;
+  const std::string directory_;
+  const bool sync_;
   std::string name_;
   std::string temporary_;
   std::string content_;
@@ -64,9 +66,9 @@ class FileSinkOperator final : public Operator {
 
 }  // namespace
 
-OperatorFactoryPtr TestFileSink(std::string directory) {
+OperatorFactoryPtr TestFileSink(std::string directory, bool sync) {
   return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
-    return std::unique_ptr<Operator>(std::make_unique<FileSinkOperator>(directory));
+    return std::unique_ptr<Operator>(std::make_unique<FileSinkOperator>(directory, sync));
   });
 }
 

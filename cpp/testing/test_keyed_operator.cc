@@ -80,7 +80,8 @@ class KeyedOperator final : public Operator {
  private:
   Status Take(const TestRow& row, KeyId key) {
     const TimestampMs start = WindowStart(row.time, spec_.window_ms);
-    if (start + spec_.window_ms - 1 <= watermark_) {
+    const bool late = start + spec_.window_ms - 1 <= watermark_;
+    if (late && !spec_.takes_late) {
       return Status::Internal("row at " + std::to_string(row.time) + " is late against " +
                               std::to_string(watermark_));
     }
@@ -92,13 +93,15 @@ class KeyedOperator final : public Operator {
       // Which row is the n-th depends on the order between producers, so its time must not show.
       pending_.push_back({spec_.step * 10 + 1, number, count, 0, kEndOfTime - 1});
     }
-    const std::string ns = Encode(start);
-    std::string_view stored;
-    std::pair<int64_t, int64_t> window;
-    if (windows_->Get(key, ns, "", &stored)) window = Decode(stored);
-    windows_->Put(key, ns, "", Encode(window.first + 1, window.second + row.x));
-    timers.Register(TimeDomain::kEventTime, key, ns, start + spec_.window_ms - 1);
+    if (late) {
+      TestRow marked = row;
+      marked.kind = spec_.step * 10 + 4;
+      pending_.push_back(marked);
+    } else {
+      AddToWindow(row, key, start);
+    }
 
+    std::string_view stored;
     const std::string kind = Encode(row.x % 7);
     std::pair<int64_t, int64_t> seen;
     if (kinds_->Get(key, "", kind, &stored)) seen = Decode(stored);
@@ -108,6 +111,16 @@ class KeyedOperator final : public Operator {
     list_->Put(key, "", segment.view(), Encode(row.y));
     timers.Register(TimeDomain::kEventTime, key, "", kEndOfTime);
     return Status::Ok();
+  }
+
+  void AddToWindow(const TestRow& row, KeyId key, TimestampMs start) {
+    const std::string ns = Encode(start);
+    std::string_view stored;
+    std::pair<int64_t, int64_t> window;
+    if (windows_->Get(key, ns, "", &stored)) window = Decode(stored);
+    windows_->Put(key, ns, "", Encode(window.first + 1, window.second + row.x));
+    context().keyed_state->timers().Register(TimeDomain::kEventTime, key, ns,
+                                             start + spec_.window_ms - 1);
   }
 
   Status Fire(const Timer& timer) {
@@ -179,8 +192,10 @@ OperatorFactoryPtr TestKeyed(const TestKeyedSpec& spec) {
   });
 }
 
-std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vector<TestRow>& input) {
+std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vector<TestRow>& input,
+                                     const std::vector<TestRow>& late) {
   std::vector<TestRow> out;
+  std::multiset<TestRow> left_out(late.begin(), late.end());
   std::map<int64_t, std::vector<TestRow>> by_key;
   for (const TestRow& row : input) by_key[KeyOf(row, spec.key_column)].push_back(row);
   for (const auto& [key, rows] : by_key) {
@@ -188,9 +203,15 @@ std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vecto
     int64_t kinds = 0;
     int64_t sum = 0;
     for (const TestRow& row : rows) {
-      auto& [count, total] = windows[WindowStart(row.time, spec.window_ms)];
-      ++count;
-      total += row.x;
+      if (const auto found = left_out.find(row); found != left_out.end()) {
+        left_out.erase(found);
+        out.push_back(row);
+        out.back().kind = spec.step * 10 + 4;
+      } else {
+        auto& [count, total] = windows[WindowStart(row.time, spec.window_ms)];
+        ++count;
+        total += row.x;
+      }
       kinds += row.x % 7 + 1;
       sum += row.y;
     }

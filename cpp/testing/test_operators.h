@@ -22,18 +22,23 @@ struct TestKeyedSpec {
   int64_t window_ms = 100;
   int64_t count_every = 1;  ///< counts that are a multiple of it are emitted
   int key_column = 1;       ///< as the key_by before it
+  bool takes_late =
+      false;  ///< late rows are emitted with kind 10 · step + 4; else they fail the job
   double failure_odds = 0;  ///< how often a batch fails with kIoError
 };
 /// Uses every kind of keyed state and does not depend on the order of rows:
 /// - a native value counts the rows of the key: emits the count, timed at the end of time;
 /// - rows under a window namespace hold count and sum of x, emitted by a timer at its end;
 /// - a map of x % 7 → count and a list of y are summed up by a timer at the end of time.
-/// A row whose window has fired fails the job: the simulation makes none.
+/// A row whose window has fired is late: no window takes it, all else does.
 OperatorFactoryPtr TestKeyed(const TestKeyedSpec& spec);
-/// The rows TestKeyed makes of all its input, in any order.
-std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vector<TestRow>& input);
+/// The rows TestKeyed makes of all its input, in any order. `late`: those of the input (as they
+/// went in) that it called late; their windows are those of the other rows.
+std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vector<TestRow>& input,
+                                     const std::vector<TestRow>& late = {});
 
-/// Appends rows as lines to files of `directory`, published with checkpoints.
-OperatorFactoryPtr TestFileSink(std::string directory);
+/// Appends rows as lines to files of `directory`, published with checkpoints. Without `sync` it
+/// publishes what a power loss may take back.
+OperatorFactoryPtr TestFileSink(std::string directory, bool sync = true);
 
 }  // namespace headrace

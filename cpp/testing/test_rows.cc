@@ -1,5 +1,7 @@
 #include "testing/test_rows.h"
 
+#include <sstream>
+
 namespace headrace {
 
 SchemaPtr TestRowSchema() {
@@ -39,6 +41,13 @@ TestRow TestRowAt(const RecordBatch& batch, int64_t row) {
 std::string TestRowLine(const TestRow& row) {
   return std::to_string(row.kind) + " " + std::to_string(row.key) + " " + std::to_string(row.x) +
          " " + std::to_string(row.y) + " " + std::to_string(row.time);
+}
+
+TestRow TestRowOfLine(const std::string& line) {
+  TestRow row;
+  std::istringstream in(line);
+  in >> row.kind >> row.key >> row.x >> row.y >> row.time;
+  return row;
 }
 
 }  // namespace headrace

@@ -26,5 +26,7 @@ RecordBatch MakeTestBatch(const std::vector<TestRow>& rows, int key_column = -1)
 TestRow TestRowAt(const RecordBatch& batch, int64_t row);
 /// "kind key x y time", one line of a sink.
 std::string TestRowLine(const TestRow& row);
+/// The row of such a line; zeros for what is not there.
+TestRow TestRowOfLine(const std::string& line);
 
 }  // namespace headrace

@@ -110,6 +110,9 @@ TestRow TestSourceRow(const TestSourceSpec& spec, int split, int64_t row) {
   out.y = split * 1'000'000 + row;
   out.time = row * spec.step_ms;
   if (spec.disorder_ms > 0) out.time -= static_cast<int64_t>(random.Below(spec.disorder_ms + 1));
+  if (spec.straggler_ms > 0 && random.Below(16) == 0) {
+    out.time -= static_cast<int64_t>(random.Below(spec.straggler_ms + 1));
+  }
   return out;
 }
 

@@ -15,6 +15,7 @@ struct TestSourceSpec {
   int64_t keys = 10;
   int64_t step_ms = 10;       ///< event time of row i is about i · step_ms …
   int64_t disorder_ms = 0;    ///< … minus up to this much
+  int64_t straggler_ms = 0;   ///< one row in sixteen: minus up to this much more
   double nothing_odds = 0;    ///< how often a poll has nothing
   double failure_odds = 0;    ///< how often a poll fails with kIoError
   bool random_polls = false;  ///< sizes and order of splits follow Env::Random64

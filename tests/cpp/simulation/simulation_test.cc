@@ -14,31 +14,43 @@ uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise) {
   return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-// HEADRACE_SIM_SEEDS says how many seeds, HEADRACE_SIM_START the first one.
+// HEADRACE_SIM_SEEDS says how many seeds, HEADRACE_SIM_START the first one. HEADRACE_SIM_BUG=1
+// plants the bug of RunSimulation(), for the test of the replay command.
 TEST(SimulationTest, CommittedOutputEqualsTheOracleForEverySeed) {
   const uint64_t seeds = NumberFromEnvironment("HEADRACE_SIM_SEEDS", 500);
   const uint64_t start = NumberFromEnvironment("HEADRACE_SIM_START", 1);
-  int64_t processes = 0;
-  int64_t restarts = 0;
-  int64_t resumed = 0;
-  int64_t checkpoints = 0;
+  const bool planted = NumberFromEnvironment("HEADRACE_SIM_BUG", 0) != 0;
+  SimulationOutcome sum;
   for (uint64_t seed = start; seed < start + seeds; ++seed) {
-    const SimulationOutcome outcome = RunSimulation(seed);
+    const SimulationOutcome outcome = RunSimulation(seed, planted);
     ASSERT_EQ(outcome.failure, "")
         << "seed " << seed << "; replay: " << SimulationReplayCommand(seed);
-    processes += outcome.processes;
-    restarts += outcome.restarts;
-    resumed += outcome.resumed;
-    checkpoints += outcome.checkpoints;
+    sum.processes += outcome.processes;
+    sum.kills += outcome.kills;
+    sum.power_losses += outcome.power_losses;
+    sum.torn_writes += outcome.torn_writes;
+    sum.rescales += outcome.rescales;
+    sum.restarts += outcome.restarts;
+    sum.resumed += outcome.resumed;
+    sum.checkpoints += outcome.checkpoints;
+    sum.late_rows += outcome.late_rows;
   }
-  std::cout << seeds << " seeds: " << processes << " processes, " << resumed
-            << " ended after a resume, " << restarts << " restarts inside a process, "
-            << checkpoints << " checkpoints\n";
+  std::cout << seeds << " seeds: " << sum.processes << " processes, " << sum.kills << " kills, "
+            << sum.power_losses << " power losses, " << sum.torn_writes << " torn writes, "
+            << sum.rescales << " rescaled resumes, " << sum.resumed << " ended after a resume, "
+            << sum.restarts << " restarts inside a process, " << sum.checkpoints << " checkpoints, "
+            << sum.late_rows << " late rows\n";
   // A simulation in which nothing happens proves nothing.
   if (seeds >= 100) {
-    EXPECT_GT(processes, static_cast<int64_t>(seeds * 2));
-    EXPECT_GT(resumed, static_cast<int64_t>(seeds / 4));
-    EXPECT_GT(restarts, 0);
+    const auto each = static_cast<int>(seeds);
+    EXPECT_GT(sum.processes, each * 2);
+    EXPECT_GT(sum.kills, each / 2);
+    EXPECT_GT(sum.power_losses, each / 2);
+    EXPECT_GT(sum.torn_writes, each);
+    EXPECT_GT(sum.rescales, each / 4);
+    EXPECT_GT(sum.resumed, each / 4);
+    EXPECT_GT(sum.restarts, 0);
+    EXPECT_GT(sum.late_rows, each);
   }
 }
 
