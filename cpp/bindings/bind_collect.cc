@@ -46,9 +46,7 @@ void BindCollect(py::module_& module) {
               return py::cast(ArrowBatch(std::move(batch)));
             return self.buffer()->closed() ? py::object(py::none()) : nothing_yet;
           },
-          py::arg("timeout_ms") = 100)
-      .def("close",
-           [](const CollectRows& self, bool ended_well) { self.buffer()->Close(ended_well); });
+          py::arg("timeout_ms") = 100);
 }
 
 }  // namespace headrace::bindings

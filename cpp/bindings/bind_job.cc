@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "bindings/collect_rows.h"
 #include "bindings/errors.h"
 #include "bindings/gil.h"
 #include "bindings/graph_holder.h"
@@ -61,6 +62,10 @@ JobOptions OptionsOf(const py::dict& options) {
   Read(options, "chaining", &out.chaining);
   Read(options, "object_reuse", &out.object_reuse);
   if (options.contains("restart")) out.restart = RestartOf(options["restart"]);
+  if (options.contains("collect")) {
+    const auto buffer = py::cast<const CollectRows&>(options["collect"]).buffer();
+    out.on_ended = [buffer](bool finished) { buffer->Close(finished); };
+  }
   return out;
 }
 

@@ -143,14 +143,13 @@ NOTHING_YET: object  # what take_arrow gives when its time is up
 class CollectBuffer:
     """Rows that reach the caller.
 
-    `take` gives a list of Python records ([] when the time is up), or None at the end. `close` says that the job ended;
-    with `checkpointed`, rows come when a checkpoint covers them.
+    `take` gives a list of Python records ([] when the time is up), or None when the job has ended and all rows are taken.
+    With `checkpointed`, rows come when a checkpoint covers them.
     """
 
     def __init__(self, schema: Schema, checkpointed: bool = False) -> None: ...
     def take(self, timeout_ms: int = 100, limit: int = 0) -> list[Any] | None: ...
     def take_arrow(self, timeout_ms: int = 100) -> Any | None: ...  # object with __arrow_c_array__
-    def close(self, ended_well: bool) -> None: ...
 
 # ---- jobs ----------------------------------------------------------------------------------------------------
 class Graph:
@@ -190,7 +189,8 @@ class Graph:
 
 class Job:
     """One execute(). Options: keys of runtime/job.h JobOptions as a dict (checkpoint interval under
-    "checkpoint_interval_ms", restart under "restart": {"kind", "attempts", "delay_ms", …}).
+    "checkpoint_interval_ms", restart under "restart": {"kind", "attempts", "delay_ms", …}); "collect": the
+    CollectBuffer that ends with the job.
     """
     def __init__(self, graph: Graph, options: dict[str, Any]) -> None: ...
     def start(self) -> None: ...

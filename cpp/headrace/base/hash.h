@@ -46,14 +46,13 @@ namespace internal {
 uint32_t Crc32cPortable(uint32_t crc, const void* data, size_t size);
 }  // namespace internal
 
-/// Mixes a 64-bit integer; for in-memory tables only, never on disk.
+/// Mixes a 64-bit integer, best in its upper half; for in-memory tables only, never on disk. One
+/// multiplication to 128 bits whose halves are folded: the lower one spreads the low bits of `x`
+/// upwards, the upper one its high bits downwards.
 inline uint64_t MixInt64(uint64_t x) {
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93ULL;
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93ULL;
-  x ^= x >> 32;
-  return x;
+  __extension__ using Uint128 = unsigned __int128;
+  const Uint128 product = static_cast<Uint128>(x ^ 0x9e3779b97f4a7c15ULL) * 0xd6e8feb86659fd93ULL;
+  return static_cast<uint64_t>(product >> 64) ^ static_cast<uint64_t>(product);
 }
 
 }  // namespace headrace

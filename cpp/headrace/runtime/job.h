@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -47,6 +48,7 @@ struct JobOptions {
   bool object_reuse = false;           ///< readers of one stream share mutable host values
   int64_t stop_timeout_ms = 1000;      ///< a task that has not come back by then is abandoned
   std::shared_ptr<ThreadHooks> hooks;  ///< what the host language needs around task work, or null
+  std::function<void(bool finished)> on_ended;  ///< called once, when state() is final; may be null
 };
 
 /// One cause of a restart and what it cost.

@@ -273,7 +273,7 @@ void JobImpl::End(JobState state, Status status) {
   phase_ = Phase::kEnded;
   const std::vector<CheckpointRecord> checkpoints = Checkpoints();
   std::map<std::string, int64_t> metrics = Metrics();
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   state_ = state;
   result_.state = state;
   result_.status = std::move(status);
@@ -282,6 +282,8 @@ void JobImpl::End(JobState state, Status status) {
   result_.metrics = std::move(metrics);
   ended_ = true;
   ended_changed_.notify_all();
+  lock.unlock();
+  if (options_.on_ended) options_.on_ended(state == JobState::kFinished);
 }
 
 bool JobImpl::WaitFor(int64_t timeout_ms) {

@@ -77,6 +77,8 @@ class TaskScheduler {
   /// Steps or closes; returns the deadline, 0 = again at once, -1 = closed.
   int64_t RunOnce(Slot* slot);
   void AfterRun(Slot* slot, int64_t deadline_ns);
+  /// A worker's turn with a task: steps it until it has nothing to do or others have waited long.
+  void RunTurn(Slot* slot);
   void Enqueue(Slot* slot);
   void WakeSlot(Slot* slot);
   static bool MarkWoken(std::atomic<State>* state);

@@ -1,5 +1,6 @@
 // Lookups of a whole key column: one loop for each kind of column, so that the known-key path of
 // the common kinds is a hash, a probe and a store.
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,17 +10,44 @@
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
+namespace {
+
+// Rows whose ids are looked up together; their keys and ids stay in the first-level cache.
+constexpr int64_t kRunRows = 1024;
+
+}  // namespace
 
 KeyId KeyDictionary::NoneKey() {
   static constexpr char kNone[] = {static_cast<char>(ValueTag::kNone)};
   return LookupOrInsertEncoded(std::string_view(kNone, 1));
 }
 
+// Most keys lie in their home slot. A branch on that is mispredicted for the others, which costs
+// more than the lookup, so the first pass has none: a compiler would make one of `?:`, so the id of
+// another key is turned into kNoKey, all ones, by arithmetic. The second pass does the rest in
+// order of rows.
+template <typename Integer>
+void KeyDictionary::LookupRun(const Integer* keys, int64_t count, KeyId* ids) {
+  uint16_t missed[kRunRows];
+  int64_t misses = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t key = keys[i];
+    const IntEntry& entry = ints_.Home(HashInt(key));
+    const KeyId id = entry.id | (KeyId{0} - static_cast<KeyId>(entry.key != key));
+    ids[i] = id;
+    missed[misses] = static_cast<uint16_t>(i);
+    misses += id == kNoKey ? 1 : 0;
+  }
+  for (int64_t i = 0; i < misses; ++i) ids[missed[i]] = LookupOrInsertInt(keys[missed[i]]);
+}
+
 template <typename Integer>
 void KeyDictionary::LookupIntegers(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
   const Integer* values = keys.Values<Integer>() + start;
   if (!keys.validity) {
-    for (int64_t i = 0; i < count; ++i) ids[i] = LookupOrInsertInt(values[i]);
+    for (int64_t done = 0; done < count; done += kRunRows) {
+      LookupRun(values + done, std::min(kRunRows, count - done), ids + done);
+    }
     return;
   }
   for (int64_t i = 0; i < count; ++i) {

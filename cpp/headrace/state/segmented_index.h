@@ -50,6 +50,13 @@ class SegmentedIndex {
     }
   }
 
+  /// The slot where an entry with this hash lies unless others were in its way: what it holds may
+  /// be empty or another entry. A loop over many keys can look here first, without a branch.
+  const Entry& Home(uint32_t hash) const {
+    const Segment& segment = segments_[uint64_t{hash} >> shift_];
+    return segment.entries[hash & segment.mask];
+  }
+
   /// Adds an entry. REQUIRES: there is no equal one.
   void Insert(const Entry& entry) {
     const uint32_t hash = Traits::Hash(entry);

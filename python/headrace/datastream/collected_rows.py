@@ -22,8 +22,7 @@ class CollectedRows:
         checkpointed = env.get_checkpoint_config().is_checkpointing_enabled()
         self._buffer = _core.CollectBuffer(stream._step.schema, checkpointed)
         stream._native("collect", "Collect", {"buffer": self._buffer})
-        self._job = env._start_job(job_name)
-        self._closed = False
+        self._job = env._start_job(job_name, self._buffer)
 
     def records(self, limit: int) -> list[Any] | None:
         """The next Python records, at most `limit` (0 = any number), maybe none yet; None at the end of the job."""
@@ -41,9 +40,6 @@ class CollectedRows:
 
     def _next(self, take: Callable[[], T | None]) -> T | None:
         try:
-            if not self._closed and self._job.has_ended():
-                self._closed = True
-                self._buffer.close(self._job.ended_well())
             got = take()
         except KeyboardInterrupt:
             self._job.stop()

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from headrace import _core
 from headrace.common.configuration import Configuration
-from headrace.common.job import JobClient, JobExecutionResult, JobStatus
+from headrace.common.job import JobClient, JobExecutionResult
 from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
@@ -41,14 +41,6 @@ class RunningJob:
     def finish(self) -> JobExecutionResult:
         """Waits for the end and raises the job's failure."""
         return self.client.result()
-
-    def has_ended(self) -> bool:
-        """True when the job will not run again."""
-        return self.client.status().is_terminal_state()
-
-    def ended_well(self) -> bool:
-        """True when the job finished."""
-        return self.client.status() == JobStatus.FINISHED
 
     def stop(self) -> None:
         """Cancels what still runs and waits up to five seconds."""
@@ -432,11 +424,14 @@ class StreamExecutionEnvironment:
         max_parallelism = self.get_max_parallelism()
         return build_graph(recorded, self.get_parallelism(), max_parallelism if max_parallelism > 0 else 128)
 
-    def _start_job(self, job_name: str | None) -> RunningJob:
+    def _start_job(self, job_name: str | None, collected: _core.CollectBuffer | None = None) -> RunningJob:
         recorded, self._recorded = self._recorded, []
         graph = self._graph(recorded)
         name = job_name or f"job-{next(_unnamed_jobs)}"
-        job = _core.Job(graph, self._job_options(name))
+        options = self._job_options(name)
+        if collected is not None:
+            options["collect"] = collected
+        job = _core.Job(graph, options)
         job.start()
         return RunningJob(job)
 
