@@ -7,9 +7,12 @@
 
 namespace headrace::bindings {
 
-/// A list as rows of a RowState: sub-key = segment number (4 bytes big-endian, from 0 without
-/// gaps), value = encoded elements behind each other. A segment is closed at 1 KiB, so that an
-/// append rewrites no more than that.
+/// A list as rows of a RowState, one a segment:
+///
+///   sub-key  4 bytes  number of the segment, big-endian, from 0 without gaps
+///   value             the encoded elements behind each other
+///
+/// A segment is closed at 1 KiB, so that an append rewrites no more than that.
 
 /// Appends encoded elements one by one; Finish() stores the last segment.
 class ListAppender {

@@ -34,6 +34,9 @@ class CollectSinkOperator final : public Operator {
     return Progress::kDone;
   }
 
+  // The item of operator state:
+  //
+  //   8 bytes  id of the checkpoint, little-endian
   Status Snapshot(uint64_t checkpoint_id, OperatorState* state) override {
     buffer_->Cut(context_.subtask_index, checkpoint_id);
     ByteWriter item;

@@ -63,6 +63,10 @@ class FileSinkOperator final : public Operator {
     return Progress::kDone;
   }
 
+  // The item of operator state; string = varint length and the bytes:
+  //
+  //   varint   counter of the next part
+  //   varint   parts that wait to be published; for each: string temporary path
   Status Snapshot(uint64_t checkpoint_id, OperatorState* state) override {
     HR_RETURN_IF_ERROR(EndPart());
     // Before the manifest may list the temporaries, their names must survive power loss.

@@ -90,6 +90,10 @@ class RunningFieldOperator final : public Operator {
   }
 
  private:
+  // A row of state a key, its value:
+  //
+  //   the fields that are not aggregated, of the key's first record, as value_codec.h draws values,
+  //   one behind the other
   Status UseFirstRecords(const RecordBatch& batch, RecordBatch* record) {
     std::vector<KeyId>& ids = key_ids_;
     ids.resize(static_cast<size_t>(batch.num_rows));

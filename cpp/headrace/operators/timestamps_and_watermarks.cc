@@ -64,6 +64,11 @@ class TimestampsAndWatermarksOperator final : public Operator {
   }
   bool ProducesIdle() const override { return idle_; }
 
+  // The item of operator state:
+  //
+  //   varint   subtask index
+  //   varint   parallelism
+  //            the generator (watermark_generator.cc)
   Status Snapshot(uint64_t, OperatorState* state) override {
     ByteWriter item;
     item.Varint(static_cast<uint64_t>(context_.subtask_index));

@@ -12,7 +12,9 @@ namespace {
 
 constexpr size_t kInboxElementsMax = 64;
 // Event time a node had reached goes into its operator state, so that a row that was late before a
-// crash is late after it too and cannot fire a window a second time.
+// crash is late after it too and cannot fire a window a second time. The item:
+//
+//   8 bytes  watermark in ms, little-endian
 constexpr std::string_view kWatermarkItem = "headrace.watermark";
 
 }  // namespace
@@ -318,9 +320,12 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
     snapshot.keyed = keyed_->Snapshot();
     snapshot.registry = keyed_->Registry();
   }
-  ByteWriter watermark;
-  watermark.Fixed(watermark_in_);
-  snapshot.operator_state.Set(kWatermarkItem, Redistribution::kUnion, {watermark.Take()});
+  // Not for operators that remember nothing: a program may leave them out when it resumes.
+  if (keyed_ || !snapshot.operator_state.lists().empty()) {
+    ByteWriter watermark;
+    watermark.Fixed(watermark_in_);
+    snapshot.operator_state.Set(kWatermarkItem, Redistribution::kUnion, {watermark.Take()});
+  }
   for (auto& entry : unconfirmed_) entry.first = std::min(entry.first, id);
   for (PendingRename& rename : op_->TakePendingRenames()) {
     unconfirmed_.emplace_back(id, std::move(rename));

@@ -171,6 +171,10 @@ Result<SourceDriver::Pulled> SourceDriver::End(ChainNode* out) {
   return Pulled::kEnded;
 }
 
+// SplitSnapshot::watermark of a split:
+//
+//   varint   ordinal: the place of the split among all of its source, which decides who reads it
+//            event time of the split (split_watermarks.cc)
 Result<std::vector<SplitSnapshot>> SourceDriver::Snapshot() {
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> positions, reader_->Positions());
   if (positions.size() != split_of_reader_.size()) {

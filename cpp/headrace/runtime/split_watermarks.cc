@@ -18,6 +18,11 @@ Status SplitWatermarks::AddSplit(const std::string& snapshot, bool finished) {
 
 void SplitWatermarks::Start() { Combine(); }
 
+// Event time of a split, as it stands in a checkpoint behind the split's ordinal
+// (source_driver.cc):
+//
+//   8 bytes  the watermark it has sent, in ms, little-endian
+//            its generator (watermark_generator.cc)
 std::string SplitWatermarks::Snapshot(int split) const {
   ByteWriter out;
   out.Fixed(splits_[split].emitted);

@@ -55,7 +55,12 @@ OperatorState OperatorState::Redistribute(const std::vector<OperatorState>& form
   return dealt;
 }
 
-// varint lists; each: string name, byte redistribution, varint items, the items as strings.
+// Operator state, as it stands in a manifest; string = varint length and the bytes:
+//
+//   varint   number of lists, in the order of their names; for each:
+//     string   name
+//     1 byte   redistribution: 0 split, 1 union
+//     varint   number of items; for each: string
 std::string OperatorState::Encode() const {
   ByteWriter out;
   out.Varint(lists_.size());

@@ -40,6 +40,10 @@ TimestampMs WatermarkGenerator::Current() const {
   return watermark;
 }
 
+// A generator in a checkpoint:
+//
+//   varint   rows observed
+//   8 bytes  largest event time in ms, little-endian; the smallest int64 before the first
 void WatermarkGenerator::Snapshot(ByteWriter* out) const {
   out->Varint(static_cast<uint64_t>(rows_));
   out->Fixed(max_timestamp_);

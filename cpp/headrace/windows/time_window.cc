@@ -19,6 +19,10 @@ TimestampMs ReadBigEndian(std::string_view bytes) {
 
 }  // namespace
 
+// The namespace of a window, so that windows in order of their bytes are in order of time:
+//
+//   8 bytes  start in ms, big-endian, the sign bit flipped
+//   8 bytes  end, the same
 std::string EncodeWindow(const TimeWindow& window) {
   std::string ns;
   ns.reserve(kEncodedBytes);

@@ -42,6 +42,12 @@ Status WindowProgress::Restore(const OperatorState& state, const KeyGroupRange& 
   return Status::Ok();
 }
 
+// The item of operator state, one for the subtask, or for each key group while they differ:
+//
+//   varint   first key group
+//   varint   last key group
+//   8 bytes  watermark in ms, little-endian
+//   varint   rows seen
 void WindowProgress::Snapshot(const KeyGroupRange& own, OperatorState* state) const {
   if (own.size() <= 0) return;
   std::vector<std::string> items;

@@ -11,9 +11,8 @@ namespace headrace {
 /// How far event time and the firing of windows came, through checkpoints and rescaling.
 ///
 /// The watermark is kept with the state, so that a restored operator judges lateness as the first
-/// run did, and fires no window twice. Operator state, one item a subtask (given to all):
-///
-///   varint first key group, varint last key group, 8 bytes watermark, varint rows seen
+/// run did, and fires no window twice. Operator state, one item a subtask (given to all), drawn in
+/// window_progress.cc.
 ///
 /// Former subtasks agree on the watermark but where idle inputs woke up in another order. Then
 /// lateness goes by the latest, and windows between are fired only for the key groups that had not

@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <limits>
 
+#include "golden_file.h"
 #include "headrace/base/bytes.h"
 
 namespace headrace {
@@ -112,12 +111,8 @@ TEST(Manifest, ReadsBackEveryFieldItWrote) {
 }
 
 TEST(Manifest, MatchesItsGoldenFile) {
-  const std::string path =
-      std::string(HEADRACE_SOURCE_DIR) + "/tests/cpp/checkpoint/golden/manifest_v1.golden";
-  std::ifstream in(path, std::ios::binary);
-  const std::string golden((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  ASSERT_FALSE(golden.empty()) << path;
-  EXPECT_EQ(SerializeManifest(Sample()), golden);
+  ExpectGolden("checkpoint/golden/manifest_v1.golden", SerializeManifest(Sample()));
+  const std::string golden = ReadGolden("checkpoint/golden/manifest_v1.golden");
   const Result<Manifest> read = Parse(golden);
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(SerializeManifest(*read), golden);

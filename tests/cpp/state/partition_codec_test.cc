@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <random>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "golden_file.h"
 #include "headrace/base/bytes.h"
 #include "headrace/types/value_codec.h"
 
@@ -89,16 +88,8 @@ struct Case {
 class PartitionCodecTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PartitionCodecTest, payload_is_the_golden_file) {
-  const std::string path =
-      std::string(HEADRACE_SOURCE_DIR) + "/tests/cpp/state/golden/" + GetParam().golden + ".bin";
-  const std::string payload = Encode(GetParam().kind, GetParam().whole);
-  if (std::getenv("HEADRACE_WRITE_GOLDEN") != nullptr) {
-    std::ofstream(path, std::ios::binary) << payload;
-  }
-  std::ifstream file(path, std::ios::binary);
-  ASSERT_TRUE(file.good()) << path;
-  const std::string golden{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(payload, golden) << "the format on disk changed";
+  ExpectGolden(std::string("state/golden/") + GetParam().golden + ".bin",
+               Encode(GetParam().kind, GetParam().whole));
 }
 
 TEST_P(PartitionCodecTest, decode_returns_rows_and_tombstones) {

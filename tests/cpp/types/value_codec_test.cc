@@ -5,7 +5,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <set>
 
+#include "golden_file.h"
 #include "types/column_of.h"
 
 namespace headrace {
@@ -159,6 +161,20 @@ TEST(ValueCodec, EverySampleIsSkippedAndDescribed) {
     EXPECT_TRUE(in.done());
     EXPECT_EQ(DescribeValue(bytes), sample.text);
   }
+}
+
+// One line a sample: the bytes in hex, a tab, the value. Tags are never reused, so lines are only
+// added.
+TEST(ValueCodec, SamplesOfEveryTagAreTheGoldenFile) {
+  std::string text;
+  std::set<int> tags;
+  for (const Sample& sample : kSamples) {
+    text += std::string(sample.hex) + "\t" + sample.text + "\n";
+    tags.insert(static_cast<uint8_t>(Unhex(sample.hex)[0]));
+  }
+  EXPECT_EQ(tags.size(), static_cast<size_t>(ValueTag::kEnum) + 1);
+  EXPECT_EQ(*tags.rbegin(), static_cast<int>(ValueTag::kEnum));
+  ExpectGolden("types/golden/values.txt", text);
 }
 
 TEST(ValueCodec, EveryTruncationIsCorruption) {
