@@ -7,6 +7,7 @@ tree=build/release
 mkdir -p "$tree"
 exec 9>build/.lock
 flock 9
+started=$SECONDS
 
 .ci/apt.sh
 .ci/venv.sh
@@ -36,3 +37,4 @@ else
   cmake --build "$tree" 9>&- | { grep -v 'no work to do' || true; }
   place_module
 fi
+echo "$((SECONDS - started))" >build/build_seconds  # what `make test` adds to its own time

@@ -6,9 +6,17 @@ cd "$(dirname "$0")/.."
 rm -rf build/reports
 mkdir -p build/reports
 failed=()
+printf 'build\t%s\n' "$(cat build/build_seconds)" >build/reports/seconds.tsv
 
-.ci/test-cpp.sh || failed+=("C++ tests")
-.ci/test-py.sh || failed+=("Python tests")
+timed() {  # name, command: leaves its seconds in build/reports/seconds.tsv
+  local name=$1 started=$SECONDS
+  shift
+  "$@" || failed+=("$name")
+  printf '%s\t%s\n' "$name" "$((SECONDS - started))" >>build/reports/seconds.tsv
+}
+
+timed "C++ tests" .ci/test-cpp.sh
+timed "Python tests" .ci/test-py.sh
 HEADRACE_REPORTS=$PWD/build/reports .venv/bin/python -m pytest tests/tidy -s \
   --junitxml=build/reports/pytest-tidy.xml 2>&1 | tee build/reports/pytest-tidy.log ||
   failed+=("house rules")

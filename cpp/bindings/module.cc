@@ -10,6 +10,7 @@
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_handles.h"
 #include "bindings/window_function.h"
+#include "headrace/base/cpu_variants.h"
 
 namespace py = pybind11;
 
@@ -26,6 +27,11 @@ constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,          AddC
 void FillModule(py::module_& module) {
   module.doc() = "The native part of headrace; use the package headrace, not this module.";
   module.attr("__version__") = HEADRACE_VERSION;
+  module.def("kernel_variants", [] {
+    py::dict variants;
+    variants["crc32c"] = py::str(std::string(Crc32cVariant()));
+    return variants;
+  });
   if (!LoadKnownTypes()) throw py::error_already_set();
   for (const AddTypes add : kTypes) {
     if (!add(module.ptr())) throw py::error_already_set();

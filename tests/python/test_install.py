@@ -1,7 +1,6 @@
 """The package installs: editable by `make build`, and by pip from a copy of the tree elsewhere."""
 
 import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -11,7 +10,7 @@ import pytest
 
 import headrace
 import headrace._core
-from tidy.source_tree import ROOT, project_files
+from tidy.source_tree import ROOT, copy_project
 
 
 def test_make_build_leaves_headrace_editable():
@@ -24,10 +23,7 @@ def test_make_build_leaves_headrace_editable():
 @pytest.mark.timeout(1500)
 def test_pip_installs_from_a_copy_of_the_tree_into_a_clean_environment(tmp_path):
     copy = tmp_path / "elsewhere"
-    for path in project_files():
-        target = copy / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target)
+    copy_project(copy)
     venv.create(tmp_path / "clean", with_pip=True)
     python = tmp_path / "clean/bin/python"
     environment = {

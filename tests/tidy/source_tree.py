@@ -1,6 +1,7 @@
 """The project's files as the house rules see them: paths, and C++ text without its comments."""
 
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,14 @@ def project_files() -> tuple[Path, ...]:
     else:
         found = [path for path in ROOT.rglob("*") if not SKIPPED_FOLDERS.intersection(path.relative_to(ROOT).parts)]
     return tuple(sorted(path for path in found if path.is_file()))
+
+
+def copy_project(target: Path) -> None:
+    """Put what a clone would hold, if all was committed, into a folder."""
+    for path in project_files():
+        copy = target / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
 
 
 def files_below(folder: str, *suffixes: str) -> list[Path]:

@@ -1,7 +1,9 @@
 """The Makefile, the presets and the hooks offer what CONTRIBUTING.md promises."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 
 from tidy.source_tree import ROOT, name_of, project_files
@@ -35,6 +37,18 @@ def test_presets_use_ninja_and_builds_use_ccache():
     assert "include(HeadraceCcache)" in root_file
 
 
+def test_demo_and_tests_need_nothing_but_the_build_before_them():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    needs = dict(re.findall(r"^(demo|test|build):(.*?)##", text, re.MULTILINE))
+    assert {target: names.split() for target, names in needs.items()} == {
+        "build": [],
+        "demo": ["build"],
+        "test": ["build"],
+    }
+    build = (ROOT / ".ci/build.sh").read_text(encoding="utf-8")
+    assert build.index(".ci/apt.sh") < build.index(".ci/venv.sh") < build.index("pip install")
+
+
 def test_hooks_run_the_formatters_and_the_type_checker():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     names = set(re.findall(r"- id: ([\w-]+)", hooks))
@@ -57,6 +71,49 @@ def test_continuous_integration_runs_tests_sanitizers_and_linters():
     text = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert re.findall(r"^step (\w+)$", text, re.MULTILINE) == ["test", "asan", "lint"]
     assert text.index("step lint") < text.index(".ci/summary.sh")
+
+
+def test_sanitizers_see_everything_and_stop_at_the_first_error():
+    presets = json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))
+    build = {preset["name"]: preset for preset in presets["configurePresets"]}["asan"]
+    assert build["cacheVariables"]["HEADRACE_SANITIZE"] == "address,undefined"
+    assert build["inherits"] == "base"  # which builds the C++ tests
+    tests = {preset["name"]: preset for preset in presets["testPresets"]}["asan"]
+    assert "filter" not in tests  # all of them
+    assert "detect_leaks=1" in tests["environment"]["ASAN_OPTIONS"]
+    assert "halt_on_error=1" in tests["environment"]["UBSAN_OPTIONS"]
+    options = json.dumps(tests["environment"])
+    assert not re.search(r"suppressions|halt_on_error=0|exitcode=0|abort_on_error=0|detect_leaks=0", options)
+    flags = (ROOT / "cpp/cmake/HeadraceFlags.cmake").read_text(encoding="utf-8")
+    assert "-fno-sanitize-recover=all" in flags
+    # Nothing is left out by the source either.
+    excused = [
+        name_of(path)
+        for path in project_files()
+        if path.suffix in (".h", ".cc", ".cmake", ".txt")
+        and re.search(r"no_sanitize|__lsan_ignore|__lsan_disable|sanitize-(?:ignore|black)list", path.read_text())
+    ]
+    assert excused == []
+
+
+def test_ci_fails_when_a_step_fails(tmp_path):
+    # The script itself, with a `make` that fails at one step.
+    (tmp_path / ".ci").mkdir()
+    for script in ("run", "summary.sh"):
+        shutil.copy2(ROOT / ".ci" / script, tmp_path / ".ci" / script)
+    (tmp_path / "bin").mkdir()
+    make = tmp_path / "bin/make"
+    make.write_text('#!/bin/sh\nmkdir -p build/reports\necho "$2" >>build/steps\n[ "$2" != "$FAILING" ]\n')
+    make.chmod(0o755)
+    path = f"{make.parent}:{os.environ['PATH']}"
+    for failing in ("test", "asan", "lint", "none"):
+        (tmp_path / "build").mkdir(exist_ok=True)
+        (tmp_path / "build/steps").write_text("")
+        environment = {**os.environ, "PATH": path, "FAILING": failing}
+        ended = subprocess.run([tmp_path / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
+        assert (ended.returncode == 0) == (failing == "none"), ended.stdout
+        assert (f"FAILED: make {failing}" in ended.stdout) == (failing != "none")
+        assert (tmp_path / "build/steps").read_text().split() == ["test", "asan", "lint"]
 
 
 def test_scripts_are_executable_and_stop_at_the_first_error():

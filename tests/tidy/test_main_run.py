@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 SEEDS_MIN = 500
+TEST_SECONDS_MAX = 25 * 60
 SIMULATED = ["processes", "kills", "power losses", "torn writes", "rescaled resumes", "checkpoints", "late rows"]
 
 
@@ -26,3 +27,16 @@ def test_sums_of_the_simulation_are_read():
     log = "[ RUN ]\n12 seeds: 30 processes, 4 kills, 0 torn writes, 7 late rows\n[ OK ]"
     assert simulated(log) == {"seeds": 12, "processes": 30, "kills": 4, "torn writes": 0, "late rows": 7}
     assert simulated("[ OK ]") == {}
+
+
+def seconds_of_steps(text: str) -> dict[str, int]:
+    return {name: int(seconds) for name, seconds in (line.split("\t") for line in text.splitlines())}
+
+
+@pytest.mark.after_main_run
+def test_make_test_keeps_to_its_time(reports_folder):
+    # All but the house rules themselves, which take seconds.
+    seconds = seconds_of_steps((Path(reports_folder) / "seconds.tsv").read_text(encoding="utf-8"))
+    assert set(seconds) == {"build", "C++ tests", "Python tests"}
+    assert min(seconds["C++ tests"], seconds["Python tests"]) > 0
+    assert sum(seconds.values()) <= TEST_SECONDS_MAX, seconds

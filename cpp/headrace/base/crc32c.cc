@@ -1,6 +1,7 @@
 #include <array>
 #include <cstring>
 
+#include "headrace/base/cpu_variants.h"
 #include "headrace/base/hash.h"
 
 #if defined(__x86_64__)
@@ -73,8 +74,8 @@ __attribute__((target("sse4.2"))) uint32_t Crc32cSse42(uint32_t crc, const void*
 }  // namespace
 
 uint32_t Crc32c(uint32_t crc, const void* data, size_t size) {
-  static const bool has_sse42 = __builtin_cpu_supports("sse4.2") != 0;
-  return has_sse42 ? Crc32cSse42(crc, data, size) : internal::Crc32cPortable(crc, data, size);
+  static const bool sse42 = MayUseSse42();
+  return sse42 ? Crc32cSse42(crc, data, size) : internal::Crc32cPortable(crc, data, size);
 }
 
 #else

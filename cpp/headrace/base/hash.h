@@ -38,7 +38,8 @@ class Hash128Stream {
   std::unique_ptr<State> state_;
 };
 
-/// CRC32C (Castagnoli), `crc` = value so far (0 to start). Uses SSE4.2 when the processor has it.
+/// CRC32C (Castagnoli), `crc` = value so far (0 to start). Uses SSE4.2 where it may
+/// (cpu_variants.h).
 uint32_t Crc32c(uint32_t crc, const void* data, size_t size);
 
 namespace internal {

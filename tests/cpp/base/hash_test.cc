@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
+
+#include "headrace/base/cpu_variants.h"
 
 namespace headrace {
 namespace {
@@ -84,6 +87,16 @@ TEST(HashTest, Crc32cIsTheSameWithAndWithoutInstructions) {
           << start << " " << size;
     }
   }
+}
+
+TEST(HashTest, Crc32cRunsTheVariantItSays) {
+  EXPECT_EQ(Crc32cVariant(), MayUseSse42() ? "sse4.2" : "baseline");
+#if defined(__x86_64__)
+  const char* wanted = std::getenv("HEADRACE_CPU");
+  if (wanted == nullptr) {
+    EXPECT_EQ(MayUseSse42(), __builtin_cpu_supports("sse4.2") != 0);
+  }
+#endif
 }
 
 TEST(HashTest, Crc32cContinues) {
