@@ -38,12 +38,12 @@ JobGraph Built(const GraphHolder& graph, bool chaining) {
 }  // namespace
 
 void BindGraph(py::module_& module) {
-  py::class_<OperatorHandle>(module, "Operator");
-  py::class_<SourceHandle>(module, "Source")
+  py::class_<OperatorHandle>(module, "Operator", Collectable<OperatorHandle>());
+  py::class_<SourceHandle>(module, "Source", Collectable<SourceHandle>())
       .def_property_readonly(
           "schema", [](const SourceHandle& s) { return SchemaHandle{s.factory->schema()}; });
 
-  py::class_<GraphHolder>(module, "Graph")
+  py::class_<GraphHolder>(module, "Graph", Collectable<GraphHolder>())
       .def(py::init<>())
       .def(
           "add_source",

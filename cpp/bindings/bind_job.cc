@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bindings/collect_rows.h"
+#include "bindings/collectable.h"
 #include "bindings/errors.h"
 #include "bindings/gil.h"
 #include "bindings/graph_holder.h"
@@ -61,6 +62,7 @@ JobOptions OptionsOf(const py::dict& options) {
   Read(options, "allow_dropped_state", &out.allow_dropped_state);
   Read(options, "chaining", &out.chaining);
   Read(options, "object_reuse", &out.object_reuse);
+  Read(options, "job_parameters", &out.job_parameters);
   if (options.contains("restart")) out.restart = RestartOf(options["restart"]);
   if (options.contains("collect")) {
     const auto buffer = py::cast<const CollectRows&>(options["collect"]).buffer();
@@ -98,6 +100,10 @@ py::list CheckpointList(const std::vector<CheckpointRecord>& records) {
     out.append(std::move(item));
   }
   return out;
+}
+
+bool IsTerminal(JobState state) {
+  return state == JobState::kCanceled || state == JobState::kFinished || state == JobState::kFailed;
 }
 
 /// `_core.Job`. The core's job is shared with the list of live jobs, which cancels it at exit.
@@ -144,6 +150,15 @@ class PythonJob {
     return RegistryList(WithoutGil([&] { return job_->StateRegistry(); }));
   }
 
+  /// A failure holds the user's exception, and that its frames.
+  int Visit(visitproc visit, void* arg) const {
+    if (!IsTerminal(job_->state())) return 0;
+    const std::shared_ptr<StatusPayload>& payload = job_->result().status.payload();
+    const auto* raised = dynamic_cast<const PythonErrorPayload*>(payload.get());
+    if (raised && payload.use_count() == 1) Py_VISIT(raised->exception());
+    return 0;
+  }
+
   py::dict Result() const {
     const JobResult& result = job_->result();
     if (!result.status.ok()) {
@@ -174,7 +189,7 @@ class PythonJob {
 }  // namespace
 
 void BindJob(py::module_& module) {
-  py::class_<PythonJob>(module, "Job")
+  py::class_<PythonJob>(module, "Job", Collectable<PythonJob>())
       .def(py::init<const GraphHolder&, const py::dict&>())
       .def("start", &PythonJob::Start)
       .def("wait", &PythonJob::Wait, py::arg("timeout_ms"))

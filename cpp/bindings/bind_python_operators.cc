@@ -13,7 +13,7 @@ namespace headrace::bindings {
 namespace {
 
 /// Operators of all kinds but windows.
-class PythonOperatorFactory final : public OperatorFactory {
+class PythonOperatorFactory final : public OperatorFactory, public OwnsPython {
  public:
   explicit PythonOperatorFactory(PythonOperatorSpecPtr spec) : spec_(std::move(spec)) {}
 
@@ -23,6 +23,7 @@ class PythonOperatorFactory final : public OperatorFactory {
     return MakeFrom(&function);
   }
   bool calls_python() const override { return true; }
+  int Visit(visitproc visit, void* arg) const override { return VisitSpec(spec_, visit, arg); }
 
   Result<std::unique_ptr<Operator>> MakeFrom(PyRef* function) const {
     using Maker = std::unique_ptr<Operator> (*)(const PythonOperatorSpecPtr&, PyRef*);

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "bindings/collectable.h"
 #include "headrace/connectors/source.h"
 #include "headrace/operators/operator.h"
 #include "headrace/types/schema.h"
@@ -13,11 +14,15 @@ namespace headrace::bindings {
 /// `_core.Operator`: a step that is ready to be put into a Graph.
 struct OperatorHandle {
   OperatorFactoryPtr factory;
+
+  int Visit(visitproc visit, void* arg) const { return VisitOwned(factory, visit, arg); }
 };
 
 /// `_core.Source`.
 struct SourceHandle {
   SourceFactoryPtr factory;
+
+  int Visit(visitproc visit, void* arg) const { return VisitOwned(factory, visit, arg); }
 };
 
 /// `_core.Schema`.

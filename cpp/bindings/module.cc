@@ -7,6 +7,7 @@
 #include "bindings/known_types.h"
 #include "bindings/python_bindings.h"
 #include "bindings/row_type.h"
+#include "bindings/running_source.h"
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_handles.h"
 #include "bindings/window_function.h"
@@ -20,9 +21,9 @@ namespace {
 using AddTypes = bool (*)(PyObject*);
 
 /// The C types that user code meets for every record.
-constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,          AddContextTypes,
-                               AddRuntimeContextTypes, AddValueStateType,   AddListStateType,
-                               AddMapStateType,        AddWindowContextType};
+constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,           AddContextTypes,
+                               AddRuntimeContextTypes, AddValueStateType,    AddListStateType,
+                               AddMapStateType,        AddWindowContextType, AddSourceContextType};
 
 void FillModule(py::module_& module) {
   module.doc() = "The native part of headrace; use the package headrace, not this module.";

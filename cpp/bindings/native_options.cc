@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bindings/errors.h"
+#include "headrace/runtime/split_watermarks.h"
 
 namespace py = pybind11;
 
@@ -45,6 +46,12 @@ WatermarkSpec WatermarkSpecOf(const py::handle& description) {
                                    : WatermarkSpec::Kind::kNone;
   spec.bound_ms = py::cast<int64_t>(options["bound_ms"]);
   spec.idle_timeout_ms = py::cast<int64_t>(options["idle_timeout_ms"]);
+  if (options.contains("catch_up_ms")) {
+    spec.catch_up_ms = py::cast<int64_t>(options["catch_up_ms"]);
+  }
+  if (options.contains("rows_per_second")) {
+    spec.stride_rows = WatermarkStrideRows(py::cast<double>(options["rows_per_second"]));
+  }
   return spec;
 }
 

@@ -150,7 +150,7 @@ struct ReaderTraits {
   bool time_ordered = false;
 };
 
-class ReaderFactory final : public SourceFactory {
+class ReaderFactory final : public SourceFactory, public OwnsPython {
  public:
   ReaderFactory(PyRef make_reader, PyRef plan_splits, SchemaPtr schema, ReaderTraits traits)
       : make_reader_(std::move(make_reader)),
@@ -186,6 +186,11 @@ class ReaderFactory final : public SourceFactory {
   bool bounded() const override { return traits_.bounded; }
   bool replayable() const override { return traits_.replayable; }
   bool time_ordered() const override { return traits_.time_ordered; }
+  int Visit(visitproc visit, void* arg) const override {
+    Py_VISIT(make_reader_.get());
+    Py_VISIT(plan_splits_.get());
+    return 0;
+  }
 
  private:
   const PyRef make_reader_;

@@ -1,7 +1,5 @@
 #include "bindings/running_source.h"
 
-#include <pybind11/pybind11.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -9,12 +7,11 @@
 #include <string>
 
 #include "bindings/errors.h"
+#include "bindings/heap_type.h"
 #include "bindings/record_writer.h"
 #include "bindings/source_errors.h"
 #include "bindings/source_position.h"
 #include "bindings/value_copy.h"
-
-namespace py = pybind11;
 
 namespace headrace::bindings {
 namespace {
@@ -43,34 +40,71 @@ struct Handover {
 };
 using HandoverPtr = std::shared_ptr<Handover>;
 
-/// `ctx` of `run(ctx)`.
-class SourceContext {
- public:
-  explicit SourceContext(HandoverPtr handover) : handover_(std::move(handover)) {}
+// ---- `ctx` of `run(ctx)` ----
 
-  void Collect(const py::object& value, TimestampMs timestamp) {
-    Handover::Row row;
-    row.record = PyRef::Steal(PassOutBorrowed(value.ptr(), nullptr));
-    if (!row.record) throw py::error_already_set();
-    row.timestamp = timestamp;
-    if (handover_->positioned) {
-      row.position = ValueOrThrow(SourcePosition(handover_->function.get()).Current());
-    }
-    const bool cancelled = WithoutGil([&] {
-      std::unique_lock<std::mutex> lock(handover_->mutex);
-      handover_->changed.wait(
-          lock, [&] { return handover_->rows.size() < kQueueRows || handover_->cancelled; });
-      if (!handover_->cancelled) handover_->rows.push_back(std::move(row));
-      return handover_->cancelled;
-    });
-    if (cancelled) {
-      PyErr_SetString(TaskInterruptClass(), "the job is stopping");
-      throw py::error_already_set();
+PyTypeObject* source_context_type = nullptr;
+using ContextHandle = Boxed<HandoverPtr>;
+
+/// False when the job is stopping. The GIL is given up only to wait: once a full queue, not once a
+/// record.
+bool HandOver(Handover* handover, Handover::Row row) {
+  {
+    std::unique_lock<std::mutex> lock(handover->mutex, std::try_to_lock);
+    if (lock && !handover->cancelled && handover->rows.size() < kQueueRows) {
+      handover->rows.push_back(std::move(row));
+      return true;
     }
   }
+  return WithoutGil([&] {
+    std::unique_lock<std::mutex> lock(handover->mutex);
+    handover->changed.wait(
+        lock, [&] { return handover->rows.size() < kQueueRows || handover->cancelled; });
+    if (!handover->cancelled) handover->rows.push_back(std::move(row));
+    return !handover->cancelled;
+  });
+}
 
- private:
-  HandoverPtr handover_;
+PyObject* CollectAt(PyObject* self, PyObject* value, TimestampMs timestamp) {
+  Handover* handover = ContextHandle::Of(self).get();
+  Handover::Row row;
+  row.record = PyRef::Steal(PassOutBorrowed(value, nullptr));
+  if (!row.record) return nullptr;
+  row.timestamp = timestamp;
+  if (handover->positioned) {
+    Result<PyRef> position = SourcePosition(handover->function.get()).Current();
+    if (!position.ok()) {
+      SetPythonError(position.status());
+      return nullptr;
+    }
+    row.position = std::move(*position);
+  }
+  if (HandOver(handover, std::move(row))) Py_RETURN_NONE;
+  PyErr_SetString(TaskInterruptClass(), "the job is stopping");
+  return nullptr;
+}
+
+PyObject* Collect(PyObject* self, PyObject* value) { return CollectAt(self, value, kNoTimestamp); }
+
+PyObject* CollectWithTimestamp(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs != 2) {
+    return PyErr_Format(PyExc_TypeError,
+                        "collect_with_timestamp takes a value and its event time in ms");
+  }
+  const FrameRef index(PyNumber_Index(args[1]));
+  if (!index) {
+    return PyErr_Format(PyExc_TypeError,
+                        "collect_with_timestamp: the event time is an int (ms), not %R", args[1]);
+  }
+  const long long timestamp = PyLong_AsLongLong(index.get());
+  if (timestamp == -1 && PyErr_Occurred()) return nullptr;
+  return CollectAt(self, args[0], timestamp);
+}
+
+PyMethodDef source_context_methods[] = {
+    {"collect", Collect, METH_O, "Emits a record."},
+    {"collect_with_timestamp", MethodOf(CollectWithTimestamp), METH_FASTCALL,
+     "Emits a record with its event time in ms."},
+    {nullptr, nullptr, 0, nullptr},
 };
 
 /// Body of the thread of `run`.
@@ -78,9 +112,10 @@ void Run(const HandoverPtr& handover) {
   Status outcome;
   {
     const GilScope gil;
-    const py::object context = py::cast(SourceContext(handover));
-    const auto done =
-        PyRef::Steal(PyObject_CallMethod(handover->function.get(), "run", "O", context.ptr()));
+    const auto context = PyRef::Steal(ContextHandle::New(source_context_type, handover));
+    const auto done = PyRef::Steal(
+        context ? PyObject_CallMethod(handover->function.get(), "run", "O", context.get())
+                : nullptr);
     if (!done) outcome = SourceErrorFromPython("run");
   }
   const std::lock_guard<std::mutex> lock(handover->mutex);
@@ -200,11 +235,10 @@ std::unique_ptr<SourceReader> MakeRunningReader(PyRef function, SchemaPtr schema
   return std::make_unique<RunningReader>(std::move(function), std::move(schema), positioned);
 }
 
-void BindSourceContext(PyObject* module) {
-  py::class_<SourceContext>(py::handle(module), "SourceContext")
-      .def("collect",
-           [](SourceContext& self, const py::object& value) { self.Collect(value, kNoTimestamp); })
-      .def("collect_with_timestamp", &SourceContext::Collect);
+bool AddSourceContextType(PyObject* module) {
+  PyType_Slot slots[] = {{Py_tp_methods, source_context_methods}, {0, nullptr}};
+  source_context_type = ContextHandle::MakeType(module, "headrace._core.SourceContext", slots);
+  return source_context_type != nullptr;
 }
 
 }  // namespace headrace::bindings

@@ -11,7 +11,7 @@ namespace headrace::bindings {
 /// REQUIRES: the GIL is held.
 std::unique_ptr<SourceReader> MakeRunningReader(PyRef function, SchemaPtr schema, bool positioned);
 
-/// Adds `SourceContext` to the module.
-void BindSourceContext(PyObject* module);
+/// Adds `SourceContext` to the module; false with a Python error set.
+bool AddSourceContextType(PyObject* module);
 
 }  // namespace headrace::bindings

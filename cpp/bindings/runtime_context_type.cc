@@ -1,5 +1,6 @@
 #include "bindings/runtime_context_type.h"
 
+#include <map>
 #include <string>
 
 #include "bindings/errors.h"
@@ -59,10 +60,14 @@ PyObject* GetIndex(PyObject* self, PyObject*) {
 }
 PyObject* GetAttempt(PyObject* self, PyObject*) { return PyLong_FromLong(ContextOf(self).attempt); }
 
-PyObject* GetJobParameter(PyObject*, PyObject* args) {
-  PyObject *key = nullptr, *fallback = Py_None;
-  if (!PyArg_ParseTuple(args, "O|O", &key, &fallback)) return nullptr;
-  return Py_NewRef(fallback);
+PyObject* GetJobParameter(PyObject* self, PyObject* args) {
+  const char* key = nullptr;
+  PyObject* fallback = Py_None;
+  if (!PyArg_ParseTuple(args, "s|O", &key, &fallback)) return nullptr;
+  const std::map<std::string, std::string>* parameters = ContextOf(self).job_parameters;
+  if (!parameters) return Py_NewRef(fallback);
+  const auto found = parameters->find(key);
+  return found == parameters->end() ? Py_NewRef(fallback) : NewText(found->second);
 }
 
 // ---- State ----
@@ -191,7 +196,8 @@ PyMethodDef context_methods[] = {
      "The operator's max parallelism."},
     {"get_index_of_this_subtask", GetIndex, METH_NOARGS, "Number of this subtask, from 0."},
     {"get_attempt_number", GetAttempt, METH_NOARGS, "0 at the first start."},
-    {"get_job_parameter", GetJobParameter, METH_VARARGS, "The given default."},
+    {"get_job_parameter", GetJobParameter, METH_VARARGS,
+     "The global job parameter of that name, or the given default."},
     {"get_metrics_group", GetMetricsGroup, METH_NOARGS, "Where metrics are made."},
     {"get_state", GetState, METH_O, "The value state of a ValueStateDescriptor."},
     {"get_list_state", GetListState, METH_O, "The list state of a ListStateDescriptor."},

@@ -14,7 +14,7 @@ namespace {
 
 /// Sources of one split whose records come from a SourceFunction or from a function that makes an
 /// iterator.
-class FunctionFactory final : public SourceFactory {
+class FunctionFactory final : public SourceFactory, public OwnsPython {
  public:
   enum class Style { kIterator, kCall, kRun };
 
@@ -53,6 +53,10 @@ class FunctionFactory final : public SourceFactory {
   bool calls_python() const override { return true; }
   bool bounded() const override { return false; }
   bool replayable() const override { return positioned_; }
+  int Visit(visitproc visit, void* arg) const override {
+    Py_VISIT(function_.get());
+    return 0;
+  }
 
  private:
   static py::object Copy(const py::object& function) {
@@ -73,7 +77,6 @@ SourceHandle MakeSource(py::object function, const SchemaHandle& schema,
 }  // namespace
 
 void BindSourceFunction(py::module_& module) {
-  BindSourceContext(module.ptr());
   module.def("iterator_source", [](py::object make_iterator, const SchemaHandle& schema) {
     return MakeSource(std::move(make_iterator), schema, FunctionFactory::Style::kIterator);
   });

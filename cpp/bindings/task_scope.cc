@@ -49,6 +49,7 @@ void TaskScope::Close() {
   context.keyed_state = nullptr;
   context.operator_state = nullptr;
   context.metrics = nullptr;
+  context.job_parameters = nullptr;
 }
 
 PyObject* RaiseNoKey(const std::string& what) {

@@ -3,6 +3,7 @@
 #include <map>
 #include <tuple>
 
+#include "bindings/collectable.h"
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
 #include "bindings/list_rows.h"
@@ -353,6 +354,39 @@ Status PythonWindowFunction::Close() {
   return status.ok() ? other : status;
 }
 
+/// Windows by PythonWindowFunction.
+class PythonWindowFactory final : public OperatorFactory, public OwnsPython {
+ public:
+  PythonWindowFactory(PythonOperatorSpecPtr spec, const WindowSpec& window, PyRef process_function)
+      : spec_(std::move(spec)), window_(window), process_function_(std::move(process_function)) {}
+
+  Result<std::unique_ptr<Operator>> Make(int subtask) override {
+    auto make = [this](int) { return MakeFunction(); };
+    return GeneralWindow(window_, make, /*calls_python=*/true)->Make(subtask);
+  }
+  bool calls_python() const override { return true; }
+  int Visit(visitproc visit, void* arg) const override {
+    Py_VISIT(process_function_.get());
+    return VisitSpec(spec_, visit, arg);
+  }
+
+ private:
+  Result<std::unique_ptr<WindowFunction>> MakeFunction() const {
+    GilScope gil;
+    HR_ASSIGN_OR_RETURN(PyRef function, CopyUserFunction(spec_->function.get()));
+    PyRef process_function;
+    if (process_function_) {
+      HR_ASSIGN_OR_RETURN(process_function, CopyUserFunction(process_function_.get()));
+    }
+    return std::unique_ptr<WindowFunction>(std::make_unique<PythonWindowFunction>(
+        spec_, std::move(function), std::move(process_function)));
+  }
+
+  const PythonOperatorSpecPtr spec_;
+  const WindowSpec window_;
+  const PyRef process_function_;
+};
+
 }  // namespace
 
 bool AddWindowContextType(PyObject* module) {
@@ -364,22 +398,12 @@ bool AddWindowContextType(PyObject* module) {
 Result<OperatorFactoryPtr> MakePythonWindow(const PythonOperatorSpecPtr& spec) {
   const WindowSpec window =
       WindowSpecOf(pybind11::reinterpret_borrow<pybind11::dict>(spec->options.get()));
-  std::shared_ptr<PyRef> process;
+  PyRef process;
   if (PyObject* function = spec->Option("process_function")) {
-    HR_ASSIGN_OR_RETURN(PyRef copy, CopyUserFunction(function));
-    process = std::make_shared<PyRef>(std::move(copy));
+    HR_ASSIGN_OR_RETURN(process, CopyUserFunction(function));
   }
-  auto make = [spec, process](int) -> Result<std::unique_ptr<WindowFunction>> {
-    GilScope gil;
-    HR_ASSIGN_OR_RETURN(PyRef function, CopyUserFunction(spec->function.get()));
-    PyRef process_function;
-    if (process) {
-      HR_ASSIGN_OR_RETURN(process_function, CopyUserFunction(process->get()));
-    }
-    return std::unique_ptr<WindowFunction>(std::make_unique<PythonWindowFunction>(
-        spec, std::move(function), std::move(process_function)));
-  };
-  return GeneralWindow(window, std::move(make), /*calls_python=*/true);
+  return OperatorFactoryPtr(
+      std::make_shared<PythonWindowFactory>(spec, window, std::move(process)));
 }
 
 }  // namespace headrace::bindings

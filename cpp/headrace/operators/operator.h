@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ struct OperatorContext {
   KeyedState* keyed_state = nullptr;        ///< null unless the operator is keyed
   OperatorState* operator_state = nullptr;  ///< restored items at Open
   TaskMetrics* metrics = nullptr;
+  const std::map<std::string, std::string>* job_parameters = nullptr;  ///< the program's own
   int64_t batch_rows = 4096;  ///< rows an output batch should have at most
 };
 
@@ -74,8 +76,15 @@ class Operator {
   /// Watermark the operator itself produced since the last call, or kMinWatermark; asked after each
   /// call.
   virtual TimestampMs TakeProducedWatermark() { return kMinWatermark; }
+  /// Nothing is on its way to the operator, and not because its output is full. Called again and
+  /// again while that lasts. The operator may produce a watermark or become idle; returns the
+  /// processing time at which it wants the next call, kMaxWatermark = it needs none.
+  virtual TimestampMs OnQuiet(TimestampMs now) {
+    (void)now;
+    return kMaxWatermark;
+  }
   /// True while the operator's own idle timeout has run out: the caller sends Idle on; a batch ends
-  /// it. Asked after each call.
+  /// it. Asked after OnQuiet.
   virtual bool ProducesIdle() const { return false; }
   /// Earliest processing time at which OnProcessingTime wants to be called; kMaxWatermark = never.
   virtual TimestampMs NextProcessingTime() { return kMaxWatermark; }

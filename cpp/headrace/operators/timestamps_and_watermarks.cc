@@ -1,6 +1,7 @@
 #include "headrace/operators/timestamps_and_watermarks.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "headrace/operators/event_time_column.h"
 
@@ -16,7 +17,6 @@ class TimestampsAndWatermarksOperator final : public Operator {
 
   Status Open(const OperatorContext& context) override {
     HR_RETURN_IF_ERROR(Operator::Open(context));
-    active_since_ms_ = context.env ? context.env->NowMs() : 0;
     return context.operator_state ? Restore(*context.operator_state) : Status::Ok();
   }
 
@@ -45,7 +45,7 @@ class TimestampsAndWatermarksOperator final : public Operator {
     cursor_ = 0;
     current_ = RecordBatch();
     idle_ = false;
-    if (context_.env && spec_.idle_timeout_ms > 0) active_since_ms_ = context_.env->NowMs();
+    quiet_since_ms_.reset();
     return Progress::kDone;
   }
 
@@ -54,13 +54,23 @@ class TimestampsAndWatermarksOperator final : public Operator {
   }
   TimestampMs TakeProducedWatermark() override { return std::exchange(produced_, kMinWatermark); }
 
-  TimestampMs NextProcessingTime() override {
-    if (spec_.idle_timeout_ms <= 0 || idle_) return kMaxWatermark;
-    return active_since_ms_ + spec_.idle_timeout_ms;
-  }
-  Result<Progress> OnProcessingTime(TimestampMs now, Output&) override {
-    if (spec_.idle_timeout_ms > 0 && now >= active_since_ms_ + spec_.idle_timeout_ms) idle_ = true;
-    return Progress::kDone;
+  TimestampMs OnQuiet(TimestampMs now) override {
+    TimestampMs again = kMaxWatermark;
+    if (spec_.catch_up_ms > 0 && generator_.Current() > produced_through_) {
+      if (now >= catch_up_at_ms_) {
+        Produce();
+        catch_up_at_ms_ = now + spec_.catch_up_ms;
+      } else {
+        again = catch_up_at_ms_;
+      }
+    }
+    if (spec_.idle_timeout_ms > 0 && !idle_) {
+      if (!quiet_since_ms_) quiet_since_ms_ = now;
+      const TimestampMs due = *quiet_since_ms_ + spec_.idle_timeout_ms;
+      idle_ = now >= due;
+      if (!idle_) again = std::min(again, due);
+    }
+    return again;
   }
   bool ProducesIdle() const override { return idle_; }
 
@@ -110,7 +120,8 @@ class TimestampsAndWatermarksOperator final : public Operator {
   WatermarkGenerator generator_;
   TimestampMs produced_ = kMinWatermark;          // not yet taken
   TimestampMs produced_through_ = kMinWatermark;  // largest ever given out by this attempt
-  int64_t active_since_ms_ = 0;
+  TimestampMs catch_up_at_ms_ = 0;                // not before this processing time
+  std::optional<TimestampMs> quiet_since_ms_;
   bool idle_ = false;
   RecordBatch current_;  // the batch being cut, from row cursor_ on
   int64_t cursor_ = 0;

@@ -78,6 +78,7 @@ ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
   spec.context.attempt = inputs_.number;
   spec.context.env = inputs_.options.env;
   spec.context.batch_rows = inputs_.options.batch_rows;
+  spec.context.job_parameters = &inputs_.options.job_parameters;
   spec.kind = node.kind;
   spec.factory = node.op;
   spec.keyed = node.keyed;

@@ -225,12 +225,11 @@ Result<ChainNode::Ran> ChainNode::RunElement() {
     case StreamElement::Kind::kBarrier:
       return Ran::kBarrier;
     case StreamElement::Kind::kIdle:
-    case StreamElement::Kind::kActive: {
-      const StreamElement element = std::move(inbox_.front());
+    case StreamElement::Kind::kActive:
+      inputs_idle_ = inbox_.front().kind == StreamElement::Kind::kIdle;
       inbox_.pop_front();
-      HR_RETURN_IF_ERROR(Forward(element));
+      HR_RETURN_IF_ERROR(SendIdleness());
       return Ran::kProgress;
-    }
     default:
       break;
   }
@@ -240,6 +239,8 @@ Result<ChainNode::Ran> ChainNode::RunElement() {
   if (call_ == Call::kNone && inbox_.front().kind == StreamElement::Kind::kBatch) {
     spec_.metrics->rows_in.Add(inbox_.front().batch.num_rows);
     spec_.metrics->batches_in.Increment();
+    own_idle_ = false;
+    HR_RETURN_IF_ERROR(SendIdleness());
   }
   call_ = Call::kElement;
   HR_ASSIGN_OR_RETURN(const Progress progress, CallForFront());
@@ -265,10 +266,34 @@ Result<Progress> ChainNode::CallForFront() {
 
 Status ChainNode::AfterCall() {
   if (!emit_failure_.ok()) return std::move(emit_failure_);
-  const TimestampMs produced = op_->TakeProducedWatermark();
-  if (produced != kMinWatermark) HR_RETURN_IF_ERROR(ForwardWatermark(produced));
+  HR_RETURN_IF_ERROR(ForwardProduced());
   next_processing_time_ = op_->NextProcessingTime();
   return Status::Ok();
+}
+
+Status ChainNode::ForwardProduced() {
+  const TimestampMs produced = op_->TakeProducedWatermark();
+  return produced == kMinWatermark ? Status::Ok() : ForwardWatermark(produced);
+}
+
+Status ChainNode::SendIdleness() {
+  const bool idle = inputs_idle_ || own_idle_;
+  if (idle == sent_idle_) return Status::Ok();
+  sent_idle_ = idle;
+  return Forward(
+      StreamElement::Control(idle ? StreamElement::Kind::kIdle : StreamElement::Kind::kActive));
+}
+
+Result<bool> ChainNode::OnQuiet(int64_t now_ms, int64_t* again_ms) {
+  *again_ms = kMaxWatermark;
+  if (!op_ || finished_) return false;
+  *again_ms = op_->OnQuiet(now_ms);
+  const TimestampMs watermark_before = watermark_out_;
+  const bool idle_before = sent_idle_;
+  HR_RETURN_IF_ERROR(ForwardProduced());
+  own_idle_ = op_->ProducesIdle();
+  HR_RETURN_IF_ERROR(SendIdleness());
+  return watermark_out_ != watermark_before || sent_idle_ != idle_before;
 }
 
 Result<ChainNode::Ran> ChainNode::CompleteFront() {

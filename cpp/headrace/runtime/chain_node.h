@@ -68,6 +68,11 @@ class ChainNode final : public Output {
     kFinished,  ///< used up the end of its input
   };
   Result<Ran> Run(int64_t now_ms, int64_t now_ns);
+  /// Nothing waits for this node, and its readers have room.
+  bool quiet() const { return inbox_.empty() && call_ == Call::kNone && RoomRows() > 0; }
+  /// Tells the operator that nothing comes; true when it sent something on for that. `again_ms`:
+  /// the processing time of the next call. REQUIRES: quiet().
+  Result<bool> OnQuiet(int64_t now_ms, int64_t* again_ms);
   CheckpointId front_barrier() const { return inbox_.front().checkpoint; }
   Result<OperatorSnapshot> TakeSnapshot(CheckpointId id);
   Status PassBarrier();
@@ -107,6 +112,8 @@ class ChainNode final : public Output {
   Result<Ran> RunProcessingTime(int64_t now_ms);
   Result<Progress> CallForFront();
   Status AfterCall();
+  Status ForwardProduced();
+  Status SendIdleness();
   Result<Ran> CompleteFront();
   Status RestoreState();
   /// Lets go of keys that nothing uses any more and holds the state against its budget. REQUIRES:
@@ -134,6 +141,9 @@ class ChainNode final : public Output {
   std::vector<std::pair<CheckpointId, PendingRename>> unconfirmed_;
   bool finished_ = false;
   bool restored_finished_ = false;
+  bool inputs_idle_ = false;
+  bool own_idle_ = false;
+  bool sent_idle_ = false;
   Status emit_failure_;
   int64_t now_ns_ = 0;
 };

@@ -45,6 +45,7 @@ struct JobOptions {
   bool allow_dropped_state = false;
   RestartSpec restart;
   bool chaining = true;
+  std::map<std::string, std::string> job_parameters;  ///< what user functions may ask for
   bool object_reuse = false;           ///< readers of one stream share mutable host values
   int64_t stop_timeout_ms = 1000;      ///< a task that has not come back by then is abandoned
   std::shared_ptr<ThreadHooks> hooks;  ///< what the host language needs around task work, or null

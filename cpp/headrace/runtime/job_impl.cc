@@ -273,6 +273,9 @@ void JobImpl::End(JobState state, Status status) {
   phase_ = Phase::kEnded;
   const std::vector<CheckpointRecord> checkpoints = Checkpoints();
   std::map<std::string, int64_t> metrics = Metrics();
+  // User functions and the directory's lock must not live as long as somebody looks at the result.
+  graph_.reset();
+  store_.reset();
   std::unique_lock lock(mutex_);
   state_ = state;
   result_.state = state;

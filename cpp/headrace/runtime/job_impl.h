@@ -66,10 +66,10 @@ class JobImpl final : public Job {
   void End(JobState state, Status status);
   void SetState(JobState state);
 
-  const std::shared_ptr<const JobGraph> graph_;
+  std::shared_ptr<const JobGraph> graph_;  // loop; null once the job has ended
   const JobOptions options_;
   Env* const env_;
-  std::shared_ptr<CheckpointStore> store_;
+  std::shared_ptr<CheckpointStore> store_;     // as graph_
   std::optional<RestorePoint> restore_point_;  // before the first checkpoint of this run
   std::map<int, std::vector<SplitState>> planned_splits_;
   const std::shared_ptr<MetricsRegistry> metrics_ = std::make_shared<MetricsRegistry>();

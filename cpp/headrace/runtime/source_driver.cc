@@ -141,7 +141,8 @@ Status SourceDriver::FinishSplit(int reader_split, ChainNode* out) {
 Result<SourceDriver::Pulled> SourceDriver::Quiet(int64_t now_ns, int64_t wait_ms, ChainNode* out) {
   next_poll_ns_ = now_ns + std::max<int64_t>(wait_ms, 1) * 1'000'000;
   const bool live = !options_.bounded || !options_.replayable;
-  if (live && now_ns - last_catch_up_ns_ >= options_.auto_watermark_ms * 1'000'000) {
+  const int64_t catch_up_ms = options_.source.watermarks.catch_up_ms;
+  if (live && catch_up_ms > 0 && now_ns - last_catch_up_ns_ >= catch_up_ms * 1'000'000) {
     last_catch_up_ns_ = now_ns;
     if (time_.CatchUp()) HR_RETURN_IF_ERROR(SendTime(out));
   }

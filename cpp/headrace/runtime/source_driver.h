@@ -28,7 +28,6 @@ class SourceDriver {
     bool bounded = true;
     bool time_ordered = false;
     int64_t batch_rows = 4096;
-    int64_t auto_watermark_ms = 200;  ///< for live sources that have nothing to read
   };
   /// `splits`: those of this subtask, each with its place among all splits of the source.
   struct OwnedSplit {

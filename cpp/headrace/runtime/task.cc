@@ -142,6 +142,7 @@ Result<Task::Outcome> Task::Step() {
   now_ns_ = env_->SteadyNs();
   now_ms_ = env_->NowMs();
   next_wake_ns_ = std::numeric_limits<int64_t>::max();
+  quiet_again_ms_ = kMaxWatermark;
   if (phase_ == Phase::kNew) {
     HR_RETURN_IF_ERROR(Open());
     phase_ = Phase::kOpening;
@@ -175,6 +176,8 @@ Result<Task::Outcome> Task::Step() {
   if (!blocked) {
     // Nothing more is ready: rows that wait for company go out alone.
     for (const auto& writer : writers_) HR_RETURN_IF_ERROR(writer->Flush());
+    HR_ASSIGN_OR_RETURN(const bool told, TellQuiet());
+    if (told) return Outcome::kProgress;
   }
   ComputeNextWake(now_ms_);
   if (phase_ == Phase::kFinished) return Outcome::kFinished;
@@ -257,8 +260,28 @@ Status Task::SnapshotNode(ChainNode* node, CheckpointId id) {
   return Status::Ok();
 }
 
+// Time passes without rows: idle timeouts run, and what live input has shown of event time goes on.
+Result<bool> Task::TellQuiet() {
+  for (const auto& node : nodes_) {
+    if (!node->quiet()) return false;
+  }
+  bool told = false;
+  for (const auto& node : nodes_) {
+    int64_t again_ms = kMaxWatermark;
+    const Result<bool> did = node->OnQuiet(now_ms_, &again_ms);
+    if (!did.ok()) return did.status().WithContext(node->Describe());
+    told = told || *did;
+    quiet_again_ms_ = std::min(quiet_again_ms_, again_ms);
+  }
+  return told;
+}
+
 void Task::ComputeNextWake(int64_t now_ms) {
   int64_t wake = std::numeric_limits<int64_t>::max();
+  if (quiet_again_ms_ != kMaxWatermark) {
+    const int64_t wait_ms = std::clamp<int64_t>(quiet_again_ms_ - now_ms, 1, 1000);
+    wake = now_ns_ + wait_ms * 1'000'000;
+  }
   for (const auto& writer : writers_) {
     if (writer->flush_due_ns()) wake = std::min(wake, *writer->flush_due_ns());
   }

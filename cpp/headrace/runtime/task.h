@@ -101,6 +101,7 @@ class Task : public std::enable_shared_from_this<Task> {
   Result<bool> PullInput();
   Result<bool> AnswerTrigger();
   Status SnapshotNode(ChainNode* node, CheckpointId id);
+  Result<bool> TellQuiet();
   void ComputeNextWake(int64_t now_ms);
   void CheckFinished();
   void Acknowledge();
@@ -121,6 +122,7 @@ class Task : public std::enable_shared_from_this<Task> {
   int64_t now_ns_ = 0;
   int64_t now_ms_ = 0;
   int64_t next_wake_ns_ = 0;
+  int64_t quiet_again_ms_ = kMaxWatermark;  ///< when a node wants to hear again that nothing comes
   CheckpointId triggered_ = 0;
   CheckpointId answered_ = 0;
   CheckpointId completed_ = 0;

@@ -15,6 +15,8 @@ struct WatermarkSpec {
   int64_t bound_ms = 0;         ///< kBoundedOutOfOrderness
   int64_t idle_timeout_ms = 0;  ///< 0 = never idle
   int64_t stride_rows = 1024;   ///< watermarks are emitted at multiples of this many rows
+  /// Live input that has nothing to read: also emitted then, at most this often; 0 = never.
+  int64_t catch_up_ms = 200;
 };
 
 /// Watermarks of one split as a function of its rows 0..n only, so that a replay gives the same

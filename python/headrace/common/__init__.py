@@ -2,6 +2,7 @@
 
 from headrace._core import Row
 from headrace.common.configuration import Configuration
+from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import CompletableFuture, JobClient, JobExecutionResult, JobID, JobStatus
 from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
 from headrace.common.serialization import Encoder, SimpleStringSchema
@@ -10,7 +11,8 @@ from headrace.common.typeinfo import RowTypeInfo, TupleTypeInfo, TypeInformation
 from headrace.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 
 __all__ = [
-    "CompletableFuture", "Configuration", "Duration", "Encoder", "Instant", "JobClient", "JobExecutionResult", "JobID",
-    "JobStatus", "RestartStrategies", "RestartStrategyConfiguration", "Row", "RowTypeInfo", "SimpleStringSchema", "Time",
-    "TimestampAssigner", "TupleTypeInfo", "TypeInformation", "Types", "WatermarkStrategy",
+    "CompletableFuture", "Configuration", "Duration", "Encoder", "ExecutionConfig", "Instant", "JobClient",
+    "JobExecutionResult", "JobID", "JobStatus", "RestartStrategies", "RestartStrategyConfiguration", "Row",
+    "RowTypeInfo", "SimpleStringSchema", "Time", "TimestampAssigner", "TupleTypeInfo", "TypeInformation", "Types",
+    "WatermarkStrategy",
 ]  # fmt: skip

@@ -11,7 +11,6 @@ from headrace.datastream.connectors import (
     StreamFormat,
 )
 from headrace.datastream.data_stream import DataStream, DataStreamSink, KeyedStream
-from headrace.datastream.execution_config import ExecutionConfig
 from headrace.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -44,19 +43,20 @@ from headrace.datastream.state import (
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, MemoryStateBackend, StateBackend
 from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 from headrace.datastream.time_domain import TimeDomain
+from headrace.datastream.timerservice import TimerService
 from headrace.datastream.window import SlidingEventTimeWindows, TimeWindow, TimeWindows, TumblingEventTimeWindows
-from headrace.datastream.windowed_stream import WindowedStream
+from headrace.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
 __all__ = [
     "AggregateFunction",
     "AllWindowFunction",
+    "AllWindowedStream",
     "CheckpointConfig",
     "CheckpointingMode",
     "CloseableIterator",
     "Collector",
     "DataStream",
     "DataStreamSink",
-    "ExecutionConfig",
     "FileSink",
     "FileSource",
     "FilterFunction",
@@ -92,6 +92,7 @@ __all__ = [
     "TimeDomain",
     "TimeWindow",
     "TimeWindows",
+    "TimerService",
     "TumblingEventTimeWindows",
     "ValueState",
     "ValueStateDescriptor",

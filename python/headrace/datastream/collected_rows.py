@@ -21,7 +21,7 @@ class CollectedRows:
         env = stream.get_execution_environment()
         checkpointed = env.get_checkpoint_config().is_checkpointing_enabled()
         self._buffer = _core.CollectBuffer(stream._step.schema, checkpointed)
-        stream._native("collect", "Collect", {"buffer": self._buffer})
+        stream._native("collect", "Collect", {"buffer": self._buffer}, keeps_parallelism=True)
         self._job = env._start_job(job_name, self._buffer)
 
     def records(self, limit: int) -> list[Any] | None:

@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Any
 from headrace import _core
 from headrace.aggregates import Aggregate
 from headrace.common.typeinfo import TypeInformation, Types, type_from_description
-from headrace.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
+from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream import builtin_window_functions
 from headrace.datastream.collected_rows import CloseableIterator, CollectedRows
 from headrace.datastream.connectors.file_system import FileSink
-from headrace.datastream.functions import Function, KeyedProcessFunction, SinkFunction
+from headrace.datastream.functions import Function, KeyedProcessFunction
 from headrace.datastream.native_aggregates import native_aggregates
 from headrace.datastream.output_tag import OutputTag
-from headrace.datastream.transformation import Edge, Transformation, schema_of
+from headrace.datastream.transformation import (
+    Edge,
+    Transformation,
+    check_max_parallelism,
+    check_parallelism,
+    in_order,
+    schema_of,
+)  # fmt: skip
 from headrace.datastream.window import WindowAssigner
-from headrace.datastream.windowed_stream import WindowedStream
+from headrace.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
 if TYPE_CHECKING:
     from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
@@ -55,7 +62,7 @@ class DataStream:
         Raises:
             ValueError: not positive, or the step can only run as one (from_collection, window_all).
         """
-        _require_positive(parallelism, "parallelism")
+        check_parallelism(parallelism)
         if self._step.fixed_parallelism is not None and parallelism != self._step.fixed_parallelism:
             raise ValueError(
                 f"parallelism: {self._step.name!r} always runs with {self._step.fixed_parallelism}, got {parallelism}"
@@ -64,8 +71,8 @@ class DataStream:
         return self
 
     def set_max_parallelism(self, max_parallelism: int) -> DataStream:
-        """Sets the number of key groups; fixed for the life of the state."""
-        _require_positive(max_parallelism, "max_parallelism")
+        """Sets the number of key groups, 1 to 32768; fixed for the life of the state."""
+        check_max_parallelism(max_parallelism)
         self._step.max_parallelism = max_parallelism
         return self
 
@@ -136,7 +143,7 @@ class DataStream:
                 raise ValueError("union: the streams belong to different environments")
             if other._step.schema != self._step.schema:
                 raise ValueError(f"union: the streams have different types: {self.get_type()} and {other.get_type()}")
-        step = self._native("union", "Union", {})._step
+        step = self._native("union", "Union", {}, keeps_parallelism=True)._step
         step.inputs = [edge for stream in (self, *streams) for edge in [stream._edge()]]
         return DataStream(self._env, step)
 
@@ -166,17 +173,19 @@ class DataStream:
             assigner, field = builtin_window_functions.FieldTimestamps(field), None
         if assigner is not None:
             stream = self._python("assign_timestamps", "Timestamps", assigner, self._step.schema)
-        options = {"field": field, "watermarks": watermark_strategy._describe()}
-        return stream._native("timestamps", "Timestamps/Watermarks", options)
+            stream._step.keeps_parallelism = True
+        options = {"field": field, "watermarks": {**watermark_strategy._describe(), **self._pace()}}
+        return stream._native("timestamps", "Timestamps/Watermarks", options, keeps_parallelism=True)
 
-    def window_all(self, window_assigner: WindowAssigner) -> WindowedStream:
+    def window_all(self, window_assigner: WindowAssigner) -> AllWindowedStream:
         """Windows over all records, in one subtask."""
         keyed = self.key_by(builtin_window_functions.no_key)
         keyed._step.name = "window_all"
-        return WindowedStream(keyed, window_assigner, all_windows=True)
+        return AllWindowedStream(keyed, window_assigner)
 
-    window = window_all
-    """On a stream without keys a window holds all records (document 000's example)."""
+    def window(self, window_assigner: WindowAssigner) -> WindowedStream:
+        """On a stream without keys a window holds all records (document 000's example)."""
+        return self.window_all(window_assigner)
 
     # ---- routing --------------------------------------------------------------------------------------------
 
@@ -188,7 +197,7 @@ class DataStream:
     rescale = rebalance
 
     def forward(self) -> DataStream:
-        """Keeps subtask i's records in subtask i of the next step."""
+        """Keeps subtask i's records in subtask i of the next step, which must have the same parallelism."""
         return _Rerouted(self._env, self._step, "forward")
 
     def broadcast(self) -> DataStream:
@@ -207,6 +216,7 @@ class DataStream:
         step = Transformation(
             "side_output", f"SideOutput {output_tag.tag_id}",
             lambda: _core.native_operator("union", schema, {})[0], schema, [Edge(self._step, "forward", output_tag.tag_id)],
+            keeps_parallelism=True,
         )  # fmt: skip
         return self._record(step)
 
@@ -219,11 +229,22 @@ class DataStream:
         return DataStreamSink(self._env, self._record(step)._step)
 
     def add_sink(self, sink_func: Any) -> DataStreamSink:
-        """Hands every record to a SinkFunction, a function, or a built-in sink. Python sinks are at least once."""
+        """Hands every record to a SinkFunction, a function, or a built-in sink. Python sinks are at least once.
+
+        Args:
+            sink_func: A SinkFunction or any object with `invoke(value)` or `invoke(value, context)`, of which each
+                subtask gets its own copy; or a function of one argument, which all subtasks share.
+
+        Raises:
+            TypeError: neither.
+        """
         if isinstance(sink_func, FileSink):
             return self.sink_to(sink_func)
-        if not isinstance(sink_func, SinkFunction) and not callable(sink_func):
-            raise TypeError(f"add_sink: expected a SinkFunction or a callable, got {type(sink_func).__name__}")
+        if not hasattr(sink_func, "invoke") and not callable(sink_func):
+            raise TypeError(
+                f"add_sink: expected a SinkFunction, an object with invoke(value), or a function, "
+                f"got {type(sink_func).__name__}"
+            )
         step = self._python_step("sink", "Sink", sink_func, self._step.schema, {})
         step.delivery_note = "at least once"
         return DataStreamSink(self._env, self._record(step)._step)
@@ -233,9 +254,10 @@ class DataStream:
         if not isinstance(sink, FileSink):
             raise TypeError(f"sink_to: expected a FileSink, got {type(sink).__name__}")
         if self._typed:
-            text = self._native("text_encode", "Encode", {})
+            text = self._native("text_encode", "Encode", {}, keeps_parallelism=True)
         else:
             text = self._python("encode_text", "Encode", None, Types.STRING())
+            text._step.keeps_parallelism = True
         return DataStreamSink(self._env, text._native("file_sink", "FileSink", sink._describe())._step)
 
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
@@ -289,13 +311,22 @@ class DataStream:
         self._env._record(step)
         return DataStream(self._env, step)
 
-    def _native(self, kind: str, name: str, options: dict[str, Any]) -> DataStream:
+    def _pace(self) -> dict[str, Any]:
+        """What watermarks made here must know of the sources: rows a second, and whether they may fall silent."""
+        sources = [step for step in in_order([self._step]) if step.is_source]
+        rates = [rate for source in sources if (rate := source.source_options["rows_per_second"]) > 0]
+        live = any(source.live for source in sources)
+        catch_up_ms = self._env.get_config().get_auto_watermark_interval() if live else 0
+        return {"rows_per_second": min(rates, default=0.0), "catch_up_ms": catch_up_ms}
+
+    def _native(self, kind: str, name: str, options: dict[str, Any], *, keeps_parallelism: bool = False) -> DataStream:
         # Made once now, so that a wrong field or option fails at this line of the user's program.
         _, schema = _core.native_operator(kind, self._step.schema, options)
         input_schema = self._step.schema
         step = Transformation(
-            kind, name, lambda: _core.native_operator(kind, input_schema, options)[0], schema, [self._edge()]
-        )
+            kind, name, lambda: _core.native_operator(kind, input_schema, options)[0], schema, [self._edge()],
+            keeps_parallelism=keeps_parallelism,
+        )  # fmt: skip
         return self._record(step)
 
     def _python(
@@ -307,19 +338,18 @@ class DataStream:
     def _python_step(
         self, kind: str, name: str, func: Any, schema: _core.Schema, options: dict[str, Any]
     ) -> Transformation:
-        if isinstance(func, Function):
-            _core.deep_copy_function(func)  # refuses now, with the attribute's name, what cannot be copied
-        elif func is not None and not callable(func) and not isinstance(func, TimestampAssigner):
+        if func is not None and not callable(func) and not _has_methods(func):
             raise TypeError(f"{name}: expected a function or a Function object, got {type(func).__name__}")
+        if func is not None:
+            _core.deep_copy_function(func)  # refuses now, with the attribute's name, what cannot be copied
         input_schema = self._step.schema
-        step_options = {**options, "object_reuse": self._env.get_config().is_object_reuse_enabled()}
-        return Transformation(
-            kind,
-            name,
-            lambda: _core.python_operator(kind, func, input_schema, schema, step_options),
-            schema,
-            [self._edge()],
-        )
+        config = self._env.get_config()
+
+        def make() -> _core.Operator:
+            reuse = config.is_object_reuse_enabled()
+            return _core.python_operator(kind, func, input_schema, schema, {**options, "object_reuse": reuse})
+
+        return Transformation(kind, name, make, schema, [self._edge()])
 
     def _keyed_stream(self, selector: Any, key_type: TypeInformation | None) -> KeyedStream:
         fields = list(selector) if isinstance(selector, list | tuple) else [selector]
@@ -335,6 +365,8 @@ class DataStream:
             names = [f if isinstance(f, str) else f"f{f}" for f in fields] if by_fields else ["key"]
             key = {"key_names": names, "key_columns": None, "key_type": described}
         stream._step.kind = "key_by"
+        # As in PyFlink: records of one key stay in order only if no exchange lies before the one by key.
+        stream._step.keeps_parallelism = True
         return KeyedStream(self._env, stream._step, key)
 
 
@@ -346,7 +378,21 @@ class _Rerouted(DataStream):
         self._partitioning = partitioning
 
     def _edge(self) -> Edge:
-        return Edge(self._step, self._partitioning)
+        return Edge(self._step, self._partitioning, chosen=True)
+
+
+def _needs_a_step(method: str) -> Any:
+    """A method that a keyed stream cannot have, as in PyFlink: its records are those of the step before it."""
+
+    def refuse(self: KeyedStream, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            f"{method}() on a keyed stream: key_by() is no step of its own. Call {method}() before key_by(), or on the "
+            f"stream that the next step returns"
+        )
+
+    refuse.__name__ = method
+    refuse.__doc__ = "Refused: a keyed stream is no step of its own."
+    return refuse
 
 
 class KeyedStream(DataStream):
@@ -412,6 +458,22 @@ class KeyedStream(DataStream):
         """Cuts each key's records into windows."""
         return WindowedStream(self, window_assigner)
 
+    name: Any = _needs_a_step("name")
+    get_name: Any = _needs_a_step("get_name")
+    uid: Any = _needs_a_step("uid")
+    set_parallelism: Any = _needs_a_step("set_parallelism")
+    set_max_parallelism: Any = _needs_a_step("set_max_parallelism")
+    force_non_parallel: Any = _needs_a_step("force_non_parallel")
+    set_buffer_timeout: Any = _needs_a_step("set_buffer_timeout")
+    start_new_chain: Any = _needs_a_step("start_new_chain")
+    disable_chaining: Any = _needs_a_step("disable_chaining")
+    shuffle: Any = _needs_a_step("shuffle")
+    rebalance: Any = _needs_a_step("rebalance")
+    rescale: Any = _needs_a_step("rescale")
+    forward: Any = _needs_a_step("forward")
+    broadcast: Any = _needs_a_step("broadcast")
+    project: Any = _needs_a_step("project")
+
     def _edge(self) -> Edge:
         return Edge(self._step, "hash")
 
@@ -450,7 +512,7 @@ class DataStreamSink:
 
     def set_parallelism(self, parallelism: int) -> DataStreamSink:
         """Sets how many subtasks the sink has."""
-        _require_positive(parallelism, "parallelism")
+        check_parallelism(parallelism)
         self._step.parallelism = parallelism
         return self
 
@@ -464,9 +526,11 @@ class DataStreamSink:
         return self
 
 
-def _require_positive(number: int, what: str) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
-        raise ValueError(f"{what}: must be a positive int, got {number!r}")
+_USER_METHODS = ("invoke", "extract_timestamp", "get_key")
+
+
+def _has_methods(func: Any) -> bool:
+    return isinstance(func, Function) or any(hasattr(func, method) for method in _USER_METHODS)
 
 
 def _process_options(func: Any) -> dict[str, Any]:

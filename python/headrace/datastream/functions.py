@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from headrace.datastream.time_domain import TimeDomain
+from headrace.datastream.timerservice import TimerService
 
 if TYPE_CHECKING:
     from headrace.datastream.state import (
@@ -41,6 +42,9 @@ class Counter(Protocol):
 class MetricGroup(Protocol):
     """Makes metrics that show up as `<operator>.user.<name>`."""
 
+    def add_group(self, name: str, extra: str | None = None) -> MetricGroup:
+        """A group whose metrics carry `name` (and `extra`) in front of theirs."""
+
     def counter(self, name: str) -> Counter:
         """The counter of that name."""
 
@@ -50,6 +54,9 @@ class RuntimeContext(Protocol):
 
     def get_task_name(self) -> str:
         """Name of the operator."""
+
+    def get_task_name_with_subtasks(self) -> str:
+        """Name of the operator with the number of the subtask, from 1: "count (2/3)"."""
 
     def get_number_of_parallel_subtasks(self) -> int:
         """How many subtasks the operator has."""
@@ -62,6 +69,9 @@ class RuntimeContext(Protocol):
 
     def get_attempt_number(self) -> int:
         """0 at the first start, then one more for each restart."""
+
+    def get_job_parameter(self, key: str, default_value: str | None = None) -> Any:
+        """A parameter given by `env.get_config().set_global_job_parameters(...)`, else the default."""
 
     def get_metrics_group(self) -> MetricGroup:
         """Where the function's metrics are made."""
@@ -166,28 +176,6 @@ class RichAggregateFunction(Function, Generic[IN, ACC, OUT]):
 
     def reset_state(self, location: Any, runtime_context: RuntimeContext) -> None:
         """Called at open with the task's location (its name) and context."""
-
-
-class TimerService(Protocol):
-    """Time and timers of a keyed process function."""
-
-    def current_processing_time(self) -> int:
-        """Wall clock in ms."""
-
-    def current_watermark(self) -> int:
-        """Event time reached, the smallest int64 before the first watermark."""
-
-    def register_processing_time_timer(self, timestamp: int) -> None:
-        """Calls `on_timer` when the wall clock reaches `timestamp` (ms); once for each key and time."""
-
-    def register_event_time_timer(self, timestamp: int) -> None:
-        """Calls `on_timer` when the watermark reaches `timestamp` (ms); once for each key and time."""
-
-    def delete_processing_time_timer(self, timestamp: int) -> None:
-        """Takes a processing-time timer back."""
-
-    def delete_event_time_timer(self, timestamp: int) -> None:
-        """Takes an event-time timer back."""
 
 
 class Collector(Protocol):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from headrace import _core
 from headrace.common.configuration import Configuration
+from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
 from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
 from headrace.common.time import DurationLike, to_milliseconds
@@ -22,12 +23,18 @@ from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.number_seq import NumberSequenceSource
 from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
-from headrace.datastream.execution_config import ExecutionConfig
 from headrace.datastream.functions import SourceFunction
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
-from headrace.datastream.transformation import Transformation, build_graph, schema_of
+from headrace.datastream.transformation import (
+    Transformation,
+    build_graph,
+    check_max_parallelism,
+    check_parallelism,
+    schema_of,
+)  # fmt: skip
 
 _unnamed_jobs = itertools.count(1)
+_LIVE_SOURCES = frozenset({"source_function", "iterator"})
 _RECOVERY_PATH = "execution.state-recovery.path"
 
 
@@ -82,8 +89,7 @@ class StreamExecutionEnvironment:
 
     def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
         """Sets how many subtasks a step has that sets none; 1 unless set."""
-        if not isinstance(parallelism, int) or parallelism <= 0:
-            raise ValueError(f"parallelism: must be a positive int, got {parallelism!r}")
+        check_parallelism(parallelism)
         self._config.set_parallelism(parallelism)
         return self
 
@@ -93,8 +99,7 @@ class StreamExecutionEnvironment:
 
     def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
         """Sets the number of key groups; fixed for the life of the state. 128 unless set."""
-        if not isinstance(max_parallelism, int) or not 0 < max_parallelism <= 32768:
-            raise ValueError(f"max_parallelism: must be an int from 1 to 32768, got {max_parallelism!r}")
+        check_max_parallelism(max_parallelism)
         self._config.set_max_parallelism(max_parallelism)
         return self
 
@@ -410,8 +415,12 @@ class StreamExecutionEnvironment:
         if strategy is not None and not assign_later:
             if strategy._field is not None:
                 options["timestamp_column"] = _time_column(schema, strategy._field)
-            options["watermarks"] = strategy._describe()
+            options["watermarks"] = {
+                **strategy._describe(),
+                "catch_up_ms": self._config.get_auto_watermark_interval(),
+            }
         step = Transformation(f"source:{kind}", name, make, schema, source_options=options)
+        step.live = kind in _LIVE_SOURCES
         if not parallel:
             step.fixed_parallelism = 1
         self._record(step)
@@ -442,6 +451,7 @@ class StreamExecutionEnvironment:
             "job_key": name,
             "buffer_timeout_ms": self.get_buffer_timeout(),
             "chaining": self.is_chaining_enabled(),
+            "job_parameters": self._config.get_global_job_parameters(),
             "checkpoint_interval_ms": self.get_checkpoint_interval(),
             "checkpoint_timeout_ms": self._checkpoint_config.get_checkpoint_timeout(),
             "checkpoint_min_pause_ms": self._checkpoint_config.get_min_pause_between_checkpoints(),

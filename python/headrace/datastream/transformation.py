@@ -9,6 +9,8 @@ from typing import Any
 from headrace import _core
 from headrace.common.typeinfo import TypeInformation, Types
 
+MAX_PARALLELISM_LIMIT = 32768
+
 
 @dataclass(eq=False)
 class Edge:
@@ -18,6 +20,8 @@ class Edge:
     partitioning: str = "forward"
     tag: str = ""
     input: int = 0
+    chosen: bool = False
+    """The program asked for this partitioning; else "forward" becomes "rebalance" where the parallelism changes."""
 
 
 @dataclass(eq=False)
@@ -34,6 +38,10 @@ class Transformation:
     max_parallelism: int | None = None
     uid: str = ""
     fixed_parallelism: int | None = None
+    keeps_parallelism: bool = False
+    """Unless set, the parallelism is that of the inputs: the step adds no exchange and keeps the order of rows."""
+    live: bool = False
+    """A source whose records come from outside, at their own pace."""
     start_new_chain: bool = False
     disable_chaining: bool = False
     buffer_timeout_ms: int = -1
@@ -58,13 +66,17 @@ def build_graph(roots: Iterable[Transformation], parallelism: int, max_paralleli
 
     Args:
         roots: Steps recorded since the last execute().
-        parallelism: For steps that set none; a step behind forward edges only takes its input's when it is fixed.
+        parallelism: For steps that set none and do not keep that of their inputs.
         max_parallelism: For steps that set none.
     """
     graph = _core.Graph()
     ids: dict[Transformation, int] = {}
+    parallelism_of: dict[Transformation, int] = {}
     for step in in_order(roots):
         step_parallelism = step.fixed_parallelism or step.parallelism or parallelism
+        if step.keeps_parallelism and not step.fixed_parallelism and not step.parallelism:
+            step_parallelism = max(parallelism_of[edge.source] for edge in step.inputs)
+        parallelism_of[step] = step_parallelism
         common: dict[str, Any] = {
             "name": step.name,
             "uid": step.uid,
@@ -77,9 +89,8 @@ def build_graph(roots: Iterable[Transformation], parallelism: int, max_paralleli
             continue
         inputs = []
         for edge in step.inputs:
-            upstream = edge.source.fixed_parallelism or edge.source.parallelism or parallelism
             partitioning = edge.partitioning
-            if partitioning == "forward" and upstream != step_parallelism:
+            if partitioning == "forward" and not edge.chosen and parallelism_of[edge.source] != step_parallelism:
                 partitioning = "rebalance"
             inputs.append((ids[edge.source], partitioning, edge.tag, edge.input))
         ids[step] = graph.add_operator(
@@ -110,3 +121,15 @@ def in_order(roots: Iterable[Transformation]) -> list[Transformation]:
             pending.append((step, True))
             pending.extend((edge.source, False) for edge in reversed(step.inputs))
     return list(ordered)
+
+
+def check_max_parallelism(number: int) -> None:
+    """Raises ValueError unless `number` can be a number of key groups."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MAX_PARALLELISM_LIMIT:
+        raise ValueError(f"max_parallelism: must be an int from 1 to {MAX_PARALLELISM_LIMIT}, got {number!r}")
+
+
+def check_parallelism(number: int) -> None:
+    """Raises ValueError unless `number` can be a number of subtasks."""
+    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+        raise ValueError(f"parallelism: must be a positive int, got {number!r}")

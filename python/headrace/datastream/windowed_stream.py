@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headrace import _core
 from headrace.aggregates import Aggregate
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
@@ -15,25 +16,35 @@ from headrace.datastream.window import TimeWindow, WindowAssigner
 
 if TYPE_CHECKING:
     from headrace.datastream.data_stream import DataStream, KeyedStream, OutputType
+    from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 
 
 class WindowedStream:
     """A keyed stream cut into windows; a function over each window makes it a stream again."""
 
-    def __init__(self, keyed: KeyedStream, assigner: WindowAssigner, all_windows: bool = False) -> None:
+    _all_windows = False
+
+    def __init__(self, keyed: KeyedStream, assigner: WindowAssigner) -> None:
         if not isinstance(assigner, WindowAssigner):
             raise TypeError(
                 f"window: expected a window assigner such as TumblingEventTimeWindows.of(...), got {type(assigner).__name__}"
             )
         self._keyed = keyed
-        self._all_windows = all_windows
         self._options: dict[str, Any] = {
             "window": assigner._describe(), "allowed_lateness": 0, "late_tag": "", "context_class": TimeWindow,
         }  # fmt: skip
 
-    def allowed_lateness(self, time: DurationLike) -> WindowedStream:
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """The environment that the stream belongs to."""
+        return self._keyed.get_execution_environment()
+
+    def get_input_type(self) -> TypeInformation:
+        """Type of the records in the windows."""
+        return self._keyed.get_type()
+
+    def allowed_lateness(self, time_ms: DurationLike) -> WindowedStream:
         """Keeps a window's state this long after it fired; a late record then fires it again at once."""
-        lateness_ms = to_milliseconds(time, "allowed_lateness")
+        lateness_ms = to_milliseconds(time_ms, "allowed_lateness")
         if lateness_ms < 0:
             raise ValueError(f"allowed_lateness: must not be negative, got {lateness_ms} ms")
         self._options["allowed_lateness"] = lateness_ms
@@ -114,6 +125,13 @@ class WindowedStream:
         return {key: value for key, value in self._options.items() if key != "context_class"}
 
     def _general(self, call: str, func: Any, window_function: Any, output: OutputType) -> DataStream:
+        if window_function is not None:
+            if not callable(window_function) and not any(hasattr(window_function, m) for m in ("process", "apply")):
+                raise TypeError(
+                    f"{call}: expected a ProcessWindowFunction, a WindowFunction or a function as window function, "
+                    f"got {type(window_function).__name__}"
+                )
+            _core.deep_copy_function(window_function)  # refuses now what cannot be copied
         options = {
             **self._options, "call": call, "process_function": window_function, "all_windows": self._all_windows,
             "process_call": "process" if hasattr(window_function, "process") else "apply",
@@ -122,3 +140,9 @@ class WindowedStream:
         if self._all_windows:
             stream._step.fixed_parallelism = 1
         return stream
+
+
+class AllWindowedStream(WindowedStream):
+    """A stream without keys cut into windows that hold all records; runs as one subtask."""
+
+    _all_windows = True

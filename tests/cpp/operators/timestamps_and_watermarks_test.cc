@@ -129,13 +129,45 @@ TEST(TimestampsAndWatermarks, IsIdleAfterTheTimeoutAndActiveWithTheNextBatch) {
   OperatorHarness harness(TimestampsAndWatermarks(0, spec), options);
   ASSERT_TRUE(harness.Open().ok());
   const int64_t start = env.NowMs();
-  EXPECT_EQ(harness.op().NextProcessingTime(), start + 100);
-  ASSERT_TRUE(harness.ProcessingTime(start + 99).ok());
+  EXPECT_EQ(harness.op().OnQuiet(start), start + 100);
+  EXPECT_EQ(harness.op().OnQuiet(start + 99), start + 100);
   EXPECT_FALSE(harness.op().ProducesIdle());
-  ASSERT_TRUE(harness.ProcessingTime(start + 100).ok());
+  EXPECT_EQ(harness.op().OnQuiet(start + 100), kMaxWatermark);
   EXPECT_TRUE(harness.op().ProducesIdle());
   ASSERT_TRUE(harness.Process(TimesBatch({1})).ok());
   EXPECT_FALSE(harness.op().ProducesIdle());
+  // The silence is counted from its first moment, not from the last row.
+  EXPECT_EQ(harness.op().OnQuiet(start + 500), start + 600);
+}
+
+TEST(TimestampsAndWatermarks, CatchesUpInQuietMomentsAtMostOnceAnInterval) {
+  OperatorHarness::Options options;
+  options.keyed = false;
+  WatermarkSpec spec = Bounded(0, 1024);
+  spec.catch_up_ms = 200;
+  OperatorHarness harness(TimestampsAndWatermarks(0, spec), options);
+  ASSERT_TRUE(harness.Open().ok());
+  EXPECT_EQ(harness.op().OnQuiet(1000), kMaxWatermark) << "no row, no time to tell";
+  ASSERT_TRUE(harness.Process(TimesBatch({10, 20})).ok());
+  harness.op().OnQuiet(1000);
+  EXPECT_EQ(harness.op().TakeProducedWatermark(), 19);
+  ASSERT_TRUE(harness.Process(TimesBatch({30})).ok());
+  EXPECT_EQ(harness.op().OnQuiet(1001), 1200);
+  EXPECT_EQ(harness.op().TakeProducedWatermark(), kMinWatermark);
+  EXPECT_EQ(harness.op().OnQuiet(1200), kMaxWatermark);
+  EXPECT_EQ(harness.op().TakeProducedWatermark(), 29);
+}
+
+TEST(TimestampsAndWatermarks, WithoutCatchingUpWatermarksDependOnRowsAlone) {
+  OperatorHarness::Options options;
+  options.keyed = false;
+  WatermarkSpec spec = Bounded(0, 1024);
+  spec.catch_up_ms = 0;
+  OperatorHarness harness(TimestampsAndWatermarks(0, spec), options);
+  ASSERT_TRUE(harness.Open().ok());
+  ASSERT_TRUE(harness.Process(TimesBatch({10, 20})).ok());
+  EXPECT_EQ(harness.op().OnQuiet(1'000'000), kMaxWatermark);
+  EXPECT_EQ(harness.op().TakeProducedWatermark(), kMinWatermark);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "headrace/operators/timestamps_and_watermarks.h"
 #include "runtime/job_test_graph.h"
 
 namespace headrace {
@@ -246,6 +247,59 @@ TEST_F(JobTest, WatermarkThroughUnionAndExchangeIsTheSlowerSourcesOne) {
       EXPECT_LE(watermark, 99'000);
     }
   }
+}
+
+TEST_F(JobTest, IdleInputOfAnAssignerDoesNotHoldTheOthersBack) {
+  TestSourceSpec silent;
+  silent.nothing_odds = 1;  // never a row, never an end
+  WatermarkSpec every_row;
+  every_row.kind = WatermarkSpec::Kind::kMonotonous;
+  every_row.stride_rows = 1;
+  WatermarkSpec with_idleness = every_row;
+  with_idleness.idle_timeout_ms = 20;
+  const int spoken = graph_.Source({});
+  graph_.graph.nodes[spoken].source_options.rows_per_second = 200;
+  const int timed = graph_.Add("timed", TimestampsAndWatermarks(kTimestampsInBatch, every_row),
+                               {graph_.From(spoken)});
+  const int quiet = graph_.Add("quiet", TimestampsAndWatermarks(kTimestampsInBatch, with_idleness),
+                               {graph_.From(graph_.Source(silent))});
+  const int both =
+      graph_.Add("union", TestFilter(1'000'000, -1), {graph_.From(timed), graph_.From(quiet)});
+  graph_.Add("sink", RecordingSink(seen_), {graph_.From(both, Partitioning::kRebalance)}, 2);
+  const std::unique_ptr<Job> job = Start();
+  ASSERT_NE(job, nullptr);
+  const Clock::time_point start = Clock::now();
+  TimestampMs reached = kMinWatermark;
+  while (reached == kMinWatermark && MillisecondsSince(start) < 10'000) {
+    std::this_thread::yield();
+    std::lock_guard lock(seen_->mutex);
+    for (const TimestampMs watermark : seen_->watermarks) reached = std::max(reached, watermark);
+  }
+  job->Cancel();
+  ASSERT_TRUE(job->WaitFor(5'000));
+  EXPECT_GT(reached, kMinWatermark) << "the silent source held event time back";
+  EXPECT_LT(reached, 1'000);
+}
+
+TEST_F(JobTest, CheckpointsGoOnAfterASourceHasEnded) {
+  TestSourceSpec long_one;
+  long_one.rows_per_split = 200;
+  const int brief = graph_.Source({});
+  const int lasting = graph_.Source(long_one);
+  graph_.graph.nodes[lasting].source_options.rows_per_second = 1000;
+  graph_.graph.nodes[brief].name = "brief";
+  graph_.graph.nodes[lasting].name = "lasting";
+  graph_.Add("brief_sink", RecordingSink(seen_), {graph_.From(brief, Partitioning::kRebalance)}, 2);
+  graph_.Add("sink", TestFileSink(directory_ / "out"), {graph_.From(lasting)});
+  options_.checkpoint_directory = directory_ / "checkpoints";
+  options_.checkpoints.interval_ms = 5;
+  const JobResult result = Run();
+  ASSERT_TRUE(result.status.ok()) << result.status.ToString();
+  EXPECT_EQ(PublishedLines().size(), 200u);
+  // The brief part ends at once, so nearly all of these were taken after it.
+  const auto completed = std::count_if(result.checkpoints.begin(), result.checkpoints.end(),
+                                       [](const auto& record) { return record.completed; });
+  EXPECT_GE(completed, 5);
 }
 
 TEST_F(JobTest, RateLimitedSourceIsNotAheadOfItsSchedule) {
