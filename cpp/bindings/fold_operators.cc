@@ -21,18 +21,18 @@ class FoldOperator : public PythonOperator {
       if (!record) return UnreadableRecord();
       MoveTo(batch, row_);
       const KeyId id = scope_->cursor.id;
-      PyRef former = PyRef::Steal(value_.Get(id));
+      FrameRef former(value_.Get(id));
       if (!former && PyErr_Occurred())
         return UserErrorFromPython("reading the state", record.get());
-      PyRef next =
-          former ? PyRef::Steal(Combine(former.get(), record.get())) : PyRef::Borrow(record.get());
+      FrameRef next(former ? Combine(former.get(), record.get()) : Py_NewRef(record.get()));
       if (!next) return UserErrorFromPython(what_, record.get());
-      former.Reset();
       if (next.get() == Py_None) {
         return Status::InvalidArgument(what_ + " gave None for record " + ShortRepr(record.get()));
       }
       if (!value_.Set(id, next.get()))
         return UserErrorFromPython("storing the state", record.get());
+      // Or the result would count as one that somebody else refers to.
+      Py_XDECREF(former.Release());
       Status status = emitter_.Emit(next.Release(), nullptr, batch.TimestampAt(row_), false);
       if (!status.ok()) return status.WithContext("result of " + what_);
     }
@@ -85,26 +85,30 @@ class FieldOperator final : public FoldOperator {
 
  private:
   Status OnOpen() override {
-    operation_ = spec_->TextOption("op");
+    const std::string operation = spec_->TextOption("op");
+    sum_ = operation == "sum";
+    larger_ = operation == "max" || operation == "max_by";
+    whole_record_ = operation == "min_by" || operation == "max_by";
     PyObject* field = spec_->Option("field");
     field_ = field ? PyRef::Borrow(field) : PyRef::Steal(PyLong_FromLong(0));
-    what_ = operation_ + " of field " + ShortRepr(field_.get());
+    index_ = PyLong_CheckExact(field_.get()) ? PyLong_AsSsize_t(field_.get()) : -1;
+    PyErr_Clear();  // too large for any record: found out there
+    what_ = operation + " of field " + ShortRepr(field_.get());
     return FoldOperator::OnOpen();
   }
 
   PyObject* Combine(PyObject* former, PyObject* record) override {
-    PyRef a = PyRef::Steal(Read(former));
-    PyRef b = PyRef::Steal(a ? Read(record) : nullptr);
+    const FrameRef a(Read(former));
+    const FrameRef b(a ? Read(record) : nullptr);
     if (!b) return nullptr;
-    if (operation_ == "sum") {
-      PyRef sum = PyRef::Steal(PyNumber_Add(a.get(), b.get()));
+    if (sum_) {
+      const FrameRef sum(PyNumber_Add(a.get(), b.get()));
       return sum ? Replace(former, sum.get()) : nullptr;
     }
-    const bool larger = operation_ == "max" || operation_ == "max_by";
-    const int better = PyObject_RichCompareBool(b.get(), a.get(), larger ? Py_GT : Py_LT);
+    const int better = PyObject_RichCompareBool(b.get(), a.get(), larger_ ? Py_GT : Py_LT);
     if (better < 0) return nullptr;
     if (!better) return Py_NewRef(former);
-    return operation_.size() == 3 ? Replace(former, b.get()) : Py_NewRef(record);
+    return whole_record_ ? Py_NewRef(record) : Replace(former, b.get());
   }
 
   // A record that is no container is its own field 0.
@@ -112,8 +116,13 @@ class FieldOperator final : public FoldOperator {
     return !PyTuple_Check(record) && !PyList_Check(record) && !PyDict_Check(record) &&
            !IsRow(record);
   }
+  // The most common record by far.
+  bool IsTupleWithField(PyObject* record) const {
+    return PyTuple_CheckExact(record) && index_ >= 0 && index_ < PyTuple_GET_SIZE(record);
+  }
 
   PyObject* Read(PyObject* record) {
+    if (IsTupleWithField(record)) return Py_NewRef(PyTuple_GET_ITEM(record, index_));
     if (!IsScalar(record)) return PyObject_GetItem(record, field_.get());
     if (PyUnicode_Check(field_.get())) return PyObject_GetAttr(record, field_.get());
     return Py_NewRef(record);
@@ -121,6 +130,7 @@ class FieldOperator final : public FoldOperator {
 
   // A copy of the record with the field replaced.
   PyObject* Replace(PyObject* record, PyObject* value) {
+    if (IsTupleWithField(record)) return ReplaceInTuple(record, value);
     if (IsScalar(record)) return Py_NewRef(value);
     if (PyTuple_CheckExact(record)) {
       PyRef list = PyRef::Steal(PySequence_List(record));
@@ -134,8 +144,20 @@ class FieldOperator final : public FoldOperator {
     return copy.Release();
   }
 
-  std::string operation_;
+  PyObject* ReplaceInTuple(PyObject* tuple, PyObject* value) const {
+    const Py_ssize_t size = PyTuple_GET_SIZE(tuple);
+    PyObject* copy = PyTuple_New(size);
+    for (Py_ssize_t i = 0; copy && i < size; ++i) {
+      PyTuple_SET_ITEM(copy, i, Py_NewRef(i == index_ ? value : PyTuple_GET_ITEM(tuple, i)));
+    }
+    return copy;
+  }
+
+  bool sum_ = false;
+  bool larger_ = false;
+  bool whole_record_ = false;
   PyRef field_;
+  Py_ssize_t index_ = -1;  // the field as a number, -1 when it is none
 };
 
 }  // namespace

@@ -70,9 +70,10 @@ class FrameRef {
 
   PyObject* get() const { return object_; }
   explicit operator bool() const { return object_ != nullptr; }
+  PyObject* Release() { return std::exchange(object_, nullptr); }
 
  private:
-  PyObject* const object_;
+  PyObject* object_;
 };
 
 /// Holds the GIL in a scope, whether or not the thread held it before. May be used on any thread.

@@ -1,13 +1,36 @@
 #include "bindings/object_cell.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "bindings/errors.h"
 #include "bindings/value_copy.h"
 
 namespace headrace::bindings {
+namespace {
+
+// Cannot be changed, and has an encoding whatever its content.
+bool IsPlain(PyObject* value) { return IsPlainScalar(value) || IsScalarTuple(value); }
+
+}  // namespace
+
+void ObjectCell::Prefetch(const KeyId* ids, int64_t count) {
+  KeyId missing[kPrefetchMax];
+  int64_t misses = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const Entry* set = SetOf(ids[i]);
+    bool found = false;
+    for (size_t way = 0; way < kWays; ++way) found |= set[way].id == ids[i];
+    missing[misses] = ids[i];
+    misses += found ? 0 : 1;
+  }
+  rows_->Prefetch(missing, misses);
+}
 
 PyObject* ObjectCell::Get(KeyId id) {
-  Entry& entry = EntryOf(id);
-  if (entry.id != id) {
+  Entry* set = SetOf(id);
+  Entry* entry = Find(set, id);
+  if (!entry) {
     std::string_view bytes;
     if (!rows_->Get(id, {}, {}, &bytes)) return nullptr;
     ByteReader in(bytes);
@@ -16,45 +39,46 @@ PyObject* ObjectCell::Get(KeyId id) {
       SetPythonError(value.status().WithContext("state '" + name_ + "'"));
       return nullptr;
     }
-    if (!Evict(&entry)) return nullptr;
-    entry = {id, false, value->Release()};
+    entry = Insert(set, id, value->Release());
+    if (!entry) return nullptr;
   }
-  if (!IsPlainScalar(entry.value) && !IsImmutable(entry.value)) entry.dirty = true;
-  return Py_NewRef(entry.value);
+  if (!IsPlain(entry->value) && !IsImmutable(entry->value)) entry->dirty = true;
+  return Py_NewRef(entry->value);
 }
 
 bool ObjectCell::Set(KeyId id, PyObject* value) {
-  PyObject* coerced = CoerceForState(type_, value, name_);
+  PyRef coerced = PyRef::Steal(CoerceForState(type_, value, name_));
   if (!coerced) return false;
-  Entry& entry = EntryOf(id);
-  const bool known = entry.id == id;
-  // What can be changed later is encoded later, once its kind has proved to have an encoding.
-  const bool later = known && !IsPlainScalar(coerced) &&
-                     (entry.value == coerced || Py_TYPE(entry.value) == Py_TYPE(coerced)) &&
-                     !IsImmutable(coerced);
+  Entry* set = SetOf(id);
+  Entry* entry = Find(set, id);
+  const bool plain = IsPlain(coerced.get());
+  const bool fixed = plain || IsImmutable(coerced.get());
+  // Plain values have an encoding; what can be changed is encoded later, once a value of its kind
+  // has proved to have one.
+  const bool later =
+      entry && (plain || (!fixed && Py_TYPE(entry->value) == Py_TYPE(coerced.get())));
   if (!later) {
-    if (Status status = Put(id, coerced); !status.ok()) {
+    if (Status status = Put(id, coerced.get()); !status.ok()) {
       SetPythonError(status);
-      Py_DECREF(coerced);
       return false;
     }
   }
-  if (!known && !Evict(&entry)) {
-    Py_DECREF(coerced);
-    return false;
+  if (!entry) {
+    entry = Insert(set, id, coerced.Release());
+    if (!entry) return false;
+    entry->dirty = !fixed;
+    return true;
   }
-  PyObject* former = entry.value;
-  entry = {id, later || (!IsPlainScalar(coerced) && !IsImmutable(coerced)), coerced};
-  Py_XDECREF(former);
+  entry->dirty = later || !fixed;
+  PyObject* former = std::exchange(entry->value, coerced.Release());
+  Py_DECREF(former);
   return true;
 }
 
 void ObjectCell::Clear(KeyId id) {
-  Entry& entry = EntryOf(id);
-  if (entry.id == id) {
-    PyObject* former = entry.value;
-    entry = Entry();
-    Py_XDECREF(former);
+  if (Entry* entry = Find(SetOf(id), id)) {
+    const Entry former = std::exchange(*entry, Entry());
+    Py_DECREF(former.value);
   }
   rows_->Remove(id, {}, {});
 }
@@ -74,18 +98,29 @@ void ObjectCell::Forget() {
   }
 }
 
-bool ObjectCell::Evict(Entry* entry) {
-  if (!entry->value) return true;
-  if (entry->dirty) {
-    if (Status status = WriteBack(entry); !status.ok()) {
+ObjectCell::Entry* ObjectCell::FindBehind(Entry* set, KeyId id) {
+  for (size_t way = 1; way < kWays; ++way) {
+    if (set[way].id != id) continue;
+    std::rotate(set, set + way, set + way + 1);
+    return set;
+  }
+  return nullptr;
+}
+
+ObjectCell::Entry* ObjectCell::Insert(Entry* set, KeyId id, PyObject* value) {
+  Entry* last = set + kWays - 1;
+  if (last->dirty) {
+    if (Status status = WriteBack(last); !status.ok()) {
       SetPythonError(status);
-      return false;
+      Py_DECREF(value);
+      return nullptr;
     }
   }
-  PyObject* former = entry->value;
-  *entry = Entry();
-  Py_DECREF(former);
-  return true;
+  PyObject* former = last->value;
+  *last = {id, false, value};
+  std::rotate(set, last, last + 1);
+  Py_XDECREF(former);  // may run foreign code: the set is in order again
+  return set;
 }
 
 Status ObjectCell::WriteBack(Entry* entry) {
@@ -96,7 +131,8 @@ Status ObjectCell::WriteBack(Entry* entry) {
 
 Status ObjectCell::Put(KeyId id, PyObject* value) {
   scratch_.Clear();
-  HR_RETURN_IF_ERROR(EncodeForState(type_, value, &scratch_).WithContext("state '" + name_ + "'"));
+  const Status status = EncodeForState(type_, value, &scratch_);
+  if (!status.ok()) return status.WithContext("state '" + name_ + "'");
   rows_->Put(id, {}, {}, scratch_.view());
   return Status::Ok();
 }

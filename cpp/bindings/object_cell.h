@@ -13,10 +13,13 @@ namespace headrace::bindings {
 /// One Python value for each key: the encoded rows are the truth, with a small cache of live
 /// objects before them.
 ///
-/// A value that can be changed and was handed out is written back when it leaves the cache and at a
-/// barrier, as the user may have changed it in place. Each first value of a key is encoded at once,
-/// so that one without an encoding fails where it is written. The cache is direct-mapped by key id:
-/// ids are dense.
+/// A value in the cache is encoded when it leaves the cache and at a barrier, so one that is read
+/// and written again and again is encoded once; one that can be changed and was handed out counts
+/// as written, as the user may have changed it in place. Each first value of a key is encoded at
+/// once, and so is one of another kind than before: what has no encoding fails where it is written.
+///
+/// The cache has sets of four entries, chosen by key id (ids are dense); the one that was not used
+/// for longest leaves. Its size bounds what a barrier has to encode.
 ///
 /// Invariant: whatever is in the cache has a row, perhaps an older one. The row counts as a use of
 /// the key, so a cached id is never released and given to another key.
@@ -28,6 +31,11 @@ class ObjectCell {
   ~ObjectCell() { Forget(); }
   ObjectCell(const ObjectCell&) = delete;
   ObjectCell& operator=(const ObjectCell&) = delete;
+
+  /// Says that these keys are read soon, at most kPrefetchMax of them: the misses of the
+  /// processor's caches overlap here, but not between calls of user code.
+  void Prefetch(const KeyId* ids, int64_t count);
+  static constexpr int64_t kPrefetchMax = 64;
 
   /// New reference; null when there is no value (no error set) or on failure (error set).
   PyObject* Get(KeyId id);
@@ -47,14 +55,20 @@ class ObjectCell {
     bool dirty = false;
     PyObject* value = nullptr;
   };
-  static constexpr size_t kEntries = 4096;
+  static constexpr size_t kWays = 4;
+  static constexpr size_t kSets = 1024;
 
-  Entry& EntryOf(KeyId id) {
-    if (entries_.empty()) entries_.resize(kEntries);
-    return entries_[id % kEntries];
+  /// The entries that may hold the key, the one used last in front.
+  Entry* SetOf(KeyId id) {
+    if (entries_.empty()) entries_.resize(kWays * kSets);
+    return &entries_[id % kSets * kWays];
   }
-  /// Empties the entry; false with a Python error set when its value cannot be written back.
-  bool Evict(Entry* entry);
+  /// The key's entry, brought to the front; null when it has none.
+  static Entry* Find(Entry* set, KeyId id) { return set->id == id ? set : FindBehind(set, id); }
+  static Entry* FindBehind(Entry* set, KeyId id);
+  /// Puts an entry in front and gives up the last one; null with a Python error set, and `value`
+  /// released, when that one cannot be written back.
+  Entry* Insert(Entry* set, KeyId id, PyObject* value);
   Status WriteBack(Entry* entry);
   Status Put(KeyId id, PyObject* value);
 

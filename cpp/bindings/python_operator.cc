@@ -1,5 +1,7 @@
 #include "bindings/python_operator.h"
 
+#include <algorithm>
+
 #include "bindings/errors.h"
 #include "bindings/value_encoder.h"
 #include "headrace/types/value_codec.h"
@@ -85,6 +87,13 @@ Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
     id = keys.LookupOrInsertEncoded(scratch_.view());
   }
   return Status::Ok();
+}
+
+void PythonOperator::PrefetchState(int64_t first_row) {
+  const int64_t left = static_cast<int64_t>(ids_.size()) - first_row;
+  for (const auto& cell : scope_->cells) {
+    cell->Prefetch(ids_.data() + first_row, std::min(left, ObjectCell::kPrefetchMax));
+  }
 }
 
 Status PythonOperator::UnreadableRecord() {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/object_cell.h"
 #include "bindings/record_reader.h"
 #include "bindings/row_emitter.h"
 #include "bindings/task_scope.h"
@@ -59,6 +60,7 @@ class PythonOperator : public Operator {
     KeyCursor& cursor = scope_->cursor;
     cursor.timestamp = batch.TimestampAt(row);
     if (!ids_.empty()) {
+      if (row % ObjectCell::kPrefetchMax == 0) PrefetchState(row);
       cursor.id = ids_[static_cast<size_t>(row)];
       cursor.key_column = batch.key.get();
       cursor.key_row = row;
@@ -90,6 +92,7 @@ class PythonOperator : public Operator {
 
  private:
   Status LookUpKeys(const RecordBatch& batch);
+  void PrefetchState(int64_t first_row);
 
   std::vector<KeyId> ids_;
   ByteWriter scratch_;

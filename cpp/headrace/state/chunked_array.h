@@ -29,6 +29,17 @@ class ChunkedArray {
     if (chunk >= chunks_.size() || !chunks_[chunk]) return T{};
     return chunks_[chunk][i & kMask];
   }
+  /// The element for writing, null when its chunk was never written to.
+  T* Find(size_t i) const {
+    const size_t chunk = i >> kShift;
+    return chunk < chunks_.size() && chunks_[chunk] ? &chunks_[chunk][i & kMask] : nullptr;
+  }
+  template <typename Visit>
+  void ForEach(const Visit& visit) const {
+    for (const auto& chunk : chunks_) {
+      for (size_t i = 0; chunk && i <= kMask; ++i) visit(chunk[i]);
+    }
+  }
   int64_t memory_bytes() const { return memory_bytes_; }
 
  private:

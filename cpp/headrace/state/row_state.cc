@@ -38,39 +38,63 @@ RowBlob* RowBlob::Make(uint64_t epoch, uint32_t key, std::string_view ns, std::s
 }
 
 RowState::RowState(KeyDictionary* keys, MemoryMeterPtr meter)
-    : keys_(keys), table_(sizeof(RowBlob*), kPagesPerPartition, meter), index_(meter) {
+    : keys_(keys),
+      meter_(meter),
+      table_(sizeof(RowBlob*), kPagesPerPartition, meter),
+      index_(meter) {
   table_.OwnRowMemory([](const char* row) { std::free(*reinterpret_cast<RowBlob* const*>(row)); });
 }
 
 RowState::~RowState() {
-  index_.ForEach([](const Entry& entry) {
-    if (entry.is_group()) delete entry.group();
+  by_key_.ForEach([](const Target& target) {
+    if (target.is_group()) delete target.group();
   });
+  index_.ForEach([](const Entry& entry) {
+    if (entry.target.is_group()) delete entry.target.group();
+  });
+  if (meter_) meter_->Add(-by_key_.memory_bytes());
 }
 
 uint32_t RowState::HashOf(KeyId key, std::string_view ns) {
-  const uint64_t ns_hash = ns.empty() ? 0 : Hash64(ns);
-  return static_cast<uint32_t>(MixInt64(key ^ ns_hash) >> 32);
+  return static_cast<uint32_t>(MixInt64(key ^ Hash64(ns)) >> 32);
 }
 
-RowState::Entry* RowState::Find(uint32_t hash, KeyId key, std::string_view ns) const {
+RowState::Entry* RowState::FindEntry(KeyId key, std::string_view ns) const {
+  const uint32_t hash = HashOf(key, ns);
   return index_.Find(hash, [&](const Entry& entry) {
-    if (entry.key != key || entry.hash != hash) return false;
-    return (entry.is_group() ? std::string_view(entry.group()->ns) : BlobAt(entry.slot())->ns()) ==
-           ns;
+    return entry.key == key && entry.hash == hash && NamespaceOf(entry.target) == ns;
   });
+}
+
+RowState::Target* RowState::Find(KeyId key, std::string_view ns) const {
+  if (ns.empty()) {
+    Target* target = by_key_.Find(key);
+    return target != nullptr && !target->none() ? target : nullptr;
+  }
+  Entry* entry = FindEntry(key, ns);
+  return entry != nullptr ? &entry->target : nullptr;
+}
+
+void RowState::Prefetch(const KeyId* keys, int64_t count) const {
+  for (int64_t i = 0; i < count; ++i) {
+    const Target* target = by_key_.Find(keys[i]);
+    if (target == nullptr || target->none() || target->is_group()) continue;
+    const char* blob = reinterpret_cast<const char*>(BlobAt(target->slot()));
+    __builtin_prefetch(blob);
+    __builtin_prefetch(blob + 64);
+  }
 }
 
 bool RowState::Get(KeyId key, std::string_view ns, std::string_view sub_key,
                    std::string_view* value) const {
-  const Entry* entry = Find(HashOf(key, ns), key, ns);
-  if (entry == nullptr) return false;
-  if (!entry->is_group()) {
+  const Target* target = Find(key, ns);
+  if (target == nullptr) return false;
+  if (!target->is_group()) {
     if (!sub_key.empty()) return false;
-    *value = BlobAt(entry->slot())->value();
+    *value = BlobAt(target->slot())->value();
     return true;
   }
-  const auto& slots = entry->group()->slots;
+  const auto& slots = target->group()->slots;
   const auto found = slots.find(sub_key);
   if (found == slots.end()) return false;
   *value = BlobAt(found->second)->value();
@@ -109,47 +133,49 @@ void RowState::Update(uint32_t slot, std::string_view value) {
   table_.Retire(old, old->memory_bytes());
 }
 
-void RowState::Insert(Entry* entry, uint32_t hash, uint32_t slot, KeyId key, std::string_view ns,
+void RowState::AddTarget(KeyId key, std::string_view ns, Target target) {
+  keys_->AddUse(key);
+  if (!ns.empty()) return index_.Insert({HashOf(key, ns), key, target});
+  const int64_t former_bytes = by_key_.memory_bytes();
+  by_key_[key] = target;
+  if (meter_) meter_->Add(by_key_.memory_bytes() - former_bytes);
+}
+
+void RowState::Insert(Target* target, uint32_t slot, KeyId key, std::string_view ns,
                       std::string_view sub_key, std::string_view value) {
   WriteNew(slot, key, ns, sub_key, value);
-  if (entry == nullptr && sub_key.empty()) {
-    index_.Insert({hash, key, Entry::OfSlot(slot)});
-    keys_->AddUse(key);
-    return;
-  }
-  if (entry == nullptr) {
+  if (target == nullptr && sub_key.empty()) return AddTarget(key, ns, Target::OfSlot(slot));
+  if (target == nullptr) {
     auto* group = new Group{std::string(ns), {}};
     group->slots.emplace(sub_key, slot);
-    index_.Insert({hash, key, Entry::OfGroup(group)});
-    keys_->AddUse(key);
+    AddTarget(key, ns, Target::OfGroup(group));
   } else {
-    if (!entry->is_group()) {
+    if (!target->is_group()) {
       auto* group = new Group{std::string(ns), {}};
-      group->slots.emplace(std::string(), entry->slot());
-      entry->target = Entry::OfGroup(group);
+      group->slots.emplace(std::string(), target->slot());
+      *target = Target::OfGroup(group);
       table_.Charge(kGroupRowBytes);
     }
-    entry->group()->slots.emplace(sub_key, slot);
+    target->group()->slots.emplace(sub_key, slot);
   }
   table_.Charge(kGroupRowBytes + static_cast<int64_t>(sub_key.size()));
 }
 
 void RowState::Put(KeyId key, std::string_view ns, std::string_view sub_key,
                    std::string_view value) {
-  const uint32_t hash = HashOf(key, ns);
-  Entry* entry = Find(hash, key, ns);
-  if (entry != nullptr && !entry->is_group() && sub_key.empty()) {
-    Update(entry->slot(), value);
+  Target* target = Find(key, ns);
+  if (target != nullptr && !target->is_group() && sub_key.empty()) {
+    Update(target->slot(), value);
     return;
   }
-  if (entry != nullptr && entry->is_group()) {
-    const auto found = entry->group()->slots.find(sub_key);
-    if (found != entry->group()->slots.end()) {
+  if (target != nullptr && target->is_group()) {
+    const auto found = target->group()->slots.find(sub_key);
+    if (found != target->group()->slots.end()) {
       Update(found->second, value);
       return;
     }
   }
-  Insert(entry, hash, NewSlot(), key, ns, sub_key, value);
+  Insert(target, NewSlot(), key, ns, sub_key, value);
 }
 
 void RowState::EraseSlot(uint32_t slot) {
@@ -160,73 +186,82 @@ void RowState::EraseSlot(uint32_t slot) {
   free_slots_.push_back(slot);
 }
 
-void RowState::EraseEntry(Entry* entry) {
-  const KeyId key = entry->key;
-  if (entry->is_group()) delete entry->group();
-  index_.Erase(entry);
+void RowState::EraseTarget(KeyId key, std::string_view ns, Target* target) {
+  Entry* entry = ns.empty() ? nullptr : FindEntry(key, ns);
+  if (target->is_group()) delete target->group();
+  if (entry != nullptr) {
+    index_.Erase(entry);
+  } else {
+    *target = Target();
+  }
   keys_->DropUse(key);
 }
 
 bool RowState::Remove(KeyId key, std::string_view ns, std::string_view sub_key) {
-  Entry* entry = Find(HashOf(key, ns), key, ns);
-  if (entry == nullptr) return false;
-  if (!entry->is_group()) {
+  Target* target = Find(key, ns);
+  if (target == nullptr) return false;
+  if (!target->is_group()) {
     if (!sub_key.empty()) return false;
-    const uint32_t slot = entry->slot();
-    EraseEntry(entry);
+    const uint32_t slot = target->slot();
+    EraseTarget(key, ns, target);
     EraseSlot(slot);
     return true;
   }
-  auto& slots = entry->group()->slots;
+  auto& slots = target->group()->slots;
   const auto found = slots.find(sub_key);
   if (found == slots.end()) return false;
   const uint32_t slot = found->second;
-  // Both arguments may lie in what goes now: use them no more.
   table_.Charge(-kGroupRowBytes - static_cast<int64_t>(sub_key.size()));
-  slots.erase(found);
-  if (slots.empty()) EraseEntry(entry);
-  EraseSlot(slot);
+  if (slots.size() == 1) {
+    EraseTarget(key, ns, target);
+  } else {
+    slots.erase(found);
+  }
+  EraseSlot(slot);  // last: the arguments may lie in the row
   return true;
 }
 
 void RowState::Clear(KeyId key, std::string_view ns) {
-  Entry* entry = Find(HashOf(key, ns), key, ns);
-  if (entry == nullptr) return;
-  if (!entry->is_group()) {
-    const uint32_t slot = entry->slot();
-    EraseEntry(entry);
+  Target* target = Find(key, ns);
+  if (target == nullptr) return;
+  if (!target->is_group()) {
+    const uint32_t slot = target->slot();
+    EraseTarget(key, ns, target);
     EraseSlot(slot);
     return;
   }
-  for (const auto& [sub_key, slot] : entry->group()->slots) {
+  const auto slots = std::move(target->group()->slots);
+  EraseTarget(key, ns, target);
+  for (const auto& [sub_key, slot] : slots) {
     table_.Charge(-kGroupRowBytes - static_cast<int64_t>(sub_key.size()));
     EraseSlot(slot);
   }
-  EraseEntry(entry);
 }
 
 uint64_t RowState::Count(KeyId key, std::string_view ns) const {
-  const Entry* entry = Find(HashOf(key, ns), key, ns);
-  if (entry == nullptr) return 0;
-  return entry->is_group() ? entry->group()->slots.size() : 1;
+  const Target* target = Find(key, ns);
+  if (target == nullptr) return 0;
+  return target->is_group() ? target->group()->slots.size() : 1;
 }
 
 void RowState::Walk(KeyId key, std::string_view ns, const std::string* after,
                     const Visitor& visit) const {
-  const Entry* entry = Find(HashOf(key, ns), key, ns);
-  if (entry == nullptr) return;
-  if (!entry->is_group()) {
-    if (after == nullptr) visit({}, BlobAt(entry->slot())->value());
+  const Target* target = Find(key, ns);
+  if (target == nullptr) return;
+  if (!target->is_group()) {
+    if (after == nullptr) visit({}, BlobAt(target->slot())->value());
     return;
   }
-  const auto& slots = entry->group()->slots;
+  const auto& slots = target->group()->slots;
   auto at = after == nullptr ? slots.begin() : slots.upper_bound(*after);
   for (; at != slots.end(); ++at) {
     if (!visit(at->first, BlobAt(at->second)->value())) return;
   }
 }
 
-int64_t RowState::memory_bytes() const { return table_.memory_bytes() + index_.memory_bytes(); }
+int64_t RowState::memory_bytes() const {
+  return table_.memory_bytes() + by_key_.memory_bytes() + index_.memory_bytes();
+}
 
 std::unique_ptr<TableSnapshot> RowState::Snapshot(TableMeta meta) {
   return std::make_unique<RowTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_);
@@ -239,8 +274,7 @@ Status RowState::RestoreRow(uint32_t slot, KeyId key, std::string_view ns, std::
   if (table_.live(slot) || Get(key, ns, sub_key, &stored)) {
     return Status::Corruption("row " + std::to_string(slot) + " is stored twice");
   }
-  const uint32_t hash = HashOf(key, ns);
-  Insert(Find(hash, key, ns), hash, slot, key, ns, sub_key, value);
+  Insert(Find(key, ns), slot, key, ns, sub_key, value);
   return Status::Ok();
 }
 

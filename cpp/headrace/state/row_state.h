@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "headrace/state/chunked_array.h"
 #include "headrace/state/key_dictionary.h"
 #include "headrace/state/row_blob.h"
 
@@ -23,7 +24,8 @@ namespace headrace {
 /// A row is a block of memory in a slot of a paged table. An update of the same size in the epoch
 /// that made the block is done in place; any other makes a new block, and the old one waits for the
 /// open snapshot.
-/// Cost: Get, Put, Remove of a row with empty sub-key O(1), else O(log sub-keys).
+/// Cost: Get, Put, Remove of a row with empty sub-key O(1), else O(log sub-keys). Without namespace
+/// a row is found by key id alone.
 /// Threading: owned by one task thread.
 class RowState {
  public:
@@ -43,6 +45,10 @@ class RowState {
   /// REQUIRES: no write to this (key, namespace) during the walk.
   using Visitor = std::function<bool(std::string_view sub_key, std::string_view value)>;
   void Walk(KeyId key, std::string_view ns, const std::string* after, const Visitor& visit) const;
+
+  /// Brings the rows of these keys (empty namespace and sub-key) into the processor's caches, where
+  /// many are read soon: the misses overlap here, but not between calls of user code.
+  void Prefetch(const KeyId* keys, int64_t count) const;
 
   int64_t rows() const { return table_.live_rows(); }
   int64_t memory_bytes() const;
@@ -64,26 +70,35 @@ class RowState {
     std::map<std::string, uint32_t, std::less<>> slots;
   };
   // Where (key, namespace) lives: its only slot, as long as the only sub-key is the empty one, else
-  // a Group.
+  // a Group. All zero: nowhere.
+  struct Target {
+    uint64_t bits = 0;  // (slot + 1) · 2, or Group* + 1
+
+    bool none() const { return bits == 0; }
+    bool is_group() const { return bits & 1; }
+    Group* group() const { return reinterpret_cast<Group*>(bits - 1); }
+    uint32_t slot() const { return static_cast<uint32_t>((bits >> 1) - 1); }
+    static Target OfSlot(uint32_t slot) { return {(uint64_t{slot} + 1) << 1}; }
+    static Target OfGroup(Group* group) { return {reinterpret_cast<uint64_t>(group) + 1}; }
+  };
   struct Entry {
     uint32_t hash;
     KeyId key;
-    uint64_t target;  // slot · 2, or Group* + 1
-
-    bool is_group() const { return target & 1; }
-    Group* group() const { return reinterpret_cast<Group*>(target - 1); }
-    uint32_t slot() const { return static_cast<uint32_t>(target >> 1); }
-    static uint64_t OfSlot(uint32_t slot) { return uint64_t{slot} << 1; }
-    static uint64_t OfGroup(Group* group) { return reinterpret_cast<uint64_t>(group) + 1; }
+    Target target;
   };
   struct EntryTraits {
-    static Entry Empty() { return {0, 0, ~uint64_t{0}}; }
-    static bool IsEmpty(const Entry& entry) { return entry.target == ~uint64_t{0}; }
+    static Entry Empty() { return {0, 0, Target()}; }
+    static bool IsEmpty(const Entry& entry) { return entry.target.none(); }
     static uint32_t Hash(const Entry& entry) { return entry.hash; }
   };
 
   static uint32_t HashOf(KeyId key, std::string_view ns);
-  Entry* Find(uint32_t hash, KeyId key, std::string_view ns) const;
+  std::string_view NamespaceOf(const Target& target) const {
+    return target.is_group() ? std::string_view(target.group()->ns) : BlobAt(target.slot())->ns();
+  }
+  Entry* FindEntry(KeyId key, std::string_view ns) const;
+  /// Null when (key, ns) has no row.
+  Target* Find(KeyId key, std::string_view ns) const;
   RowBlob* BlobAt(uint32_t slot) const {
     return *reinterpret_cast<RowBlob* const*>(table_.Row(slot));
   }
@@ -92,14 +107,17 @@ class RowState {
                 std::string_view value);
   void Update(uint32_t slot, std::string_view value);
   void EraseSlot(uint32_t slot);
-  void EraseEntry(Entry* entry);
-  // Adds a row that is not there, in `slot`.
-  void Insert(Entry* entry, uint32_t hash, uint32_t slot, KeyId key, std::string_view ns,
+  void AddTarget(KeyId key, std::string_view ns, Target target);
+  void EraseTarget(KeyId key, std::string_view ns, Target* target);
+  // Adds a row that is not there, in `slot`; `target` is what Find gave.
+  void Insert(Target* target, uint32_t slot, KeyId key, std::string_view ns,
               std::string_view sub_key, std::string_view value);
 
   KeyDictionary* keys_;
+  const MemoryMeterPtr meter_;
   PagedTable table_;
-  SegmentedIndex<Entry, EntryTraits> index_;
+  ChunkedArray<Target> by_key_;               // of the empty namespace, by key id
+  SegmentedIndex<Entry, EntryTraits> index_;  // of all other namespaces
   std::deque<uint32_t> free_slots_;
   int64_t live_bytes_ = 0;  // encoded
 };
