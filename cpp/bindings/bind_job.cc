@@ -214,6 +214,8 @@ void BindJob(py::module_& module) {
     return out;
   });
 
+  module.def("gil_acquisitions", [] { return gil_acquisitions.load(std::memory_order_relaxed); });
+
   // At exit the jobs are stopped while the interpreter still works, so that their threads can end
   // by themselves.
   module.def("_stop_live_jobs", [] { WithoutGil([] { StopLiveJobs(5000); }); });

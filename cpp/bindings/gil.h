@@ -2,6 +2,8 @@
 
 #include <Python.h>
 
+#include <atomic>
+#include <cstdint>
 #include <utility>
 
 namespace headrace::bindings {
@@ -13,6 +15,11 @@ inline bool InterpreterIsEnding() { return _Py_IsFinalizing() != 0; }
 
 /// True when the calling thread holds the GIL.
 inline bool GilHeld() { return PyGILState_Check() != 0 && !InterpreterIsEnding(); }
+
+/// How often the engine took the GIL in this process: by task steps, by native threads, and back
+/// after waits. Per batch, never per record; `_core.gil_acquisitions()`, read by tests.
+inline std::atomic<int64_t> gil_acquisitions{0};
+inline void CountGilAcquisition() { gil_acquisitions.fetch_add(1, std::memory_order_relaxed); }
 
 /// Gives up one reference from any thread: at once when the thread holds the GIL, else through the
 /// graveyard.
@@ -80,7 +87,9 @@ class FrameRef {
 class GilScope {
  public:
   GilScope() : taken_(PyGILState_Check() == 0) {
-    if (taken_) state_ = PyGILState_Ensure();
+    if (!taken_) return;
+    state_ = PyGILState_Ensure();
+    CountGilAcquisition();
   }
   ~GilScope() {
     // Forced unwinding comes through here without the GIL.
@@ -102,9 +111,11 @@ auto WithoutGil(Work work) {
   if constexpr (std::is_void_v<decltype(work())>) {
     work();
     PyEval_RestoreThread(state);
+    CountGilAcquisition();
   } else {
     auto result = work();
     PyEval_RestoreThread(state);
+    CountGilAcquisition();
     return result;
   }
 }

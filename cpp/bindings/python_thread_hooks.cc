@@ -42,6 +42,7 @@ class TaskThreads final : public ThreadHooks {
       // A thread that was not announced (the job's own loop): a state as long as the step.
       unannounced_ = PyGILState_Ensure();
     }
+    CountGilAcquisition();
     DrainGraveyard();
   }
 

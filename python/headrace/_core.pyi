@@ -307,6 +307,7 @@ class Job:
     def state_registry(self) -> list[dict[str, Any]]: ...
     def result(self) -> dict[str, Any]: ...  # raises the job's failure; else runtime_ms, metrics, messages, recoveries
 
+def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this process; for tests
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def verify_checkpoint(path: str) -> dict[str, Any]: ...

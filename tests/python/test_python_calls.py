@@ -4,16 +4,112 @@ import gc
 import sys
 import weakref
 
+import pyarrow as pa
 import pytest
 
 from headrace import (
+    AggregateFunction,
     KeyedProcessFunction,
     MapFunction,
     Row,
+    SourceFunction,
+    Sum,
+    Time,
+    TumblingEventTimeWindows,
+    Types,
     ValueStateDescriptor,
+    WatermarkStrategy,
     _core,
 )  # fmt: skip
 from python.streams import collect, new_env
+
+ROWS = 200_000
+
+
+class Count(KeyedProcessFunction):
+    def open(self, runtime_context):
+        self.count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def process_element(self, value, ctx):
+        self.count.update((self.count.value() or 0) + 1)
+        if value % 1000 == 0:
+            ctx.timer_service().register_event_time_timer(value)
+        yield value
+
+    def on_timer(self, timestamp, ctx):
+        return None
+
+
+class AddUp(AggregateFunction):
+    def create_accumulator(self):
+        return 0
+
+    def add(self, value, accumulator):
+        return accumulator + value
+
+    def get_result(self, accumulator):
+        return accumulator
+
+
+class Numbers(SourceFunction):
+    def run(self, ctx):
+        for value in range(ROWS):
+            ctx.collect(value)
+
+
+WINDOW = TumblingEventTimeWindows.of(Time.seconds(20))
+STEPS = {
+    "map": lambda s: s.map(lambda v: v),
+    "filter": lambda s: s.filter(lambda v: True),
+    "flat_map": lambda s: s.flat_map(lambda v: (v,)),
+    "reduce": lambda s: s.key_by(lambda v: v % 7).reduce(lambda a, b: b),
+    "keyed process": lambda s: s.key_by(lambda v: v % 7).process(Count()),
+    "windows": lambda s: s.key_by(lambda v: v % 7).window(WINDOW).aggregate(AddUp()),
+    "exchange": lambda s: s.map(lambda v: v).rebalance().map(lambda v: v),
+}
+
+
+def holds_during(env):
+    """GIL holds of a whole job, and how many batches its steps were given."""
+    before = _core.gil_acquisitions()
+    metrics = env.execute().metrics
+    batches = sum(number for name, number in metrics.items() if name.endswith(".batches_in"))
+    return _core.gil_acquisitions() - before, batches
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_gil_is_taken_per_batch_and_not_per_record(step):
+    env = new_env()
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(lambda v, _: v)
+    STEPS[step](env.from_collection(range(ROWS)).assign_timestamps_and_watermarks(strategy)).add_sink(lambda v: None)
+    holds, batches = holds_during(env)
+    # A step of a task takes the GIL once, for at least a batch of one operator; waits and timers add a few.
+    assert 0 < batches < ROWS / 50
+    assert 0 < holds < batches + 300
+
+
+def test_source_function_gives_the_gil_up_to_wait_and_not_for_each_record():
+    env = new_env()
+    env.add_source(Numbers()).add_sink(lambda v: None)
+    holds, _ = holds_during(env)
+    assert 0 < holds < ROWS / 20
+
+
+def test_native_steps_do_not_take_the_gil():
+    def holds_of(rows):
+        env = new_env()
+        table = pa.table({"k": [i % 7 for i in range(rows)], "v": list(range(rows))})
+        strategy = WatermarkStrategy.for_monotonous_timestamps()
+        stream = env.from_arrow(table, timestamp="v", watermark_strategy=strategy)
+        windows = stream.key_by("k").window(WINDOW).agg(total=Sum("v"))
+        windows._native("discard", "Discard", {})
+        return holds_during(env)
+
+    few, _ = holds_of(1000)
+    many, batches = holds_of(ROWS)
+    assert batches > 50
+    # The main thread takes it back after each wait of 50 ms; the job itself never needs it.
+    assert many < few + 40
 
 
 def test_user_functions_are_called_without_a_frame_in_between():
