@@ -159,6 +159,9 @@ class PythonJob {
     return 0;
   }
 
+  /// REQUIRES: the job ended.
+  std::string LeftBehind() const { return job_->result().left_behind; }
+
   py::dict Result() const {
     const JobResult& result = job_->result();
     if (!result.status.ok()) {
@@ -198,6 +201,7 @@ void BindJob(py::module_& module) {
       .def("metrics", &PythonJob::Metrics)
       .def("checkpoints", &PythonJob::Checkpoints)
       .def("state_registry", &PythonJob::StateRegistry)
+      .def("left_behind", &PythonJob::LeftBehind)
       .def("result", &PythonJob::Result);
 
   module.def("load_manifest", [](const std::string& path) {

@@ -14,6 +14,7 @@
 #include "headrace/connectors/collect_sink.h"
 #include "headrace/connectors/file_sink.h"
 #include "headrace/connectors/number_sequence_source.h"
+#include "headrace/operators/event_time_column.h"
 #include "headrace/operators/key_by_fields.h"
 #include "headrace/operators/project.h"
 #include "headrace/operators/running_aggregate.h"
@@ -108,6 +109,7 @@ Made ProjectOf(const SchemaPtr& schema, const py::dict& options) {
 Made Timestamps(const SchemaPtr& schema, const py::dict& options) {
   const py::object field = options["field"];
   const int column = field.is_none() ? kTimestampsInBatch : ColumnOf(*schema, field);
+  if (column >= 0) ThrowIfError(CheckEventTimeType(schema->fields()[static_cast<size_t>(column)]));
   return {TimestampsAndWatermarks(column, WatermarkSpecOf(options["watermarks"])), schema};
 }
 

@@ -1,5 +1,8 @@
+#include <memory>
+
 #include "bindings/arrow_capsules.h"
 #include "bindings/graph_objects.h"
+#include "bindings/record_writer.h"
 #include "bindings/type_description.h"
 
 namespace py = pybind11;
@@ -17,6 +20,20 @@ const char* ShapeName(RecordShape shape) {
       return "row";
   }
   return "scalar";
+}
+
+// Which records are not of the schema, and why.
+py::list Unfit(const SchemaHandle& self, const py::list& records) {
+  const RecordTypePtr type = RecordTypeOf(self.schema);
+  auto writer = std::make_unique<RecordWriter>(type);
+  py::list found;
+  for (size_t i = 0; i < records.size(); ++i) {
+    const Status status = writer->Append(Py_NewRef(py::object(records[i]).ptr()), kNoTimestamp);
+    if (status.ok()) continue;
+    found.append(py::make_tuple(i, status.message()));
+    writer = std::make_unique<RecordWriter>(type);  // the old one may hold half a record
+  }
+  return found;
 }
 
 }  // namespace
@@ -41,6 +58,7 @@ void BindSchema(py::module_& module) {
                              })
       .def_property_readonly(
           "type_desc", [](const SchemaHandle& self) { return DescriptionOfSchema(*self.schema); })
+      .def("unfit", &Unfit)
       .def("__eq__",
            [](const SchemaHandle& self, const py::object& other) {
              return py::isinstance<SchemaHandle>(other) &&

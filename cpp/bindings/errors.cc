@@ -54,6 +54,29 @@ PyObject* ClassOf(StatusCode code) {
 
 constexpr size_t kReprBytesMax = 80;
 
+/// Puts the current Python error aside and back.
+class KeptError {
+ public:
+  KeptError() { PyErr_Fetch(&type_, &value_, &traceback_); }
+  ~KeptError() { PyErr_Restore(type_, value_, traceback_); }
+  KeptError(const KeptError&) = delete;
+  KeptError& operator=(const KeptError&) = delete;
+
+ private:
+  PyObject* type_ = nullptr;
+  PyObject* value_ = nullptr;
+  PyObject* traceback_ = nullptr;
+};
+
+std::string PlaceAtLine(PyFrameObject* frame, long line) {
+  PyCodeObject* code = PyFrame_GetCode(frame);
+  std::string place =
+      TextOf(code->co_filename) + ":" + std::to_string(line) + " in " + TextOf(code->co_name);
+  Py_DECREF(code);
+  PyErr_Clear();
+  return place;
+}
+
 // Cuts before a byte that continues a character.
 void CutUtf8(size_t size_max, std::string* text) {
   if (text->size() <= size_max) return;
@@ -159,12 +182,11 @@ std::string ExceptionPlace(PyObject* exception) {
     PyErr_Clear();
     return {};
   }
-  PyCodeObject* code = PyFrame_GetCode(reinterpret_cast<PyFrameObject*>(frame.get()));
-  std::string place = TextOf(code->co_filename) + ":" + std::to_string(PyLong_AsLong(line.get())) +
-                      " in " + TextOf(code->co_name);
-  Py_DECREF(code);
-  PyErr_Clear();
-  return place;
+  return PlaceAtLine(reinterpret_cast<PyFrameObject*>(frame.get()), PyLong_AsLong(line.get()));
+}
+
+std::string PlaceOf(PyFrameObject* frame) {
+  return PlaceAtLine(frame, PyFrame_GetLineNumber(frame));
 }
 
 Status StatusFromPython(StatusCode code, std::string_view context) {
@@ -174,7 +196,7 @@ Status StatusFromPython(StatusCode code, std::string_view context) {
   return {code, std::move(message), std::make_shared<PythonErrorPayload>(std::move(exception))};
 }
 
-Status UserErrorFromPython(std::string_view what, PyObject* record) {
+Status UserErrorFromPython(std::string_view what, PyObject* record, std::string_view label) {
   PyRef exception = TakeException();
   if (PyErr_GivenExceptionMatches(exception.get(), task_interrupt)) {
     return Status::Cancelled(std::string(what) + " was interrupted because the job stops");
@@ -183,12 +205,21 @@ Status UserErrorFromPython(std::string_view what, PyObject* record) {
   if (const std::string place = ExceptionPlace(exception.get()); !place.empty()) {
     message.append(" (").append(place).append(")");
   }
-  if (record) message.append(", record ").append(ShortRepr(record));
+  if (record) message.append(", ").append(label).append(" ").append(ShortRepr(record));
   return Status::UserError(std::move(message),
                            std::make_shared<PythonErrorPayload>(std::move(exception)));
 }
 
+Status ResultStatus(Status status, std::string_view what, PyObject* record) {
+  if (status.ok()) return status;
+  std::string context = "result of " + std::string(what);
+  if (record) context.append(" for record ").append(ShortRepr(record));
+  return status.WithContext(context);
+}
+
 std::string ShortRepr(PyObject* object) {
+  // Called for messages about an error that is still set: repr() must not meet it, nor lose it.
+  const KeptError kept;
   // repr() of a huge value would cost more than the message is worth.
   std::string text;
   if (PyUnicode_CheckExact(object) && PyUnicode_GET_LENGTH(object) > 200) {
@@ -201,7 +232,7 @@ std::string ShortRepr(PyObject* object) {
   } else if (PyRef repr = PyRef::Steal(PyObject_Repr(object))) {
     text = TextOf(repr.get());
   }
-  PyErr_Clear();
+  PyErr_Clear();  // of repr() itself
   if (text.empty()) text = "<" + std::string(Py_TYPE(object)->tp_name) + " object>";
   CutUtf8(kReprBytesMax, &text);
   return text;

@@ -45,13 +45,21 @@ std::string ExceptionText(PyObject* exception);
 /// "file.py:12 in function" of the innermost frame of the exception's traceback, or "".
 std::string ExceptionPlace(PyObject* exception);
 
+/// "file.py:12 in function" of a frame.
+std::string PlaceOf(PyFrameObject* frame);
+
 /// The current Python error as a failure of our own making: "`context`: ValueError: text".
 Status StatusFromPython(StatusCode code, std::string_view context);
 /// The current Python error as a failure of user code. `what` names the call ("map"), `record` (may
-/// be null) what it was called with. Cancellation by us becomes kCancelled.
-Status UserErrorFromPython(std::string_view what, PyObject* record);
+/// be null) what it was called with, `label` what that is. Cancellation by us becomes kCancelled.
+Status UserErrorFromPython(std::string_view what, PyObject* record,
+                           std::string_view label = "record");
 
-/// Short repr for messages: at most about 80 characters, never fails.
+/// `status` of putting out what `what` gave for `record` (may be null), with both named.
+Status ResultStatus(Status status, std::string_view what, PyObject* record);
+
+/// Short repr for messages: at most about 80 characters, never fails. Leaves the current Python
+/// error as it is.
 std::string ShortRepr(PyObject* object);
 /// Text of a str object; "" when it has none that is UTF-8.
 std::string TextOf(PyObject* str);

@@ -98,10 +98,15 @@ class ProcessOperator final : public PythonOperator {
 
   Status Begin(const UserFunction& function, PyObject* results) {
     if (!results || !results_.Start(results)) {
-      return UserErrorFromPython(function.what(), record_);
+      return FailedCall(function);
     }
     call_open_ = true;
     return Status::Ok();
+  }
+
+  Status FailedCall(const UserFunction& function) const {
+    return UserErrorFromPython(function.what(), record_,
+                               &function == &on_timer_ ? "timer at" : "record");
   }
 
   // Emits what the open call gives until it ends or the output is full.
@@ -113,10 +118,10 @@ class ProcessOperator final : public PythonOperator {
       if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
       PyObject* result = nullptr;
       const int got = results_.Next(&result);
-      if (got < 0) return UserErrorFromPython(function.what(), record_);
+      if (got < 0) return FailedCall(function);
       if (got == 0) continue;
       Status status = emitter_.Emit(result, record_, timestamp, side_outputs_);
-      if (!status.ok()) return status.WithContext("result of " + function.what());
+      if (!status.ok()) return ResultStatus(std::move(status), function.what(), record_);
     }
     collected_->input = nullptr;
     call_open_ = false;
@@ -139,7 +144,7 @@ class ProcessOperator final : public PythonOperator {
     }
     values.clear();
     values.swap(collected_->values);
-    return failure.WithContext("result of " + function.what());
+    return ResultStatus(std::move(failure), function.what(), record_);
   }
 
   Result<Progress> FireTimers(TimeDomain domain, TimestampMs until, Output& out) {

@@ -50,8 +50,8 @@ class PythonHooks final : public ObjectHooks {
     PyObject* copy = CopyMutable(Py(value));
     if (copy) return static_cast<Object>(copy);
     return StatusFromPython(StatusCode::kInvalidArgument,
-                            "a record goes to several consumers and cannot be copied for them (" +
-                                ShortRepr(Py(value)) + ")");
+                            "record " + ShortRepr(Py(value)) +
+                                " goes to several consumers and cannot be copied for them");
   }
 
   std::string Describe(Object value) override {

@@ -66,6 +66,18 @@ class TaskThreads final : public ThreadHooks {
     for (unsigned long id : ids) PyThreadState_SetAsyncExc(id, TaskInterruptClass());
   }
 
+  std::vector<std::string> WhereThreads() override {
+    std::vector<std::string> places;
+    if (InterpreterIsEnding()) return places;
+    GilScope gil;
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (PyThreadState* state : states_) {
+      PyRef frame = PyRef::Steal(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(state)));
+      if (frame) places.push_back(PlaceOf(reinterpret_cast<PyFrameObject*>(frame.get())));
+    }
+    return places;
+  }
+
  private:
   static thread_local PyGILState_STATE unannounced_;
   std::mutex mutex_;

@@ -31,6 +31,12 @@ bool IsTagged(PyObject* value) {
   return type && PyObject_TypeCheck(tag, type);
 }
 
+Status Uncopiable() {
+  return StatusFromPython(StatusCode::kInvalidArgument,
+                          "it can change later, as something else refers to it too, and it cannot "
+                          "be copied; make a new object for each result");
+}
+
 }  // namespace
 
 bool RowEmitter::Begin(const OperatorContext& context, Output* out) {
@@ -56,10 +62,16 @@ bool RowEmitter::IsOverdue() {
 
 Status RowEmitter::EmitAny(PyObject* value, PyObject* input, TimestampMs timestamp,
                            bool side_outputs) {
-  if (side_outputs && IsTagged(value)) return EmitSide(value, input, timestamp);
+  if (IsTagged(value)) {
+    if (side_outputs) return EmitSide(value, input, timestamp);
+    const std::string text = ShortRepr(value);
+    Py_DECREF(value);
+    return Status::InvalidArgument(text +
+                                   " is for a side output, which only process functions have: use "
+                                   "process() with a ProcessFunction");
+  }
   PyObject* passed = reuse_ ? value : PassOut(value, input);
-  if (!passed)
-    return UserErrorFromPython("copying a result that the function still refers to", input);
+  if (!passed) return Uncopiable();
   ++rows_;
   return writer_.Append(passed, timestamp);
 }
@@ -69,15 +81,15 @@ Status RowEmitter::EmitSide(PyObject* pair, PyObject* input, TimestampMs timesta
   PyObject* value = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
   Py_DECREF(pair);
   PyObject* passed = reuse_ ? value : PassOut(value, input);
-  if (!passed)
-    return UserErrorFromPython("copying a result that the function still refers to", input);
+  if (!passed) return Uncopiable();
   Result<RecordWriter*> writer = SideWriter(tag.get());
   if (!writer.ok() || !*writer) {
     Py_DECREF(passed);
     return writer.status();
   }
   ++rows_;
-  return (*writer)->Append(passed, timestamp);
+  const Status appended = (*writer)->Append(passed, timestamp);
+  return appended.ok() ? appended : appended.WithContext("for " + ShortRepr(tag.get()));
 }
 
 Result<RecordWriter*> RowEmitter::SideWriter(PyObject* tag) {

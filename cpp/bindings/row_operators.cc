@@ -23,7 +23,7 @@ class MapOperator final : public PythonOperator {
       PyObject* result = map_.Call(record.get());
       if (!result) return UserErrorFromPython(map_.what(), record.get());
       Status status = emitter_.Emit(result, record.get(), batch.TimestampAt(row_), false);
-      if (!status.ok()) return status.WithContext("result of " + map_.what());
+      if (!status.ok()) return ResultStatus(std::move(status), map_.what(), record.get());
     }
     return EndBatch();
   }
@@ -90,7 +90,7 @@ class KeyByOperator final : public PythonOperator {
       const FrameRef record(reader_.Read(row_));
       if (!record) return UnreadableRecord();
       PyObject* key = get_key_.Call(record.get());
-      if (!key) return UserErrorFromPython(get_key_.what(), record.get());
+      if (!key) return UserErrorFromPython(what_, record.get());
       Status status = keys_.Append(key, kNoTimestamp);
       if (!status.ok()) return status.WithContext("key of record " + ShortRepr(record.get()));
     }
@@ -104,9 +104,13 @@ class KeyByOperator final : public PythonOperator {
  private:
   Status OnOpen() override {
     HR_ASSIGN_OR_RETURN(get_key_, UserFunction::Bind(function_.get(), "get_key"));
+    // For keys of fields the function is ours, and the program only knows the fields.
+    PyObject* fields = spec_->Option("fields");
+    what_ = fields ? "key_by(" + ShortRepr(fields) + ")" : get_key_.what();
     return Status::Ok();
   }
   UserFunction get_key_;
+  std::string what_;
   RecordWriter keys_;
 };
 

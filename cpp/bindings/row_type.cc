@@ -133,9 +133,25 @@ PyObject* ValuesList(PyObject* self) {
 
 Py_ssize_t Length(PyObject* self) { return Py_SIZE(self); }
 
+// The wish for a field that is not there, as an error that says which there are.
+void RaiseNoField(PyObject* error_class, PyObject* self, PyObject* name) {
+  PyObject* names = AsRow(self)->names;
+  if (names) {
+    PyErr_Format(error_class, "Row has no field %R; it has %R", name, names);
+  } else {
+    PyErr_Format(error_class, "Row has no field %R: its %zd fields have no names", name,
+                 Py_SIZE(self));
+  }
+}
+
+void RaiseNoIndex(PyObject* self, Py_ssize_t index) {
+  PyErr_Format(PyExc_IndexError, "Row index %zd is out of range: it has %zd fields", index,
+               Py_SIZE(self));
+}
+
 PyObject* Item(PyObject* self, Py_ssize_t i) {
   if (i < 0 || i >= Py_SIZE(self)) {
-    PyErr_SetString(PyExc_IndexError, "Row index out of range");
+    RaiseNoIndex(self, i);
     return nullptr;
   }
   return Py_NewRef(ValueAt(AsRow(self), i));
@@ -145,14 +161,14 @@ PyObject* Item(PyObject* self, Py_ssize_t i) {
 Py_ssize_t SubscriptIndex(PyObject* self, PyObject* key) {
   if (PyUnicode_Check(key)) {
     const Py_ssize_t index = RowIndexOf(AsRow(self), key);
-    if (index < 0) PyErr_SetObject(PyExc_ValueError, key);
+    if (index < 0) RaiseNoField(PyExc_ValueError, self, key);
     return index;
   }
-  Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
-  if (index == -1 && PyErr_Occurred()) return -1;
-  if (index < 0) index += Py_SIZE(self);
+  const Py_ssize_t given = PyNumber_AsSsize_t(key, PyExc_IndexError);
+  if (given == -1 && PyErr_Occurred()) return -1;
+  const Py_ssize_t index = given < 0 ? given + Py_SIZE(self) : given;
   if (index < 0 || index >= Py_SIZE(self)) {
-    PyErr_SetString(PyExc_IndexError, "Row index out of range");
+    RaiseNoIndex(self, given);
     return -1;
   }
   return index;
@@ -196,6 +212,10 @@ PyObject* GetAttribute(PyObject* self, PyObject* name) {
   if (AsRow(self)->names && PyUnicode_Check(name) && !_PyType_Lookup(Py_TYPE(self), name)) {
     const Py_ssize_t index = RowIndexOf(AsRow(self), name);
     if (index >= 0) return Py_NewRef(ValueAt(AsRow(self), index));
+    if (PyUnicode_GET_LENGTH(name) > 0 && PyUnicode_READ_CHAR(name, 0) != '_') {
+      RaiseNoField(PyExc_AttributeError, self, name);
+      return nullptr;
+    }
   }
   return PyObject_GenericGetAttr(self, name);
 }

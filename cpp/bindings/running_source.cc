@@ -17,6 +17,9 @@ namespace headrace::bindings {
 namespace {
 
 constexpr size_t kQueueRows = 1024;
+// How long run() may take to return after cancel(), and then after an exception was raised in it.
+constexpr int64_t kCancelMs = 200;
+constexpr int64_t kInterruptMs = 300;
 
 /// What `run` has handed over and the task has not taken: bounded, so a fast source waits for a
 /// slow job.
@@ -35,6 +38,7 @@ struct Handover {
   bool ended = false;
   Status failure;
 
+  unsigned long thread_id = 0;  // Python's, of the thread that runs; 0 before and after. By the GIL
   PyRef function;
   bool positioned = false;
 };
@@ -113,9 +117,11 @@ void Run(const HandoverPtr& handover) {
   {
     const GilScope gil;
     const auto context = PyRef::Steal(ContextHandle::New(source_context_type, handover));
+    handover->thread_id = PyThread_get_thread_ident();
     const auto done = PyRef::Steal(
         context ? PyObject_CallMethod(handover->function.get(), "run", "O", context.get())
                 : nullptr);
+    handover->thread_id = 0;
     if (!done) outcome = SourceErrorFromPython("run");
   }
   const std::lock_guard<std::mutex> lock(handover->mutex);
@@ -202,23 +208,32 @@ class RunningReader final : public SourceReader {
           PyRef::Steal(PyObject_CallMethod(handover_->function.get(), "cancel", nullptr));
       if (!done) PyErr_Clear();  // the job is over; its outcome is decided elsewhere
     }
-    const bool ended = WithoutGil([this] {
-      std::unique_lock<std::mutex> lock(handover_->mutex);
-      return handover_->changed.wait_for(lock, std::chrono::milliseconds(500),
-                                         [this] { return handover_->ended; });
-    });
-    // A function that does not return is left alone: what it holds is shared, and it can hand
-    // nothing over.
-    if (ended) {
-      WithoutGil([this] { thread_->Join(); });
-    } else {
-      thread_->Detach();
+    bool ended = WaitForEnd(kCancelMs);
+    if (!ended && handover_->thread_id != 0) {
+      PyThreadState_SetAsyncExc(handover_->thread_id, TaskInterruptClass());
+      ended = WaitForEnd(kInterruptMs);
     }
-    thread_.reset();
-    return Status::Ok();
+    const std::unique_ptr<Thread> thread = std::move(thread_);
+    if (ended) {
+      WithoutGil([&] { thread->Join(); });
+      return Status::Ok();
+    }
+    // What it holds is shared, and it can hand nothing over.
+    thread->Detach();
+    return Status::FailedPrecondition(
+        "run() of the source function does not return after cancel(); its thread is left behind: "
+        "look at a flag that cancel() sets, and do not block for long");
   }
 
  private:
+  bool WaitForEnd(int64_t timeout_ms) {
+    return WithoutGil([&] {
+      std::unique_lock<std::mutex> lock(handover_->mutex);
+      return handover_->changed.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                                         [this] { return handover_->ended; });
+    });
+  }
+
   HandoverPtr handover_;
   RecordWriter writer_;
   Env* env_ = nullptr;

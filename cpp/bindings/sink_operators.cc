@@ -74,7 +74,8 @@ class EncodeTextOperator final : public PythonOperator {
         lines_->AppendString(TextOf(line.get()));
       } else {
         return Status::InvalidArgument(encode_.what() + " must return str or bytes, got " +
-                                       ShortRepr(line.get()));
+                                       ShortRepr(line.get()) + " for record " +
+                                       ShortRepr(record.get()));
       }
     }
     batch_open_ = false;

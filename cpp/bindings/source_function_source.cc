@@ -6,6 +6,7 @@
 #include "bindings/python_bindings.h"
 #include "bindings/running_source.h"
 #include "bindings/source_position.h"
+#include "bindings/user_function.h"
 
 namespace py = pybind11;
 
@@ -18,12 +19,13 @@ class FunctionFactory final : public SourceFactory, public OwnsPython {
  public:
   enum class Style { kIterator, kCall, kRun };
 
-  FunctionFactory(py::object function, SchemaPtr schema, Style style)
+  FunctionFactory(const py::object& function, SchemaPtr schema, Style style)
       : schema_(std::move(schema)), style_(style) {
-    // As it is now: what the program does to the object later does not matter.
-    if (style != Style::kIterator) function = Copy(function);
-    positioned_ = style != Style::kIterator && SourcePosition::Supported(function.ptr());
     function_ = PyRef::Borrow(function.ptr());
+    if (style == Style::kIterator) return;
+    // As it is now: what the program does to the object later does not matter.
+    function_ = ValueOrThrow(CopyUserFunction(function.ptr()));
+    positioned_ = SourcePosition::Supported(function_.get());
   }
 
   Result<std::vector<SplitState>> PlanSplits(int) override {
@@ -37,15 +39,10 @@ class FunctionFactory final : public SourceFactory, public OwnsPython {
     if (style_ == Style::kIterator) {
       return MakeIterableReader({PyRef::Borrow(function_.get()), nullptr, false}, schema_);
     }
-    PyRef own;
-    try {
-      own = PyRef::Borrow(Copy(py::reinterpret_borrow<py::object>(function_.get())).ptr());
-    } catch (py::error_already_set& error) {
-      error.restore();
-      return UserErrorFromPython("copying the source function", nullptr);
-    }
-    if (style_ == Style::kCall)
+    HR_ASSIGN_OR_RETURN(PyRef own, CopyUserFunction(function_.get()));
+    if (style_ == Style::kCall) {
       return MakeIterableReader({std::move(own), "call", positioned_}, schema_);
+    }
     return MakeRunningReader(std::move(own), schema_, positioned_);
   }
 
@@ -59,31 +56,27 @@ class FunctionFactory final : public SourceFactory, public OwnsPython {
   }
 
  private:
-  static py::object Copy(const py::object& function) {
-    return py::module_::import("copy").attr("deepcopy")(function);
-  }
-
   PyRef function_;
   SchemaPtr schema_;
   Style style_;
   bool positioned_ = false;
 };
 
-SourceHandle MakeSource(py::object function, const SchemaHandle& schema,
+SourceHandle MakeSource(const py::object& function, const SchemaHandle& schema,
                         FunctionFactory::Style style) {
-  return {std::make_shared<FunctionFactory>(std::move(function), schema.schema, style)};
+  return {std::make_shared<FunctionFactory>(function, schema.schema, style)};
 }
 
 }  // namespace
 
 void BindSourceFunction(py::module_& module) {
-  module.def("iterator_source", [](py::object make_iterator, const SchemaHandle& schema) {
-    return MakeSource(std::move(make_iterator), schema, FunctionFactory::Style::kIterator);
+  module.def("iterator_source", [](const py::object& make_iterator, const SchemaHandle& schema) {
+    return MakeSource(make_iterator, schema, FunctionFactory::Style::kIterator);
   });
   module.def("source_function_source",
-             [](py::object function, const SchemaHandle& schema, const std::string& style) {
+             [](const py::object& function, const SchemaHandle& schema, const std::string& style) {
                return MakeSource(
-                   std::move(function), schema,
+                   function, schema,
                    style == "call" ? FunctionFactory::Style::kCall : FunctionFactory::Style::kRun);
              });
 }

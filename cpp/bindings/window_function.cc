@@ -114,6 +114,8 @@ class PythonWindowFunction final : public WindowFunction {
   /// The window's elements or result as a list: what a process function iterates over.
   Result<PyRef> ElementsOf(const WindowGroup& group);
   Status BeginFire(const WindowGroup& group);
+  /// The current Python error of a call for a whole window.
+  Status FailedForKey(const UserFunction& function) const;
 
   const PythonOperatorSpecPtr spec_;
   const PyRef function_;
@@ -216,7 +218,9 @@ Status PythonWindowFunction::Add(const WindowGroup& group, const RecordBatch&, i
 
 Status PythonWindowFunction::AddElement(const WindowGroup& group, PyObject* record) {
   scratch_.Clear();
-  HR_RETURN_IF_ERROR(EncodePython(record, &scratch_).WithContext("keeping a record in its window"));
+  if (Status status = EncodePython(record, &scratch_); !status.ok()) {
+    return status.WithContext("keeping record " + ShortRepr(record) + " in its window");
+  }
   ListAppender list(rows_, group.key, group.ns);
   list.Append(scratch_.view());
   list.Finish();
@@ -273,7 +277,7 @@ Result<PyRef> PythonWindowFunction::ElementsOf(const WindowGroup& group) {
                      ? PyRef::Steal(get_result_.Call(accumulator->value.get()))
                      : PyRef::Borrow(accumulator->value.get());
   if (!result || PyList_Append(list.get(), result.get()) < 0) {
-    return UserErrorFromPython(get_result_.what(), nullptr);
+    return FailedForKey(get_result_);
   }
   return list;
 }
@@ -297,8 +301,16 @@ Status PythonWindowFunction::BeginFire(const WindowGroup& group) {
   PyObject* about = process_has_context_ ? window_context_.get() : window.get();
   PyObject* results = all_windows_ ? process_.Call(about, elements.get())
                                    : process_.Call(key.get(), about, elements.get());
-  if (!results || !results_.Start(results)) return UserErrorFromPython(process_.what(), key.get());
+  if (!results || !results_.Start(results)) return FailedForKey(process_);
   return Status::Ok();
+}
+
+Status PythonWindowFunction::FailedForKey(const UserFunction& function) const {
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  const PyRef key = PyRef::Steal(scope_->cursor.CurrentKey());
+  PyErr_Restore(type, value, traceback);
+  return UserErrorFromPython(function.what(), key.get(), "key");
 }
 
 Result<Progress> PythonWindowFunction::Fire(const WindowGroup& group, Output& out) {
@@ -310,7 +322,7 @@ Result<Progress> PythonWindowFunction::Fire(const WindowGroup& group, Output& ou
     if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
     PyObject* result = nullptr;
     const int got = results_.Next(&result);
-    if (got < 0) return UserErrorFromPython(process_.what(), nullptr);
+    if (got < 0) return FailedForKey(process_);
     if (got == 0) break;
     Status status = emitter_.Emit(result, nullptr, group.window.max_timestamp(), true);
     if (!status.ok()) return status.WithContext("result of a window");
@@ -325,8 +337,8 @@ Status PythonWindowFunction::Clear(const WindowGroup& group) {
   if (clear_) {
     MoveTo(group);
     PyRef done = PyRef::Steal(clear_.Call(window_context_.get()));
+    if (!done) return FailedForKey(clear_);
     MoveAway();
-    if (!done) return UserErrorFromPython(clear_.what(), nullptr);
   }
   cache_.erase(PlaceOf(group));
   rows_->Clear(group.key, group.ns);

@@ -160,6 +160,9 @@ class Schema:
     def type_desc(self) -> TypeDesc | None: ...  # None: opaque objects
     @staticmethod
     def from_arrow(data: Any) -> Schema: ...  # from __arrow_c_schema__ / __arrow_c_stream__; shape "row"
+    def unfit(
+        self, records: list[Any]
+    ) -> list[tuple[int, str]]: ...  # number of each record that is not of it, and why
     def __eq__(self, other: object) -> bool: ...
     def __arrow_c_schema__(self) -> Any: ...
 
@@ -175,13 +178,16 @@ def reader_source(
     bounded: bool = True,
     replayable: bool = True,
     time_ordered: bool = False,
+    side_tag: str = "",
+    side_schema: Schema | None = None,
 ) -> Source:
     """Source whose reader is a Python object with
 
     `open(runtime_context)`, `add_split(split_id: str, position: bytes)`,
     `poll(max_rows) -> (split_index, rows, position, finished) | None` where `rows` is a list of records or an
     object with `__arrow_c_array__`, `position: bytes` describes what was returned so far, `None` = nothing now;
-    `("end",)` when every split is finished; `cancel()`, `close()`.
+    `("end",)` when every split is finished; `cancel()`, `close()`. A fifth item of `poll` is a list of records of
+    `side_schema` for side output `side_tag`. ValueError of a reader is bad input, OSError an I/O error that may be retried.
     """
 
 def source_function_source(function: Any, schema: Schema, style: str) -> Source:
@@ -305,6 +311,7 @@ class Job:
     def metrics(self) -> dict[str, int]: ...
     def checkpoints(self) -> list[dict[str, Any]]: ...
     def state_registry(self) -> list[dict[str, Any]]: ...
+    def left_behind(self) -> str: ...  # after the end: what did not return when the job stopped, and where; or ""
     def result(self) -> dict[str, Any]: ...  # raises the job's failure; else runtime_ms, metrics, messages, recoveries
 
 def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this process; for tests

@@ -28,16 +28,40 @@ def read_field(record: Any, field: str | int) -> Any:
     if isinstance(field, int):
         try:
             return record[field]
-        except (IndexError, KeyError, TypeError) as error:
-            raise KeyError(f"no field number {field} in {_shorten(record)}") from error
+        except (IndexError, KeyError, TypeError):
+            raise FieldMissingError(field, record) from None
     if isinstance(record, dict):
         if field in record:
             return record[field]
-        raise KeyError(f"no field {field!r} in {_shorten(record)}; it has {sorted(map(str, record))}")
+        raise FieldMissingError(field, record)
     try:
         return getattr(record, field)
-    except AttributeError as error:
-        raise KeyError(f"no field {field!r} in {_shorten(record)}") from error
+    except AttributeError:
+        raise FieldMissingError(field, record) from None
+
+
+class FieldMissingError(KeyError):
+    """A record has no such field; the message shows the record (shortened) and the fields it has."""
+
+    def __init__(self, field: str | int, record: Any) -> None:
+        wanted = f"field number {field}" if isinstance(field, int) else f"field {field!r}"
+        super().__init__(f"no {wanted} in {_shorten(record)}{_fields_of(record)}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would quote it
+
+
+def _fields_of(record: Any) -> str:
+    if isinstance(record, dict):
+        return f"; it has {sorted(map(str, record))}"
+    names = getattr(type(record), "_fields", None) or getattr(type(record), "__dataclass_fields__", None)
+    if isinstance(record, Row):
+        names = getattr(record, "_fields", None)
+    if names:
+        return f"; it has {list(names)}"
+    if isinstance(record, tuple | list | Row):
+        return f"; it has {len(record)} fields without names"
+    return ""
 
 
 def _shorten(record: Any) -> str:
@@ -98,6 +122,8 @@ class Sum(Aggregate):
 
     def combine(self, accumulator: Any, value: Any) -> Any:
         """See `Aggregate.combine`."""
+        if isinstance(value, str | bytes):
+            raise TypeError(f"{self!r}: cannot sum {_shorten(value)} of type {type(value).__name__}: sum needs numbers")
         return value if accumulator is None else accumulator + value
 
     def merge(self, left: Any, right: Any) -> Any:

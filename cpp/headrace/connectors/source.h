@@ -35,6 +35,8 @@ struct PollResult {
   bool split_finished =
       false;  ///< nothing comes from this split after `batch` (may be set with an empty batch)
   int64_t wait_ms = 10;
+  std::string side_tag;    ///< with kBatch: the side output that `side_batch` goes to, ahead of it
+  RecordBatch side_batch;  ///< such as rows of a file that cannot be read
 };
 
 /// Reads the splits of one source subtask. Threading: owned by one task thread.

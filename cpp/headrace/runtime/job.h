@@ -70,6 +70,8 @@ struct JobResult {
   std::vector<RecoveryRecord> recoveries;
   std::vector<std::string>
       messages;  ///< e.g. "resumed from checkpoint 7", "at least once from source X"
+  std::string
+      left_behind;  ///< what still ran when the job gave up waiting for it, and where; or ""
 };
 
 /// Runs a job graph to its end through failures.

@@ -17,6 +17,12 @@ constexpr int64_t kInterruptAfterNs = 100'000'000;
 // After a failure a slow operator is given longer than after a cancel: nobody waits at a prompt.
 constexpr int64_t kFailureStopFactor = 10;
 
+std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string text;
+  for (const std::string& part : parts) text.append(text.empty() ? "" : separator).append(part);
+  return text;
+}
+
 }  // namespace
 
 JobImpl::~JobImpl() {
@@ -212,13 +218,23 @@ void JobImpl::WatchStop() {
   const int64_t limit_ns =
       options_.stop_timeout_ms * 1'000'000 * (cancelled ? 1 : kFailureStopFactor);
   if (waited_ns < limit_ns) return;
-  std::string names;
-  for (const std::string& name : attempt_->scheduler().OpenTasks()) {
-    names += (names.empty() ? "" : ", ") + name;
+  std::string message = "stopped waiting for " + Join(attempt_->scheduler().OpenTasks(), ", ") +
+                        ", which does not return";
+  const std::vector<std::string> places =
+      options_.hooks ? options_.hooks->WhereThreads() : std::vector<std::string>();
+  if (!places.empty()) message += " (it is at " + Join(places, "; at ") + ")";
+  if (!cancelled && !stop_after_success_) {
+    message += "; the job cannot restart while that code may still touch what it left";
   }
-  const std::string message = "stopped waiting for " + names + ", which does not return";
+  NoteLeftBehind(message);
   stop_reason_ = stop_reason_.ok() ? Status::Internal(message) : stop_reason_.WithContext(message);
   AfterStop(/*abandoned=*/true);
+}
+
+void JobImpl::NoteLeftBehind(const std::string& text) {
+  std::lock_guard lock(mutex_);
+  result_.left_behind = text;
+  result_.messages.push_back(text);
 }
 
 void JobImpl::AfterStop(bool abandoned) {
@@ -235,6 +251,10 @@ void JobImpl::AfterStop(bool abandoned) {
   }
   const Status why = stop_reason_;
   if (why.code() == StatusCode::kCancelled) {
+    // What a function's close() or a source's end complained about while everybody was leaving.
+    if (!abandoned && !late_failure.ok() && late_failure.code() != StatusCode::kCancelled) {
+      NoteLeftBehind("while the job stopped: " + late_failure.ToString());
+    }
     End(JobState::kCanceled, why);
   } else if (stop_after_success_) {
     // What close() says after everything is committed cannot undo it, but must not be lost.
@@ -283,6 +303,9 @@ void JobImpl::End(JobState state, Status status) {
   result_.runtime_ms = started_ns_ == 0 ? 0 : (env_->SteadyNs() - started_ns_) / 1'000'000;
   result_.checkpoints = checkpoints;
   result_.metrics = std::move(metrics);
+  // The directory is free for the next job, whoever still asks this one for its result. Code that
+  // was left behind keeps its own hold on it.
+  store_.reset();
   ended_ = true;
   ended_changed_.notify_all();
   lock.unlock();

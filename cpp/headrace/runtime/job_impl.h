@@ -65,6 +65,7 @@ class JobImpl final : public Job {
   void OnFailure(Status failure);
   void End(JobState state, Status status);
   void SetState(JobState state);
+  void NoteLeftBehind(const std::string& text);
 
   std::shared_ptr<const JobGraph> graph_;  // loop; null once the job has ended
   const JobOptions options_;

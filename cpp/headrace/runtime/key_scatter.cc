@@ -19,7 +19,8 @@ Status KeyScatter::Scatter(const RecordBatch& batch) {
   }
   groups_.resize(batch.num_rows);
   KeyView keys(*batch.key);
-  HR_RETURN_IF_ERROR(keys.Groups(batch.num_rows, max_parallelism_, groups_.data()));
+  const Status status = keys.Groups(batch.num_rows, max_parallelism_, groups_.data());
+  if (!status.ok()) return status.WithContext("key of a record");
   for (auto& rows : rows_) rows.clear();
   for (int32_t row = 0; row < batch.num_rows; ++row) {
     rows_[consumer_of_group_[groups_[row]]].push_back(row);

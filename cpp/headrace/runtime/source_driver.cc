@@ -85,6 +85,7 @@ Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) 
                             std::to_string(polled.split));
   }
   rest_split_ = polled.split;
+  if (polled.side_batch.num_rows > 0) out->EmitSide(polled.side_tag, std::move(polled.side_batch));
   if (polled.batch.num_rows == 0) {
     if (polled.split_finished) HR_RETURN_IF_ERROR(FinishSplit(rest_split_, out));
     return Pulled::kEmitted;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace headrace {
 
 /// What a host language does around the work of tasks that call it. One object serves one job; the
@@ -8,7 +11,7 @@ namespace headrace {
 /// Order on one task thread: OnTaskThreadStart, then EnterStep … LeaveStep around every slice of
 /// work (Make, Open and Close of operators included), then OnTaskThreadStop. A task sleeps only
 /// outside EnterStep / LeaveStep.
-/// Threading: thread-safe; called from the task threads, InterruptThreads from the job's loop.
+/// Threading: thread-safe; called from the task threads, the last two from the job's loop.
 class ThreadHooks {
  public:
   virtual ~ThreadHooks() = default;
@@ -18,6 +21,8 @@ class ThreadHooks {
   virtual void LeaveStep() {}
   /// The job is stopping and task threads have been inside a step for 100 ms: raise in them.
   virtual void InterruptThreads() {}
+  /// Where task threads are inside host code now, for messages: "file.py:12 in process".
+  virtual std::vector<std::string> WhereThreads() { return {}; }
 };
 
 }  // namespace headrace

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headrace import _core
 
 T = TypeVar("T")
+_STOP_MS = 3000  # the engine gives up on a function after one second
 
 
 class JobStatus(Enum):
@@ -169,7 +170,12 @@ class JobClient:
         try:
             while not self._job.wait(50):
                 pass
-        except KeyboardInterrupt:
-            self._job.cancel()
-            self._job.wait(1000)
+        except KeyboardInterrupt as interrupt:
+            self._stop_at(interrupt)
             raise
+
+    def _stop_at(self, interrupt: KeyboardInterrupt) -> None:
+        """Cancels the job; `interrupt` says which function did not return, if one did not."""
+        self._job.cancel()
+        if self._job.wait(_STOP_MS) and (left_behind := self._job.left_behind()):
+            interrupt.args = (left_behind,)

@@ -41,8 +41,8 @@ class CollectedRows:
     def _next(self, take: Callable[[], T | None]) -> T | None:
         try:
             got = take()
-        except KeyboardInterrupt:
-            self._job.stop()
+        except KeyboardInterrupt as interrupt:
+            self._job.client._stop_at(interrupt)
             raise
         if got is None:
             self._job.finish()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import _core
 from headrace.aggregates import Aggregate
+from headrace.common.serialization import Encoder
 from headrace.common.typeinfo import TypeInformation, Types, type_from_description
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream import builtin_window_functions
@@ -127,7 +128,16 @@ class DataStream:
         return self._python("process", "Process", func, output_type, _process_options(func))
 
     def project(self, *field_indexes: int) -> DataStream:
-        """Keeps the fields at these positions, in this order. Needs a typed stream of several fields."""
+        """Keeps the fields at these positions, in this order.
+
+        Raises:
+            ValueError: the stream has no declared type, or no field at one of the positions.
+        """
+        if not self._typed:
+            raise ValueError(
+                f"project: {self._step.name!r} gives Python objects of no declared type; "
+                "declare one (output_type, type_info), or use map()"
+            )
         return self._native("project", "Projection", {"fields": list(field_indexes)})
 
     def union(self, *streams: DataStream) -> DataStream:
@@ -209,13 +219,20 @@ class DataStream:
         return _Rerouted(self._env, self._step, "global")
 
     def get_side_output(self, output_tag: OutputTag) -> DataStream:
-        """The records that this step sent to `output_tag`."""
-        schema = self._step.side_schemas.get(output_tag.tag_id) or _core.Schema(
+        """The records that this step sent to `output_tag`.
+
+        Raises:
+            TypeError: not an OutputTag.
+        """
+        if not isinstance(output_tag, OutputTag):
+            raise TypeError(f"get_side_output: expected an OutputTag, got {type(output_tag).__name__}")
+        origin = self._step.side_output_step(output_tag.tag_id)
+        schema = origin.side_schemas.get(output_tag.tag_id) or _core.Schema(
             output_tag.type_info._describe() if output_tag.type_info is not None else None
         )
         step = Transformation(
             "side_output", f"SideOutput {output_tag.tag_id}",
-            lambda: _core.native_operator("union", schema, {})[0], schema, [Edge(self._step, "forward", output_tag.tag_id)],
+            lambda: _core.native_operator("union", schema, {})[0], schema, [Edge(origin, "forward", output_tag.tag_id)],
             keeps_parallelism=True,
         )  # fmt: skip
         return self._record(step)
@@ -253,10 +270,11 @@ class DataStream:
         """Writes to a sink with exactly-once delivery, such as FileSink."""
         if not isinstance(sink, FileSink):
             raise TypeError(f"sink_to: expected a FileSink, got {type(sink).__name__}")
-        if self._typed:
+        encoder = None if isinstance(sink._encoder, Encoder) else getattr(sink._encoder, "encode", sink._encoder)
+        if self._typed and encoder is None:
             text = self._native("text_encode", "Encode", {}, keeps_parallelism=True)
         else:
-            text = self._python("encode_text", "Encode", None, Types.STRING())
+            text = self._python("encode_text", "Encode", encoder, Types.STRING())
             text._step.keeps_parallelism = True
         return DataStreamSink(self._env, text._native("file_sink", "FileSink", sink._describe())._step)
 
@@ -321,13 +339,19 @@ class DataStream:
 
     def _native(self, kind: str, name: str, options: dict[str, Any], *, keeps_parallelism: bool = False) -> DataStream:
         # Made once now, so that a wrong field or option fails at this line of the user's program.
-        _, schema = _core.native_operator(kind, self._step.schema, options)
+        schema = self._native_schema(kind, name, options)
         input_schema = self._step.schema
         step = Transformation(
             kind, name, lambda: _core.native_operator(kind, input_schema, options)[0], schema, [self._edge()],
             keeps_parallelism=keeps_parallelism,
         )  # fmt: skip
         return self._record(step)
+
+    def _native_schema(self, kind: str, name: str, options: dict[str, Any]) -> _core.Schema:
+        try:
+            return _core.native_operator(kind, self._step.schema, options)[1]
+        except _core.InvalidArgumentError as error:
+            raise _core.InvalidArgumentError(f"{name}: {error}") from None
 
     def _python(
         self, kind: str, name: str, func: Any, output: OutputType, options: dict[str, Any] | None = None
@@ -361,7 +385,8 @@ class DataStream:
         else:
             key_function = builtin_window_functions.field_key(fields) if by_fields else selector
             described = key_type._describe() if key_type is not None else None
-            stream = self._python("key_by", "KeyBy", key_function, self._step.schema, {"key_type": described})
+            key_options = {"key_type": described, "fields": selector if by_fields else None}
+            stream = self._python("key_by", "KeyBy", key_function, self._step.schema, key_options)
             names = [f if isinstance(f, str) else f"f{f}" for f in fields] if by_fields else ["key"]
             key = {"key_names": names, "key_columns": None, "key_type": described}
         stream._step.kind = "key_by"
@@ -490,6 +515,8 @@ class KeyedStream(DataStream):
             stream = self._native("running_field", op.capitalize(), {**options, **self._key})
             stream._step.keyed = True
             return stream
+        if self._typed:
+            self._native_schema("project", op, {"fields": [field]})  # refuses a field that the records will not have
         return self._keyed("aggregate_field", op.capitalize(), None, self._step.schema, options)
 
 

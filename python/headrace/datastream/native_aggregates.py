@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from headrace import _core
-from headrace.aggregates import Aggregate
+from headrace.aggregates import Aggregate, Avg, StdDev, Sum, Var
+from headrace.datastream.transformation import column_kind
 
 
 def native_aggregates(aggregates: dict[str, Aggregate], schema: _core.Schema) -> list[tuple[str, Any, str]] | None:
@@ -24,6 +25,10 @@ def native_aggregates(aggregates: dict[str, Aggregate], schema: _core.Schema) ->
         if isinstance(field, str) and field not in schema.names:
             raise ValueError(f"agg: {name}={aggregate!r}: no field {field!r}; the stream has {schema.names}")
         index = field if isinstance(field, int) or field is None else schema.names.index(field)
+        if index is not None and not 0 <= index < len(schema.names):
+            raise ValueError(f"agg: {name}={aggregate!r}: no field number {index}; the stream has {schema.names}")
+        if index is not None:
+            _refuse_arithmetic_on_text(name, aggregate, schema, index)
         if aggregate.native is None or (
             index is not None and not _aggregates_natively(schema, index, aggregate.native)
         ):
@@ -32,14 +37,20 @@ def native_aggregates(aggregates: dict[str, Aggregate], schema: _core.Schema) ->
     return native
 
 
+_ARITHMETIC = (Sum, Avg, StdDev, Var)
+_NO_NUMBERS = frozenset({"string", "binary", "list", "map", "row", "tuple"})
+
+
+def _refuse_arithmetic_on_text(name: str, aggregate: Aggregate, schema: _core.Schema, index: int) -> None:
+    kind = column_kind(schema, index)
+    if isinstance(aggregate, _ARITHMETIC) and kind in _NO_NUMBERS:
+        raise ValueError(
+            f"agg: {name}={aggregate!r}: field {schema.names[index]!r} is of type {kind}; it needs numbers"
+        )
+
+
 _NUMBERS = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "bool"})
 
 
 def _aggregates_natively(schema: _core.Schema, index: int, function: str) -> bool:
-    description: Any = schema.type_desc
-    types = (
-        description[2] if description[0] == "row" else description[1] if description[0] == "tuple" else (description,)
-    )
-    if index >= len(types):
-        raise ValueError(f"agg: no field number {index}; the stream has {len(types)}")
-    return function == "count" or types[index][0] in _NUMBERS
+    return column_kind(schema, index) in _NUMBERS or function == "count"

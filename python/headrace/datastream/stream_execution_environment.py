@@ -20,16 +20,20 @@ from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
 from headrace.datastream.connectors import file_readers
+from headrace.datastream.connectors.csv_files import CsvFileSource
+from headrace.datastream.connectors.json_files import JsonLinesSource
 from headrace.datastream.connectors.number_seq import NumberSequenceSource
 from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
 from headrace.datastream.functions import SourceFunction
+from headrace.datastream.output_tag import OutputTag
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
 from headrace.datastream.transformation import (
     Transformation,
     build_graph,
     check_max_parallelism,
     check_parallelism,
+    column_kind,
     schema_of,
 )  # fmt: skip
 
@@ -262,9 +266,11 @@ class StreamExecutionEnvironment:
         if not isinstance(source, Source):
             raise TypeError(f"from_source: expected a headrace Source, got {type(source).__name__}")
         schema = schema_of(type_info) if type_info is not None else source._schema()
-        return self._source(
+        stream = self._source(
             source._kind, source_name, lambda: source._make(schema), schema, rows_per_second, watermark_strategy
         )
+        stream._step.source_step.side_schemas.update(source._side_schemas())
+        return stream
 
     def from_sequence(self, start: int, end: int, *, rows_per_second: float = 0) -> DataStream:
         """The ints from `start` to `end`, both included."""
@@ -284,30 +290,44 @@ class StreamExecutionEnvironment:
         columns: dict[str, TypeInformation] | None = None,
         delimiter: str = ",",
         null_values: list[str] | None = None,
+        on_bad_row: str | OutputTag = "fail",
         rows_per_second: float = 0,
         watermark_strategy: WatermarkStrategy | None = None,
     ) -> DataStream:
-        """Typed rows of the CSV files (with a header line) that match a path or glob.
-
-        A row that cannot be read fails the job with file and line. Files are read from the start after a restore and
-        the rows already seen are passed over, as quoted fields may hold line ends.
+        """Typed rows of the CSV files (with a header line) that match a path or glob. Resumes at a byte offset.
 
         Args:
             file_path: Path or glob; compressed files by their ending (.gz, .bz2, .zst).
             columns: Types by name; the others are inferred from the start of the first file.
             delimiter: One character.
             null_values: Strings that mean null, as "" and "NA" do unless given.
+            on_bad_row: What to do with a row of too few or too many fields, or with a value that is not of its column's
+                type: "fail" ends the job with file and line, "skip" passes it over, an OutputTag sends a Row of
+                `file`, `line`, `text` and `error` to that side output of the stream returned here. Rows passed over
+                or sent aside are counted in the metric `<source>.user.bad_rows`.
             rows_per_second: Slows the source down; 0 = as fast as possible.
             watermark_strategy: Event time per file.
+
+        Raises:
+            FileNotFoundError: nothing matches.
+            ValueError: not a CSV file, or no column of a name in `columns`.
         """
-        source = file_readers.CsvFileSource(file_path, columns, delimiter, null_values)
+        source = CsvFileSource(file_path, columns, delimiter, null_values, on_bad_row)
         return self.from_source(source, watermark_strategy, f"CSV {file_path}", rows_per_second=rows_per_second)
 
     def read_json(
-        self, file_path: str | Path, type_info: TypeInformation | None = None, *, rows_per_second: float = 0
+        self,
+        file_path: str | Path,
+        type_info: TypeInformation | None = None,
+        *,
+        on_bad_row: str | OutputTag = "fail",
+        rows_per_second: float = 0,
     ) -> DataStream:
-        """Objects of JSON-lines files that match a path or glob: dicts, or typed rows when `type_info` is given."""
-        source = file_readers.JsonLinesSource(file_path)
+        """Objects of JSON-lines files that match a path or glob: dicts, or typed rows when `type_info` is given.
+
+        `on_bad_row` is that of `read_csv`, for lines that are not JSON or not of `type_info`.
+        """
+        source = JsonLinesSource(file_path, on_bad_row)
         return self.from_source(source, None, f"JSON {file_path}", type_info, rows_per_second=rows_per_second)
 
     def read_parquet(
@@ -337,6 +357,7 @@ class StreamExecutionEnvironment:
         schema = schema_of(type_info)
         if isinstance(source_func, SourceFunction) or hasattr(source_func, "run"):
             own_run = type(source_func).__dict__.get("run") or getattr(type(source_func), "run", None)
+            _core.deep_copy_function(source_func)  # refuses now, with the attribute's name, what cannot be copied
             style = "call" if hasattr(source_func, "call") and own_run in (None, SourceFunction.run) else "run"
             return self._source(
                 "source_function", source_name, lambda: _core.source_function_source(source_func, schema, style), schema,
@@ -523,10 +544,17 @@ def _time_column(schema: _core.Schema, field: str | int) -> int:
     if isinstance(field, int):
         if not 0 <= field < len(names):
             raise ValueError(f"timestamp field: there is no column number {field}; the stream has {len(names)}")
-        return field
-    if field not in names:
+        index = field
+    elif field not in names:
         raise ValueError(f"timestamp field: there is no column {field!r}; the stream has {names}")
-    return names.index(field)
+    else:
+        index = names.index(field)
+    if column_kind(schema, index) not in ("int64", "timestamp"):
+        raise ValueError(
+            f"timestamp field: column {names[index]!r} is of type {column_kind(schema, index)}; "
+            "event time takes an int64 (milliseconds) or a timestamp"
+        )
+    return index
 
 
 def _local_path(path: str, key: str) -> str:

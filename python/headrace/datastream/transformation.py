@@ -48,17 +48,39 @@ class Transformation:
     delivery_note: str = ""
     source_options: dict[str, Any] = field(default_factory=dict)
     side_schemas: dict[str, _core.Schema] = field(default_factory=dict)
-    """Schemas of side outputs whose rows keep the input's type (late data), by tag id."""
+    """Schemas of side outputs that do not depend on the tag (late data, bad rows), by tag id."""
 
     @property
     def is_source(self) -> bool:
         """True when the step has no input."""
         return not self.inputs
 
+    @property
+    def source_step(self) -> Transformation:
+        """The first step of the line that this one ends: the source behind assigned timestamps."""
+        return self if self.is_source else self.inputs[0].source.source_step
+
+    def side_output_step(self, tag_id: str) -> Transformation:
+        """The step that has the side output: assigning timestamps leaves those of its input where they are."""
+        step = self
+        while step.kind in ("timestamps", "assign_timestamps") and tag_id not in step.side_schemas:
+            step = step.inputs[0].source
+        return step
+
 
 def schema_of(type_info: TypeInformation | None) -> _core.Schema:
     """The schema of records of a type; of opaque objects when it is None or `Types.OBJECT()`."""
     return _core.Schema(None if type_info is None or type_info == Types.OBJECT() else type_info._describe())
+
+
+def column_kind(schema: _core.Schema, index: int) -> str:
+    """Name of a column's type ("int64", "string", ...); "object" on streams without a declared type."""
+    description: Any = schema.type_desc
+    if description is None:
+        return "object"
+    if description[0] == "row":
+        return str(description[2][index][0])
+    return str(description[1][index][0] if description[0] == "tuple" else description[0])
 
 
 def build_graph(roots: Iterable[Transformation], parallelism: int, max_parallelism: int) -> _core.Graph:

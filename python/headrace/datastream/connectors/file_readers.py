@@ -4,21 +4,24 @@
 | --- | --- | --- |
 | text, JSON lines | file | byte offset of the next line |
 | Parquet | file | row group and row within it |
-| CSV | file | number of the next row; read again from the start, as quoted fields may hold line ends |
+| CSV | file | byte offset of a block of whole records, its first line, and rows read of it |
+
+CSV and JSON lines have files of their own beside this one.
 """
 
 from __future__ import annotations
 
 import glob
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
 from headrace import _core
-from headrace.common.typeinfo import TypeInformation
+from headrace._core import Row
+from headrace.datastream.connectors.bad_rows import BadRowPolicy
 from headrace.datastream.connectors.source import Source
 
 
@@ -41,38 +44,65 @@ def expand_paths(paths: str | Path | list[str]) -> list[str]:
         else:
             matches = sorted(glob.glob(text))  # noqa: PTH207 - the pattern may be absolute
         if not matches:
-            raise FileNotFoundError(f"no file matches {text!r}")
+            raise FileNotFoundError(
+                f"directory {text!r} holds no files" if plain.is_dir() else f"no file matches {text!r}"
+            )
         found.extend(str(Path(m).absolute()) for m in matches)
     return found
 
 
-class _FilesSource(Source):
+class FileRows(NamedTuple):
+    """What one read of a file gave."""
+
+    rows: Any
+    """Records in a list, or a record batch."""
+    position: bytes
+    """Where to go on behind them."""
+    bad: list[Row] = []  # noqa: RUF012 - a field's default, never changed
+    """Rows for the side output, or to be counted."""
+
+
+class FilesSource(Source):
     """A source with one split a file. Subclasses give the schema and the reader of one file."""
 
-    def __init__(self, paths: str | Path | list[str]) -> None:
+    def __init__(self, paths: str | Path | list[str], bad_rows: BadRowPolicy | None = None) -> None:
         self._paths = expand_paths(paths)
+        self._bad_rows = bad_rows or BadRowPolicy("fail")
 
-    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], tuple[Any, bytes] | None]:
+    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], FileRows | None]:
         """A function that gives up to n rows and the position behind them, None at the end of the file."""
         raise NotImplementedError
 
     def _make(self, schema: _core.Schema) -> _core.Source:
         paths = self._paths
-        return _core.reader_source(lambda: _FilesReader(self, schema), lambda _parallelism: list(paths), schema)
+        return _core.reader_source(
+            lambda: _FilesReader(self, schema),
+            lambda _parallelism: list(paths),
+            schema,
+            side_tag=self._bad_rows.tag_id,
+            side_schema=self._bad_rows.side_schema,
+        )
+
+    def _side_schemas(self) -> dict[str, _core.Schema]:
+        schema = self._bad_rows.side_schema
+        return {} if schema is None else {self._bad_rows.tag_id: schema}
 
 
 class _FilesReader:
     """Reads the files of one subtask one after another."""
 
-    def __init__(self, source: _FilesSource, schema: _core.Schema) -> None:
+    def __init__(self, source: FilesSource, schema: _core.Schema) -> None:
         self._source = source
         self._schema = schema
         self._splits: list[tuple[str, bytes]] = []
         self._current = 0
-        self._read: Callable[[int], tuple[Any, bytes] | None] | None = None
+        self._read: Callable[[int], FileRows | None] | None = None
+        self._bad_count: Any = None
 
     def open(self, runtime_context: Any) -> None:
-        """Nothing to prepare."""
+        """Makes the counter of bad rows."""
+        if not self._source._bad_rows.fails:
+            self._bad_count = runtime_context.get_metrics_group().counter("bad_rows")
 
     def add_split(self, split_id: str, position: bytes) -> None:
         """Takes over a file."""
@@ -86,13 +116,16 @@ class _FilesReader:
         if self._read is None:
             self._read = self._source._open_file(path, position, self._schema)
         got = self._read(max_rows)
-        if got is not None:
-            rows, position = got
-            self._splits[self._current] = (path, position)
-            return (self._current, rows, position, False)
-        self._read = None
-        self._current += 1
-        return (self._current - 1, [], position, True)
+        if got is None:
+            self._read = None
+            self._current += 1
+            return (self._current - 1, [], position, True)
+        self._splits[self._current] = (path, got.position)
+        result = (self._current, got.rows, got.position, False)
+        if not got.bad:
+            return result
+        self._bad_count.inc(len(got.bad))
+        return (*result, got.bad) if self._source._bad_rows.tag_id else result
 
     def cancel(self) -> None:
         """Polls are short."""
@@ -102,7 +135,7 @@ class _FilesReader:
         self._read = None
 
 
-class TextFileSource(_FilesSource):
+class TextFileSource(FilesSource):
     """Lines of text files, without their line ends."""
 
     _kind = "text_file"
@@ -115,55 +148,26 @@ class TextFileSource(_FilesSource):
     def _schema(self) -> _core.Schema:
         return _core.Schema(("string",))
 
-    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], tuple[Any, bytes] | None]:
-        lines = _Lines(path, position)
+    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], FileRows | None]:
+        lines = FileLines(path, position)
 
-        def read(max_rows: int) -> tuple[Any, bytes] | None:
+        def read(max_rows: int) -> FileRows | None:
+            first = lines.line_number + 1
             got = lines.next_lines(max_rows)
             if not got:
                 return None
+            texts: list[str] = []
             try:
-                return [line.decode(self._charset) for line in got], lines.position()
+                texts.extend(line.decode(self._charset) for line in got)
             except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, before byte {lines.offset}: not {self._charset} text: {error}") from error
+                number = first + len(texts)
+                raise ValueError(f"{path}, line {number}: not {self._charset} text: {error}") from error
+            return FileRows(texts, lines.position())
 
         return read
 
 
-class JsonLinesSource(_FilesSource):
-    """One JSON value a line, as Python objects."""
-
-    _kind = "json_lines"
-
-    def _schema(self) -> _core.Schema:
-        return _core.Schema(None)
-
-    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], tuple[Any, bytes] | None]:
-        lines = _Lines(path, position)
-        description: Any = schema.type_desc
-        names = list(description[1]) if description is not None and description[0] == "row" else None
-
-        def parse(line: bytes) -> Any:
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {lines.line_number}: not JSON: {error}") from error
-            return value if names is None else _core.Row(**{name: value.get(name) for name in names})
-
-        def read(max_rows: int) -> tuple[Any, bytes] | None:
-            rows: list[Any] = []
-            while len(rows) < max_rows:
-                got = lines.next_lines(1)
-                if not got:
-                    break
-                if got[0].strip():
-                    rows.append(parse(got[0]))
-            return (rows, lines.position()) if rows else None
-
-        return read
-
-
-class _Lines:
+class FileLines:
     """Lines of a file from a byte offset on. The position is `<offset>:<lines before it>`."""
 
     def __init__(self, path: str, position: bytes) -> None:
@@ -174,7 +178,8 @@ class _Lines:
         self._file.seek(self.offset)
 
     def __del__(self) -> None:
-        self._file.close()
+        if hasattr(self, "_file"):  # it may not have been there to open
+            self._file.close()
 
     def next_lines(self, count: int) -> list[bytes]:
         """Up to `count` lines without their line ends; empty at the end of the file."""
@@ -193,80 +198,7 @@ class _Lines:
         return f"{self.offset}:{self.line_number}".encode()
 
 
-class CsvFileSource(_FilesSource):
-    """Typed rows of CSV files with a header line."""
-
-    _kind = "csv"
-
-    def __init__(
-        self,
-        paths: str | Path | list[str],
-        columns: dict[str, TypeInformation] | None = None,
-        delimiter: str = ",",
-        null_values: list[str] | None = None,
-    ) -> None:
-        super().__init__(paths)
-        self._delimiter = delimiter
-        self._null_values = ["", "NA"] if null_values is None else null_values
-        self._types = {name: arrow_type(info) for name, info in (columns or {}).items()}
-        with self._open_csv(self._paths[0], self._types) as reader:
-            self._arrow_schema: pa.Schema = reader.schema
-        missing = sorted(set(self._types) - set(self._arrow_schema.names))
-        if missing:
-            raise ValueError(f"{self._paths[0]}: has no columns {missing}; it has {self._arrow_schema.names}")
-
-    def _open_csv(self, path: str, types: Any) -> Any:
-        import pyarrow.csv
-
-        try:
-            return pyarrow.csv.open_csv(
-                path,
-                read_options=pyarrow.csv.ReadOptions(use_threads=False),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=types, null_values=self._null_values, strings_can_be_null=True
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{path}: {error}") from error
-
-    def _schema(self) -> _core.Schema:
-        return _core.Schema.from_arrow(self._arrow_schema)
-
-    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], tuple[Any, bytes] | None]:
-        reader = self._open_csv(path, {field.name: field.type for field in self._arrow_schema})
-        if reader.schema != self._arrow_schema:
-            raise ValueError(
-                f"{path}: its columns {reader.schema.names} are not those of {self._paths[0]}: {self._arrow_schema.names}"
-            )
-        return _read_batches(reader, int(position or b"0"), path)
-
-
-def _read_batches(batches: Any, rows_done: int, path: str) -> Callable[[int], tuple[Any, bytes] | None]:
-    """Slices of a file's record batches behind the first `rows_done` rows; the position is a row number."""
-    pending: pa.RecordBatch | None = None
-    to_pass_over = position = rows_done
-
-    def read(max_rows: int) -> tuple[Any, bytes] | None:
-        nonlocal pending, to_pass_over, position
-        while pending is None or pending.num_rows == 0:
-            try:
-                pending = batches.read_next_batch()
-            except StopIteration:
-                return None
-            except pa.ArrowInvalid as error:
-                raise ValueError(f"{path}: {error}") from error
-            passed = min(to_pass_over, pending.num_rows)
-            to_pass_over -= passed
-            pending = pending.slice(passed)
-        rows, pending = pending.slice(0, max_rows), pending.slice(max_rows)
-        position += rows.num_rows
-        return rows, str(position).encode()
-
-    return read
-
-
-class ParquetFileSource(_FilesSource):
+class ParquetFileSource(FilesSource):
     """Typed rows of Parquet files."""
 
     _kind = "parquet"
@@ -276,10 +208,8 @@ class ParquetFileSource(_FilesSource):
         import pyarrow.parquet
 
         self._columns = columns
-        try:
+        with _parquet_errors(self._paths[0]):
             schema = pyarrow.parquet.read_schema(self._paths[0])
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{self._paths[0]}: {error}") from error
         missing = sorted(set(columns or []) - set(schema.names))
         if missing:
             raise ValueError(f"{self._paths[0]}: has no columns {missing}; it has {schema.names}")
@@ -288,45 +218,43 @@ class ParquetFileSource(_FilesSource):
     def _schema(self) -> _core.Schema:
         return _core.Schema.from_arrow(self._arrow_schema)
 
-    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], tuple[Any, bytes] | None]:
+    def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], FileRows | None]:
         import pyarrow.parquet
 
         group, _, row = position.decode().partition(":")
         state = {"group": int(group or 0), "row": int(row or 0)}
-        parquet = pyarrow.parquet.ParquetFile(path)
+        with _parquet_errors(path):
+            parquet = pyarrow.parquet.ParquetFile(path)
         pending: pa.Table | None = None
 
-        def read(max_rows: int) -> tuple[Any, bytes] | None:
+        def read_group(number: int) -> pa.Table:
+            with _parquet_errors(f"{path}, row group {number}"):
+                table = parquet.read_row_group(number, columns=self._columns, use_threads=False).combine_chunks()
+            if table.schema.names != self._arrow_schema.names:
+                raise ValueError(f"{path}: its columns {table.schema.names} are not {self._arrow_schema.names}")
+            return table
+
+        def read(max_rows: int) -> FileRows | None:
             nonlocal pending
             while pending is None or state["row"] >= pending.num_rows:
                 if pending is not None:
                     state["group"], state["row"] = state["group"] + 1, 0
                 if state["group"] >= parquet.num_row_groups:
                     return None
-                pending = parquet.read_row_group(
-                    state["group"], columns=self._columns, use_threads=False
-                ).combine_chunks()
-                if pending.schema.names != self._arrow_schema.names:
-                    raise ValueError(f"{path}: its columns {pending.schema.names} are not {self._arrow_schema.names}")
+                pending = read_group(state["group"])
             rows = pending.slice(state["row"], max_rows).to_batches()[0]
             state["row"] += rows.num_rows
-            return rows, f"{state['group']}:{state['row']}".encode()
+            return FileRows(rows, f"{state['group']}:{state['row']}".encode())
 
         return read
 
 
-def arrow_type(type_info: TypeInformation) -> pa.DataType:
-    """Pyarrow's type of a basic type.
-
-    Raises:
-        ValueError: a type that CSV cannot hold.
-    """
-    kind = type_info._describe()[0]
-    types = {
-        "string": pa.string(), "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
-        "float32": pa.float32(), "float64": pa.float64(), "bool": pa.bool_(), "date": pa.date32(),
-        "timestamp": pa.timestamp("ms"),
-    }  # fmt: skip
-    if kind not in types:
-        raise ValueError(f"a CSV column cannot be of type {type_info}")
-    return types[kind]
+@contextmanager
+def _parquet_errors(place: str) -> Iterator[None]:
+    """What pyarrow says about bytes that are no Parquet, as a ValueError that names the file; other errors pass."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the operating system's, not about the bytes
+        raise ValueError(f"{place}: not a Parquet file, or damaged: {error}") from error

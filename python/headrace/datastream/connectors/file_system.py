@@ -123,15 +123,32 @@ class OutputFileConfigBuilder:
 class FileSink:
     """Writes records to part files that become visible, whole, with the checkpoint that covers them."""
 
-    def __init__(self, path: str | Path, encoder: Encoder, policy: RollingPolicy, names: OutputFileConfig) -> None:
+    def __init__(self, path: str | Path, encoder: Any, policy: RollingPolicy, names: OutputFileConfig) -> None:
         self._path = Path(path)
         self._encoder = encoder
         self._policy = policy
         self._names = names
 
     @staticmethod
-    def for_row_format(base_path: str | Path, encoder: Encoder | None = None) -> RowFormatBuilder:
-        """A builder of a sink that writes one line a record."""
+    def for_row_format(base_path: str | Path, encoder: Any = None) -> RowFormatBuilder:
+        """A builder of a sink that writes one line a record.
+
+        Args:
+            base_path: Directory of the part files.
+            encoder: `Encoder.simple_string_encoder()` (default), or a function from a record to str or bytes, or an
+                object with such a method `encode`.
+
+        Raises:
+            TypeError: `encoder` is none of these.
+            ValueError: `base_path` is not local.
+        """
+        if encoder is not None and not (
+            isinstance(encoder, Encoder) or hasattr(encoder, "encode") or callable(encoder)
+        ):
+            raise TypeError(
+                "for_row_format: expected an Encoder, a function from a record to str or bytes, or an object with such "
+                f"an encode method, got {type(encoder).__name__}"
+            )
         return RowFormatBuilder(base_path, encoder or Encoder.simple_string_encoder())
 
     def _describe(self) -> dict[str, Any]:
@@ -147,7 +164,7 @@ class FileSink:
 class RowFormatBuilder:
     """Builds a row-format FileSink."""
 
-    def __init__(self, base_path: str | Path, encoder: Encoder) -> None:
+    def __init__(self, base_path: str | Path, encoder: Any) -> None:
         text = str(base_path)
         if text.startswith("file://"):
             text = text[len("file://") :]

@@ -17,3 +17,7 @@ class Source:
     def _make(self, schema: _core.Schema) -> _core.Source:
         """The engine's source, giving records of `schema`."""
         raise NotImplementedError
+
+    def _side_schemas(self) -> dict[str, _core.Schema]:
+        """Schemas of the source's own side outputs, by tag id."""
+        return {}
