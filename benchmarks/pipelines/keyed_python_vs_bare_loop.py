@@ -1,7 +1,7 @@
 """An opaque keyed Python function against the least that CPython allows, and against csp and Bytewax.
 
 Key lambda, `process_element` as a generator or returning a tuple, a ValueState counter read and written for
-each record. The bare loop (bare_loop/bare_loop.cc) runs the very same function object. Nothing follows the
+each record. The bare loop (bare_loop/bare_loop.cc) runs the very same function. Nothing follows the
 process step in headrace: its results are made, checked for emission, batched and counted by the engine, then
 dropped, as the bare loop drops them. A run whose results are kept shows beforehand that they are right.
 """
@@ -92,12 +92,11 @@ def check_results(report: Report, module: Any, records: list, peers: list[buildi
     for record in records:
         count = counts[record[1]] = counts.get(record[1], 0) + 1
         expected.append((record[1], count))
-    for function in (YieldingCounter(), ReturningCounter()):
-        name = type(function).__name__
+    for form in (YieldingCounter, ReturningCounter):
         kept: list = []
-        run_bare(module, function, records, kept)
-        report.check(f"bare loop, {name}", kept == expected)
-        report.check(f"headrace, {name}", headrace_results(function, records) == expected)
+        run_bare(module, form(), records, kept)
+        report.check(f"bare loop, {form.__name__}", kept == expected)
+        report.check(f"headrace, {form.__name__}", headrace_results(form(), records) == expected)
     for peer in peers:
         answer = peer.ask(run="keyed_counter", check=True)
         right = answer["results"] == len(records) and answer["digest"] == workloads.digest(counts)

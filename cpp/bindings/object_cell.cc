@@ -15,16 +15,18 @@ bool IsPlain(PyObject* value) { return IsPlainScalar(value) || IsScalarTuple(val
 }  // namespace
 
 void ObjectCell::Prefetch(const KeyId* ids, int64_t count) {
-  KeyId missing[kPrefetchMax];
-  int64_t misses = 0;
+  // Of a key that is missing, its own row and the one that it will push out.
+  KeyId rows[2 * kPrefetchMax];
+  int64_t size = 0;
   for (int64_t i = 0; i < count; ++i) {
     const Entry* set = SetOf(ids[i]);
     bool found = false;
     for (size_t way = 0; way < kWays; ++way) found |= set[way].id == ids[i];
-    missing[misses] = ids[i];
-    misses += found ? 0 : 1;
+    rows[size] = ids[i];
+    rows[size + 1] = set[kWays - 1].id;
+    size += found ? 0 : 2;
   }
-  rows_->Prefetch(missing, misses);
+  rows_->Prefetch(rows, size);
 }
 
 PyObject* ObjectCell::Get(KeyId id) {

@@ -7,6 +7,33 @@
 #include "headrace/types/value_codec.h"
 
 namespace headrace::bindings {
+namespace {
+
+// Keys that are looked up together.
+constexpr int64_t kKeysMax = 64;
+
+// False for anything but an int of 64 bits.
+bool ReadInt(PyObject* key, int64_t* number) {
+  if (!PyLong_CheckExact(key)) return false;
+  int overflow = 0;
+  *number = PyLong_AsLongLongAndOverflow(key, &overflow);
+  return overflow == 0;
+}
+
+// False for anything but a str; also for one with lone surrogates, which is left to the encoder.
+bool ReadUtf8(PyObject* key, std::string_view* text) {
+  if (!PyUnicode_CheckExact(key)) return false;
+  Py_ssize_t size = 0;
+  const char* utf8 = PyUnicode_AsUTF8AndSize(key, &size);
+  if (!utf8) {
+    PyErr_Clear();
+    return false;
+  }
+  *text = {utf8, static_cast<size_t>(size)};
+  return true;
+}
+
+}  // namespace
 
 PyObject* PythonOperatorSpec::Option(const char* name) const {
   PyObject* value = PyDict_GetItemString(options.get(), name);
@@ -64,27 +91,29 @@ Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
   if (column.type->kind() != TypeKind::kObject) {
     return keys.LookupOrInsertBatch(column, 0, batch.num_rows, ids_.data());
   }
-  for (int64_t row = 0; row < batch.num_rows; ++row) {
-    PyObject* key = column.IsNull(row) ? Py_None : static_cast<PyObject*>(column.ObjectAt(row));
-    KeyId& id = ids_[static_cast<size_t>(row)];
-    if (PyLong_CheckExact(key)) {
-      int overflow = 0;
-      const long long number = PyLong_AsLongLongAndOverflow(key, &overflow);
-      if (overflow == 0) {
-        id = keys.LookupOrInsertInt(number);
-        continue;
-      }
-    } else if (PyUnicode_CheckExact(key)) {
-      Py_ssize_t size = 0;
-      if (const char* utf8 = PyUnicode_AsUTF8AndSize(key, &size)) {
-        id = keys.LookupOrInsertString({utf8, static_cast<size_t>(size)});
-        continue;
-      }
-      PyErr_Clear();  // lone surrogates: left to the encoder
+  const auto key_at = [&column](int64_t row) {
+    return column.IsNull(row) ? Py_None : static_cast<PyObject*>(column.ObjectAt(row));
+  };
+  for (int64_t row = 0; row < batch.num_rows;) {
+    const int64_t left = std::min(batch.num_rows - row, kKeysMax);
+    KeyId* ids = ids_.data() + row;
+    // Runs of small ints and of strs, the usual keys, go to the dictionary together.
+    int64_t numbers[kKeysMax];
+    int64_t run = 0;
+    while (run < left && ReadInt(key_at(row + run), &numbers[run])) ++run;
+    keys.LookupOrInsertInts(numbers, run, ids);
+    if (run == 0) {
+      std::string_view texts[kKeysMax];
+      while (run < left && ReadUtf8(key_at(row + run), &texts[run])) ++run;
+      keys.LookupOrInsertStrings(texts, run, ids);
     }
-    scratch_.Clear();
-    HR_RETURN_IF_ERROR(EncodePythonKey(key, &scratch_).WithContext("key of a record"));
-    id = keys.LookupOrInsertEncoded(scratch_.view());
+    if (run == 0) {
+      scratch_.Clear();
+      const Status status = EncodePythonKey(key_at(row), &scratch_);
+      if (!status.ok()) return status.WithContext("key of a record");
+      ids[run++] = keys.LookupOrInsertEncoded(scratch_.view());
+    }
+    row += run;
   }
   return Status::Ok();
 }

@@ -72,6 +72,10 @@ class KeyDictionary {
   KeyId LookupEncoded(std::string_view canonical) const {  ///< kNoKey when absent
     return Lookup(Key::OfCanonical(canonical));
   }
+  /// Many at once, at a fraction of the cost: lookups that miss the processor's caches overlap. Ids
+  /// of new keys come in the order of `keys`.
+  void LookupOrInsertInts(const int64_t* keys, int64_t count, KeyId* ids);
+  void LookupOrInsertStrings(const std::string_view* utf8, int64_t count, KeyId* ids);
   /// Ids of rows [start, start + count) of a key column; kInvalidArgument when a value cannot be a
   /// key. Null is a key (None).
   Status LookupOrInsertBatch(const Column& keys, int64_t start, int64_t count, KeyId* ids);

@@ -14,6 +14,8 @@ namespace {
 
 // Rows whose ids are looked up together; their keys and ids stay in the first-level cache.
 constexpr int64_t kRunRows = 1024;
+// Strings that are prefetched together.
+constexpr int64_t kRunStrings = 64;
 
 }  // namespace
 
@@ -41,6 +43,29 @@ void KeyDictionary::LookupRun(const Integer* keys, int64_t count, KeyId* ids) {
   for (int64_t i = 0; i < misses; ++i) ids[missed[i]] = LookupOrInsertInt(keys[missed[i]]);
 }
 
+void KeyDictionary::LookupOrInsertInts(const int64_t* keys, int64_t count, KeyId* ids) {
+  for (int64_t done = 0; done < count; done += kRunRows) {
+    LookupRun(keys + done, std::min(kRunRows, count - done), ids + done);
+  }
+}
+
+void KeyDictionary::LookupOrInsertStrings(const std::string_view* utf8, int64_t count, KeyId* ids) {
+  uint32_t hashes[kRunStrings];
+  for (int64_t done = 0; done < count; done += kRunStrings) {
+    const std::string_view* keys = utf8 + done;
+    const int64_t run = std::min(kRunStrings, count - done);
+    for (int64_t i = 0; i < run; ++i) {
+      hashes[i] = HashBytes(keys[i]);
+      __builtin_prefetch(&strings_.Home(hashes[i]));
+    }
+    for (int64_t i = 0; i < run; ++i) __builtin_prefetch(strings_.Home(hashes[i]).key);
+    for (int64_t i = 0; i < run; ++i) {
+      const BytesEntry* found = FindBytes(strings_, hashes[i], keys[i]);
+      ids[done + i] = found != nullptr ? found->id : Insert(Key::OfStr(keys[i]), hashes[i]);
+    }
+  }
+}
+
 template <typename Integer>
 void KeyDictionary::LookupIntegers(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
   const Integer* values = keys.Values<Integer>() + start;
@@ -56,8 +81,16 @@ void KeyDictionary::LookupIntegers(const Column& keys, int64_t start, int64_t co
 }
 
 void KeyDictionary::LookupStrings(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
-  for (int64_t i = 0; i < count; ++i) {
-    ids[i] = keys.IsNull(start + i) ? NoneKey() : LookupOrInsertString(keys.StringAt(start + i));
+  std::string_view run[kRunStrings];
+  for (int64_t done = 0; done < count;) {
+    int64_t rows = 0;
+    while (rows < kRunStrings && done + rows < count && !keys.IsNull(start + done + rows)) {
+      run[rows] = keys.StringAt(start + done + rows);
+      ++rows;
+    }
+    LookupOrInsertStrings(run, rows, ids + done);
+    done += rows;
+    if (done < count && keys.IsNull(start + done)) ids[done++] = NoneKey();
   }
 }
 
