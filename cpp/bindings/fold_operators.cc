@@ -24,7 +24,7 @@ class FoldOperator : public PythonOperator {
       FrameRef former(value_.Get(id));
       if (!former && PyErr_Occurred())
         return UserErrorFromPython("reading the state", record.get());
-      FrameRef next(former ? Combine(former.get(), record.get()) : Py_NewRef(record.get()));
+      FrameRef next(former ? Combine(former.get(), record.get()) : Begin(record.get()));
       if (!next) return UserErrorFromPython(what_, record.get());
       if (next.get() == Py_None) {
         return Status::InvalidArgument(what_ + " gave None for record " + ShortRepr(record.get()));
@@ -34,7 +34,7 @@ class FoldOperator : public PythonOperator {
       // Or the result would count as one that somebody else refers to.
       Py_XDECREF(former.Release());
       Status status = emitter_.Emit(next.Release(), nullptr, batch.TimestampAt(row_), false);
-      if (!status.ok()) return status.WithContext("result of " + what_);
+      if (!status.ok()) return ResultStatus(std::move(status), what_, record.get());
     }
     return EndBatch();
   }
@@ -51,6 +51,8 @@ class FoldOperator : public PythonOperator {
     HR_ASSIGN_OR_RETURN(value_, KeyedValue::Register(scope_.get(), "value", type));
     return Status::Ok();
   }
+  /// The value of a key's first record. New reference, null with a Python error set.
+  virtual PyObject* Begin(PyObject* record) { return Py_NewRef(record); }
   /// New reference, null with a Python error set.
   virtual PyObject* Combine(PyObject* former, PyObject* record) = 0;
 
@@ -97,6 +99,18 @@ class FieldOperator final : public FoldOperator {
     return FoldOperator::OnOpen();
   }
 
+  // A wrong field is refused at once, and not only when a key comes a second time.
+  PyObject* Begin(PyObject* record) override {
+    const FrameRef value(Read(record));
+    if (!value) return nullptr;
+    if (sum_ && (PyUnicode_Check(value.get()) || PyBytes_Check(value.get()))) {
+      // Python would put them one behind the other.
+      return PyErr_Format(PyExc_TypeError, "cannot sum %R of type %s: sum needs numbers",
+                          value.get(), Py_TYPE(value.get())->tp_name);
+    }
+    return Py_NewRef(record);
+  }
+
   PyObject* Combine(PyObject* former, PyObject* record) override {
     const FrameRef a(Read(former));
     const FrameRef b(a ? Read(record) : nullptr);
@@ -123,6 +137,16 @@ class FieldOperator final : public FoldOperator {
 
   PyObject* Read(PyObject* record) {
     if (IsTupleWithField(record)) return Py_NewRef(PyTuple_GET_ITEM(record, index_));
+    PyObject* value = ReadAny(record);
+    if (value) return value;
+    // This reader says which fields there are.
+    PyErr_Clear();
+    PyRef module = PyRef::Steal(PyImport_ImportModule("headrace.aggregates"));
+    return module ? PyObject_CallMethod(module.get(), "read_field", "OO", record, field_.get())
+                  : nullptr;
+  }
+
+  PyObject* ReadAny(PyObject* record) {
     if (!IsScalar(record)) return PyObject_GetItem(record, field_.get());
     if (PyUnicode_Check(field_.get())) return PyObject_GetAttr(record, field_.get());
     return Py_NewRef(record);

@@ -120,6 +120,16 @@ FAILING = {
     "key of tuples": (lambda: pairs().key_by(7), "KeyBy", r"key_by\(7\) raised IndexError: .*record \('x', 1\)"),
     "agg of dicts": (lambda: dicts().key_by("b").agg(n=Sum("x")), "Aggregate", r"no field 'x' in .*; it has \['a', 'b'\]"),
     "agg of text": (lambda: dicts().key_by("a").agg(n=Sum("b")), "Aggregate", r"cannot sum 'x' of type str: .*record \{'a': 1"),
+    "sum of dicts": (lambda: dicts().key_by("b").sum("x"), "Sum", r"sum of field 'x' .*; it has \['a', 'b'\].*record \{'a': 1"),
+    "sum of Rows": (lambda: rows().key_by("b").sum("x"), "Sum", r"sum of field 'x' .*; it has \['a', 'b'\].*record Row\(a=1"),
+    "sum of tuples": (lambda: pairs().key_by(0).sum(5), "Sum", r"sum of field 5 .*no field number 5 .*it has 2 fields"),
+    "max_by of dicts": (lambda: dicts().key_by("b").max_by("x"), "Max_by", r"no field 'x' in .*; it has \['a', 'b'\]"),
+    "sum of text": (lambda: pairs().key_by(1).sum(0), "Sum", r"cannot sum 'x' of type str: sum needs numbers, record \('x', 1"),
+    "key": (
+        lambda: pairs().key_by(lambda _: threading.Lock()).map(str),
+        "Map",
+        r"key of a record: a value of type '_thread.lock' .*cannot be encoded; keys must be plain values",
+    ),
     "time of dicts": (
         lambda: dicts().assign_timestamps_and_watermarks(MONOTONOUS.with_timestamp_field("x")),
         "Timestamps",

@@ -185,7 +185,7 @@ def random_csv(rng, rows):
     """Text of a CSV file of an int and a text column, its good rows, and the lines where the others start."""
     lines, good, bad_lines, line = ["n,text"], [], [], 2
     for number in range(rows):
-        text = rng.choice(["plain", 'with "quotes"', "comma, inside", "line\nbreak", "", "x" * rng.randrange(300)])
+        text = rng.choice(["plain", 'with "quotes"', "comma, inside", "line\nbreak", "", "x" * rng.randrange(700)])
         fields = {0: ["no number", text], 1: [str(number)], 2: [str(number), text, "more"]}.get(rng.randrange(400))
         if fields is None:
             good.append((number, text or None))
@@ -203,10 +203,11 @@ def random_csv(rng, rows):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_csv_files_give_good_rows_and_lines_of_bad_ones(tmp_path, seed):
-    # Several blocks long. The good rows are also what Python's csv module reads.
+    # Longer than three blocks. The good rows are also what Python's csv module reads.
     text, good, bad_lines = random_csv(random.Random(seed), 12_000)
     path = tmp_path / "x.csv"
     path.write_text(text, newline="")
+    assert path.stat().st_size > 3 * (256 << 10)
     read = [row for row in csv.reader(text.splitlines(keepends=True)) if row][1:]
     assert good == [(int(r[0]), r[1] or None) for r in read if len(r) == 2 and r[0].isdigit()]
     stream = new_env().read_csv(path, columns={"n": Types.LONG(), "text": Types.STRING()}, on_bad_row=BAD)

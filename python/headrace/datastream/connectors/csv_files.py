@@ -17,6 +17,7 @@ from headrace.datastream.connectors.file_readers import FileRows, FilesSource
 from headrace.datastream.output_tag import OutputTag
 
 _BLOCK_BYTES = 256 << 10
+_HEADER_BYTES = 4 << 10  # read for the header line, before the first block
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): (.*)", re.DOTALL)
 _INVALID_VALUE = re.compile(r"invalid value '(.*)'", re.DOTALL)
 _COLUMN_COUNT = re.compile(r"Expected (\d+) columns, got (\d+)")
@@ -135,7 +136,7 @@ class _CsvFile:
         data, at_end = b"", False
         header: CsvRecord | None = None
         while header is None and not at_end:
-            more = self._file.read(_BLOCK_BYTES)
+            more = self._file.read(_HEADER_BYTES)
             data, at_end = data + more, not more
             whole = len(data) if at_end else self._records.whole_bytes(data)
             header = next(self._records.split(data[:whole], 1), None)
