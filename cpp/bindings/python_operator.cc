@@ -110,7 +110,11 @@ Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
     if (run == 0) {
       scratch_.Clear();
       const Status status = EncodePythonKey(key_at(row), &scratch_);
-      if (!status.ok()) return status.WithContext("key of a record");
+      if (!status.ok()) {
+        const PyRef record = PyRef::Steal(reader_.Read(row));
+        if (!record) return UnreadableRecord();
+        return status.WithContext("key of record " + ShortRepr(record.get()));
+      }
       ids[run++] = keys.LookupOrInsertEncoded(scratch_.view());
     }
     row += run;

@@ -128,7 +128,7 @@ FAILING = {
     "key": (
         lambda: pairs().key_by(lambda _: threading.Lock()).map(str),
         "Map",
-        r"key of a record: a value of type '_thread.lock' .*cannot be encoded; keys must be plain values",
+        r"key of record \('x', 1\): a value of type '_thread.lock' .*cannot be encoded; keys must be plain values",
     ),
     "time of dicts": (
         lambda: dicts().assign_timestamps_and_watermarks(MONOTONOUS.with_timestamp_field("x")),
