@@ -8,6 +8,7 @@ import mmap
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
+RECORDED = ROOT / "benchmarks/recorded"
+"""Committed results: what tests/ledger.toml counts as shown."""
 SCRATCH = ROOT / "build/bench"
 
 
@@ -112,6 +115,15 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def source_commit() -> str:
+    """Return the commit that is checked out, with a plus when files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of Python, headrace and the named packages."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in ("headrace", *packages)}
@@ -181,6 +193,8 @@ class Report:
             "figures": self.figures,
             "checks": self.checks,
             "notes": self.notes,
+            "date": time.strftime("%Y-%m-%d", time.gmtime(self.started)),
+            "commit": source_commit(),
             "versions": versions(*packages),
             "processor": f"{processor_name()}, {os.cpu_count()} threads",
             "load_before": round(self.load_before, 2),

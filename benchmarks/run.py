@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from measuring import RESULTS, SCRATCH, Options, Report, print_table, warm_memory
+from measuring import RECORDED, RESULTS, SCRATCH, Options, Report, print_table, warm_memory
 
 HERE = Path(__file__).resolve().parent
 PIPELINES = {
@@ -44,11 +44,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help="rounds of A B A B (5)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies rows and durations")
     parser.add_argument("--no-warm", action="store_true", help="memory was warmed already")
+    parser.add_argument("--record", action="store_true", help="keep results that passed in benchmarks/recorded")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in PIPELINES]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(PIPELINES)}")
+    if arguments.record and (arguments.quick or arguments.scale != 1 or arguments.rounds < ROUNDS_MIN):
+        parser.error("--record keeps full runs only")
     if arguments.rounds < 1 or arguments.scale <= 0:
         parser.error("--rounds and --scale must be positive")
     return arguments
@@ -97,6 +100,11 @@ def main() -> int:
         name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names if name not in broken
     }
     print_table(results)
+    if arguments.record:
+        RECORDED.mkdir(exist_ok=True)
+        for name, result in results.items():
+            if result["passed"]:
+                shutil.copy(RESULTS / f"{name}.json", RECORDED)
     failed = broken + [name for name, result in results.items() if not result["passed"]]
     if failed:
         print("not passed: " + ", ".join(failed))

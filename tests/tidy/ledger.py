@@ -2,7 +2,7 @@
 
 A test is named as pytest names it (``tests/python/test_graph.py::test_union``, no parameters) or,
 for C++, ``cpp:<folder>.<Suite>.<Name>``, the name ctest prints. A benchmark is named by its file,
-and has run when ``benchmarks/results/<stem>.json`` is there with ``"passed": true``.
+and has run when ``benchmarks/recorded/<stem>.json`` is there with ``"passed": true`` (make bench ARGS=--record).
 """
 
 import ast
@@ -112,7 +112,7 @@ def not_passed(line: Line, reports: dict[str, list[bool]]) -> list[str]:
     """Return what a line names that did not run, or ran and failed."""
     bad = [name for name in line.tests if not all(reports.get(report_name(name), [False]))]
     for name in line.benchmarks:
-        result = ROOT / "benchmarks/results" / f"{Path(name).stem}.json"
+        result = ROOT / "benchmarks/recorded" / f"{Path(name).stem}.json"
         if not result.is_file() or not json.loads(result.read_text(encoding="utf-8")).get("passed"):
             bad.append(name)
     return bad
