@@ -29,9 +29,10 @@ place_module() {  # by rename, so that a process that runs the old module keeps 
 if [[ ! -f $stamp || ! -f $tree/build.ninja || $(cat "$stamp") != "$wanted" ]] ||
   ! compgen -G "$site/headrace/_core*.so" >/dev/null; then
   "$python" -m pip install --disable-pip-version-check --no-build-isolation --no-deps -e . -v \
-    -C build-dir="$tree" -C cmake.define.HEADRACE_BUILD_TESTS=ON \
-    -C cmake.define.HEADRACE_WERROR="${WERROR:-OFF}" 9>&- >"$tree/pip.log" 2>&1 ||
-    { grep -E 'error|Error|FAILED|CMake' -A3 "$tree/pip.log" | tail -n 80; exit 1; }
+    --config-settings=build-dir="$tree" \
+    --config-settings=cmake.define.HEADRACE_BUILD_TESTS=ON \
+    --config-settings=cmake.define.HEADRACE_WERROR="${WERROR:-OFF}" 9>&- >"$tree/pip.log" 2>&1 ||
+    { grep -E 'error|Error|FAILED|CMake' -A3 "$tree/pip.log" | tail -n 80; tail -n 5 "$tree/pip.log"; exit 1; }
   printf '%s\n' "$wanted" >"$stamp"
 else
   cmake --build "$tree" 9>&- | { grep -v 'no work to do' || true; }
