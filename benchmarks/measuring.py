@@ -65,16 +65,18 @@ def short(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def in_turns(contenders: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def in_turns(
+    contenders: dict[str, Callable[[], float]], rounds: int, *, warm_up: bool = True
+) -> dict[str, list[float]]:
     """Run A B A B … and return each contender's times in seconds, as it measured them itself.
 
     One turn of each comes first and is not counted: it warms caches, pools and, for a peer, its compiled
-    code. Python's collector runs between the turns and finds nothing to do inside: what is alive when
-    the rounds begin is frozen.
+    code. Without `warm_up` the caller has seen to that. Python's collector runs between the turns and finds
+    nothing to do inside: what is alive when the rounds begin is frozen.
     """
     gc.collect()
     gc.freeze()
-    for run in contenders.values():
+    for run in contenders.values() if warm_up else ():
         run()
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
