@@ -129,7 +129,7 @@ def measure_against_duckdb(options: Options, report: Report, rows: int) -> float
 
 def measure_checkpoints(options: Options, report: Report, rows: int, rows_per_second: float) -> None:
     """Measure a run of at least three seconds with a checkpoint every second against one without."""
-    seconds_min = 3.3
+    seconds_min = 4.0
     chunks = max(1, round(seconds_min * rows_per_second / rows + 0.5))
     events = make_events(rows, chunks)
     windows_expected = distinct_windows(events)

@@ -14,11 +14,16 @@
 namespace headrace::bindings {
 namespace {
 
+constexpr double kSwitchIntervalSeconds = 0.005;  // Python's default
+constexpr double kHoldIntervals = 2;
+
 thread_local PyThreadState* thread_state = nullptr;
 
 /// A task thread keeps one Python thread state for its life.
 class TaskThreads final : public ThreadHooks {
  public:
+  explicit TaskThreads(int64_t hold_ns) : hold_ns_(hold_ns) {}
+
   void OnTaskThreadStart() override {
     // Making a state needs no GIL; the interpreter's list of states has a lock of its own.
     thread_state = PyThreadState_New(PyInterpreterState_Main());
@@ -55,6 +60,10 @@ class TaskThreads final : public ThreadHooks {
     }
   }
 
+  void BetweenSteps() override { DrainGraveyard(); }
+
+  int64_t HoldNs() const override { return hold_ns_; }
+
   void InterruptThreads() override {
     if (InterpreterIsEnding()) return;
     GilScope gil;
@@ -80,6 +89,7 @@ class TaskThreads final : public ThreadHooks {
 
  private:
   static thread_local PyGILState_STATE unannounced_;
+  const int64_t hold_ns_;
   std::mutex mutex_;
   std::vector<PyThreadState*> states_;
 };
@@ -88,6 +98,13 @@ thread_local PyGILState_STATE TaskThreads::unannounced_{};
 
 }  // namespace
 
-std::shared_ptr<ThreadHooks> PythonThreadHooks() { return std::make_shared<TaskThreads>(); }
+std::shared_ptr<ThreadHooks> PythonThreadHooks() {
+  PyRef sys = PyRef::Steal(PyImport_ImportModule("sys"));
+  PyRef interval =
+      PyRef::Steal(sys ? PyObject_CallMethod(sys.get(), "getswitchinterval", nullptr) : nullptr);
+  const double seconds = interval ? PyFloat_AsDouble(interval.get()) : kSwitchIntervalSeconds;
+  PyErr_Clear();
+  return std::make_shared<TaskThreads>(static_cast<int64_t>(kHoldIntervals * seconds * 1e9));
+}
 
 }  // namespace headrace::bindings

@@ -124,3 +124,17 @@ def test_two_jobs_at_once():
     for thread in threads:
         thread.join()
     assert results == {i: sum(range(1, 20_001 + i)) for i in range(2)}
+
+
+def test_busy_job_leaves_other_threads_their_turn():
+    env = new_env()
+    env.from_sequence(1, 2_000_000).map(lambda n: (n % 10, n)).filter(lambda pair: pair[1] < 0).print()
+    client = env.execute_async("busy")
+    turns, started = 0, time.monotonic()
+    while not client.status().is_terminal_state():
+        turns += 1
+        time.sleep(0.001)
+    seconds = time.monotonic() - started
+    client.result()
+    # Python gives a waiting thread its turn after 5 ms; both sleep and status wait.
+    assert turns > 20 * seconds

@@ -214,14 +214,24 @@ void TaskScheduler::WorkerLoop() {
   }
 }
 
+int64_t TaskScheduler::RunHeld(Slot* slot, ThreadHooks* hooks) {
+  hooks->EnterStep();
+  const int64_t until_ns = options_.env->SteadyNs() + hooks->HoldNs();
+  int64_t deadline_ns = kAgain;
+  do {
+    deadline_ns = RunOnce(slot);
+    hooks->BetweenSteps();
+  } while (deadline_ns == kAgain && options_.env->SteadyNs() < until_ns);
+  hooks->LeaveStep();
+  return deadline_ns;
+}
+
 void TaskScheduler::OwnThreadLoop(Slot* slot) {
   ThreadHooks* hooks = options_.hooks.get();
   if (hooks) hooks->OnTaskThreadStart();
   while (true) {
     slot->state.exchange(State::kRunning, std::memory_order_acq_rel);
-    if (hooks) hooks->EnterStep();
-    const int64_t deadline_ns = RunOnce(slot);
-    if (hooks) hooks->LeaveStep();
+    const int64_t deadline_ns = hooks ? RunHeld(slot, hooks) : RunOnce(slot);
     AfterRun(slot, deadline_ns);
     if (deadline_ns == kClosed) break;
     if (slot->state.load(std::memory_order_acquire) != State::kIdle) continue;

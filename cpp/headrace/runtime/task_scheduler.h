@@ -82,6 +82,8 @@ class TaskScheduler {
   void Enqueue(Slot* slot);
   void WakeSlot(Slot* slot);
   static bool MarkWoken(std::atomic<State>* state);
+  /// Steps a task inside the hooks until it has nothing to do or has held the host long enough.
+  int64_t RunHeld(Slot* slot, ThreadHooks* hooks);
   void WorkerLoop();
   void OwnThreadLoop(Slot* slot);
   /// Queues tasks whose deadline passed; returns the next one. REQUIRES: mutex_ held.
