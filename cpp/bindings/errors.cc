@@ -54,20 +54,6 @@ PyObject* ClassOf(StatusCode code) {
 
 constexpr size_t kReprBytesMax = 80;
 
-/// Puts the current Python error aside and back.
-class KeptError {
- public:
-  KeptError() { PyErr_Fetch(&type_, &value_, &traceback_); }
-  ~KeptError() { PyErr_Restore(type_, value_, traceback_); }
-  KeptError(const KeptError&) = delete;
-  KeptError& operator=(const KeptError&) = delete;
-
- private:
-  PyObject* type_ = nullptr;
-  PyObject* value_ = nullptr;
-  PyObject* traceback_ = nullptr;
-};
-
 std::string PlaceAtLine(PyFrameObject* frame, long line) {
   PyCodeObject* code = PyFrame_GetCode(frame);
   std::string place =

@@ -45,6 +45,20 @@ std::string ExceptionText(PyObject* exception);
 /// "file.py:12 in function" of the innermost frame of the exception's traceback, or "".
 std::string ExceptionPlace(PyObject* exception);
 
+/// Puts the current Python error aside and back.
+class KeptError {
+ public:
+  KeptError() { PyErr_Fetch(&type_, &value_, &traceback_); }
+  ~KeptError() { PyErr_Restore(type_, value_, traceback_); }
+  KeptError(const KeptError&) = delete;
+  KeptError& operator=(const KeptError&) = delete;
+
+ private:
+  PyObject* type_ = nullptr;
+  PyObject* value_ = nullptr;
+  PyObject* traceback_ = nullptr;
+};
+
 /// "file.py:12 in function" of a frame.
 std::string PlaceOf(PyFrameObject* frame);
 

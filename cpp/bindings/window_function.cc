@@ -306,10 +306,10 @@ Status PythonWindowFunction::BeginFire(const WindowGroup& group) {
 }
 
 Status PythonWindowFunction::FailedForKey(const UserFunction& function) const {
-  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  const PyRef key = PyRef::Steal(scope_->cursor.CurrentKey());
-  PyErr_Restore(type, value, traceback);
+  const PyRef key = [this] {
+    const KeptError kept;
+    return PyRef::Steal(scope_->cursor.CurrentKey());
+  }();
   return UserErrorFromPython(function.what(), key.get(), "key");
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from headrace import Configuration, FileSink, StreamExecutionEnvironment
+from headrace import AggregateFunction, Configuration, FileSink, StreamExecutionEnvironment
 
 
 def new_env(parallelism: int = 1, **options: Any) -> StreamExecutionEnvironment:
@@ -43,3 +43,31 @@ def lines_of(directory: Path) -> list[str]:
 def file_sink(directory: Path) -> FileSink:
     """A row-format sink of str() lines."""
     return FileSink.for_row_format(directory).build()
+
+
+class CountRows(AggregateFunction):
+    """How many rows a window holds."""
+
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add(self, value: Any, accumulator: int) -> int:
+        return accumulator + 1
+
+    def get_result(self, accumulator: int) -> int:
+        return accumulator
+
+
+class TotalsOfPairs(AggregateFunction):
+    """(sum of the second fields, rows), in an accumulator that is changed in place."""
+
+    def create_accumulator(self) -> list[int]:
+        return [0, 0]
+
+    def add(self, value: Any, accumulator: list[int]) -> list[int]:
+        accumulator[0] += value[1]
+        accumulator[1] += 1
+        return accumulator
+
+    def get_result(self, accumulator: list[int]) -> Any:
+        return tuple(accumulator)

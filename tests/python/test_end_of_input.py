@@ -6,7 +6,6 @@ import pyarrow as pa
 import pytest
 
 from headrace import (
-    AggregateFunction,
     Count,
     KeyedProcessFunction,
     MapFunction,
@@ -19,7 +18,7 @@ from headrace import (
     Types,
     WatermarkStrategy,
 )  # fmt: skip
-from python.streams import collect, file_sink, lines_of, new_env
+from python.streams import CountRows, collect, file_sink, lines_of, new_env
 
 END_OF_TIME = 2**63 - 1
 MONOTONOUS = WatermarkStrategy.for_monotonous_timestamps()
@@ -30,17 +29,6 @@ HOUR = TumblingEventTimeWindows.of(Time.hours(1))
 
 def timed(stream):
     return stream.assign_timestamps_and_watermarks(MONOTONOUS.with_timestamp_assigner(lambda v, _: v[1]))
-
-
-class CountRows(AggregateFunction):
-    def create_accumulator(self):
-        return 0
-
-    def add(self, value, accumulator):
-        return accumulator + 1
-
-    def get_result(self, accumulator):
-        return accumulator
 
 
 class Whole(ProcessWindowFunction):

@@ -45,7 +45,7 @@ def test_pip_installs_from_a_copy_of_the_tree_into_a_clean_environment(tmp_path)
 
     # The same warnings as in the main build, so that the compiler cache knows the files.
     werror = f"cmake.define.HEADRACE_WERROR={os.environ.get('WERROR', 'OFF')}"
-    run(python, "-m", "pip", "install", "--disable-pip-version-check", "-C", werror, copy)
+    run(python, "-m", "pip", "install", "--disable-pip-version-check", f"--config-settings={werror}", copy)
     printed = run(
         python,
         "-c",

@@ -6,7 +6,6 @@ from collections import defaultdict
 import pytest
 
 from headrace import (
-    AggregateFunction,
     AllWindowFunction,
     Avg,
     ListStateDescriptor,
@@ -25,7 +24,7 @@ from headrace import (
     WatermarkStrategy,
     WindowFunction,
 )  # fmt: skip
-from python.streams import collect, new_env
+from python.streams import TotalsOfPairs, collect, new_env
 
 STRIDE = 1024
 BOUND_MS = 500
@@ -104,19 +103,6 @@ class Combine(ReduceFunction):
         return combine(value1, value2)
 
 
-class SumOfValues(AggregateFunction):
-    def create_accumulator(self):
-        return [0, 0]
-
-    def add(self, value, accumulator):
-        accumulator[0] += value[1]
-        accumulator[1] += 1
-        return accumulator
-
-    def get_result(self, accumulator):
-        return tuple(accumulator)
-
-
 class Placed(ProcessWindowFunction):
     """The elements with key and window, which a ProcessWindowFunction finds in its context."""
 
@@ -185,7 +171,7 @@ def test_aggregate_with_a_window_function_gives_it_the_one_result(window_functio
         place: [[(sum(e[1] for e in c), len(c))] for c in firings]
         for place, firings in model(EVENTS, SLIDING)[0].items()
     }
-    assert grouped(collect(keyed.window(SLIDING).aggregate(SumOfValues(), window_function))) == want
+    assert grouped(collect(keyed.window(SLIDING).aggregate(TotalsOfPairs(), window_function))) == want
 
 
 def test_builtin_aggregate_with_a_window_function():
@@ -219,7 +205,7 @@ def test_results_accumulate_over_late_firings(call):
         got = collect(windows.reduce(combine, Placed()))
         expected = {place: [[reduced(c)] for c in firings] for place, firings in want.items()}
     else:
-        got = collect(windows.aggregate(SumOfValues(), Placed()))
+        got = collect(windows.aggregate(TotalsOfPairs(), Placed()))
         expected = {place: [[(sum(e[1] for e in c), len(c))] for c in firings] for place, firings in want.items()}
     assert grouped(got) == expected
 
@@ -247,7 +233,7 @@ def test_windows_over_all_records(parallelism, call):
         stream = windows.reduce(combine, PlacedOfAll())
         want = {place: [[reduced(c)] for c in firings] for place, firings in want.items()}
     else:
-        stream = windows.aggregate(SumOfValues(), PlacedByAllWindow())
+        stream = windows.aggregate(TotalsOfPairs(), PlacedByAllWindow())
         want = {place: [[(sum(e[1] for e in c), len(c))] for c in firings] for place, firings in want.items()}
     assert grouped(collect(stream)) == want
 
@@ -322,7 +308,7 @@ def test_failure_in_a_window_names_operator_and_place(call):
     class FailsToClear(Placed):
         clear = fail
 
-    class FailsToAdd(SumOfValues):
+    class FailsToAdd(TotalsOfPairs):
         add = fail
 
     windows = timed(new_env()).key_by(lambda v: v[0]).window(TUMBLING)
@@ -331,7 +317,7 @@ def test_failure_in_a_window_names_operator_and_place(call):
         "apply": lambda: windows.apply(fail),
         "reduce": lambda: windows.reduce(fail),
         "aggregate": lambda: windows.aggregate(FailsToAdd()),
-        "window function": lambda: windows.aggregate(SumOfValues(), Fails()),
+        "window function": lambda: windows.aggregate(TotalsOfPairs(), Fails()),
         "clear": lambda: windows.process(FailsToClear()),
     }[call]()
     with pytest.raises(UserFunctionError, match=r"operator 'my windows'.*planned.*test_window_functions\.py") as caught:

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from headrace import (
-    AggregateFunction,
     Avg,
     CollectList,
     Count,
@@ -24,7 +23,7 @@ from headrace import (
     Types,
     WatermarkStrategy,
 )  # fmt: skip
-from python.streams import collect, new_env
+from python.streams import CountRows, TotalsOfPairs, collect, new_env
 
 
 def events(rows=20_000, keys=50, disorder_ms=2000, seed=7):
@@ -77,15 +76,7 @@ def test_native_sliding_windows_equal_a_plain_loop(size, slide, offset):
     assert len(got) == len(want)
 
 
-class MeanOfPairs(AggregateFunction):
-    def create_accumulator(self):
-        return [0, 0]
-
-    def add(self, value, accumulator):
-        accumulator[0] += value[1]
-        accumulator[1] += 1
-        return accumulator
-
+class MeanOfPairs(TotalsOfPairs):
     def get_result(self, accumulator):
         return accumulator[0] / accumulator[1]
 
@@ -158,17 +149,6 @@ def test_late_rows_go_to_the_side_output_and_are_counted(native):
     got = collect(counted.map(lambda r: ("window", r.n if native else r)).union(side))
     assert [r for r in got if r[0] == "late"] == [("late", 5)]
     assert sum(n for kind, n in got if kind == "window") == len(ts) - 1
-
-
-class CountRows(AggregateFunction):
-    def create_accumulator(self):
-        return 0
-
-    def add(self, value, accumulator):
-        return accumulator + 1
-
-    def get_result(self, accumulator):
-        return accumulator
 
 
 def test_allowed_lateness_fires_again_with_the_accumulated_result():

@@ -75,9 +75,10 @@ def test_continuous_integration_runs_tests_sanitizers_and_linters():
 
 def test_build_gives_pip_options_in_their_long_form():
     # pip 23.0, which Debian 12 ships, knows --config-settings but not -C.
-    text = (ROOT / ".ci/build.sh").read_text(encoding="utf-8")
-    assert "--config-settings=" in text
-    assert not re.search(r"^\s+-C ", text, re.MULTILINE)
+    for name in (".ci/build.sh", "tests/python/test_install.py"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "--config-settings=" in text
+        assert not re.search(r"^\s+-C |\"-C\"", text, re.MULTILINE)
 
 
 def test_sanitizers_see_everything_and_stop_at_the_first_error():

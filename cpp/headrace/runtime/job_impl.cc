@@ -294,6 +294,7 @@ void JobImpl::End(JobState state, Status status) {
   const std::vector<CheckpointRecord> checkpoints = Checkpoints();
   std::map<std::string, int64_t> metrics = Metrics();
   // User functions and the directory's lock must not live as long as somebody looks at the result.
+  // Code that was left behind keeps its own hold on them.
   graph_.reset();
   store_.reset();
   std::unique_lock lock(mutex_);
@@ -303,9 +304,6 @@ void JobImpl::End(JobState state, Status status) {
   result_.runtime_ms = started_ns_ == 0 ? 0 : (env_->SteadyNs() - started_ns_) / 1'000'000;
   result_.checkpoints = checkpoints;
   result_.metrics = std::move(metrics);
-  // The directory is free for the next job, whoever still asks this one for its result. Code that
-  // was left behind keeps its own hold on it.
-  store_.reset();
   ended_ = true;
   ended_changed_.notify_all();
   lock.unlock();

@@ -90,9 +90,13 @@ void TaskScheduler::Enqueue(Slot* slot) {
     slot->woken.notify_one();
     return;
   }
+  PushReady(slot);
+  if (sleeping_workers_ > 0) ready_changed_.notify_one();
+}
+
+void TaskScheduler::PushReady(Slot* slot) {
   ready_.push_back(slot);
   ready_count_.fetch_add(1, std::memory_order_release);
-  if (sleeping_workers_ > 0) ready_changed_.notify_one();
 }
 
 void TaskScheduler::RequestStop() {
@@ -149,8 +153,7 @@ void TaskScheduler::AfterRun(Slot* slot, int64_t deadline_ns) {
   // No wake-up for the task itself: the worker that ran it looks at the queue next.
   std::lock_guard lock(mutex_);
   if (!ready_.empty() && sleeping_workers_ > 0) ready_changed_.notify_one();
-  ready_.push_back(slot);
-  ready_count_.fetch_add(1, std::memory_order_release);
+  PushReady(slot);
 }
 
 int64_t TaskScheduler::QueueDue(int64_t now_ns) {
@@ -162,10 +165,7 @@ int64_t TaskScheduler::QueueDue(int64_t now_ns) {
     deadlines_.erase(first);
     if (!current) continue;  // the task has run since and said something else
     slot->deadline_ns = kNever;
-    if (MarkWoken(&slot->state)) {
-      ready_.push_back(slot);
-      ready_count_.fetch_add(1, std::memory_order_release);
-    }
+    if (MarkWoken(&slot->state)) PushReady(slot);
   }
   return kNever;
 }

@@ -80,6 +80,8 @@ class TaskScheduler {
   /// A worker's turn with a task: steps it until it has nothing to do or others have waited long.
   void RunTurn(Slot* slot);
   void Enqueue(Slot* slot);
+  /// REQUIRES: mutex_ held.
+  void PushReady(Slot* slot);
   void WakeSlot(Slot* slot);
   static bool MarkWoken(std::atomic<State>* state);
   /// Steps a task inside the hooks until it has nothing to do or has held the host long enough.

@@ -183,6 +183,8 @@ class KeyDictionary {
   template <typename Integer>
   void LookupRun(const Integer* keys, int64_t count, KeyId* ids);
   template <typename Integer>
+  void LookupRuns(const Integer* keys, int64_t count, KeyId* ids);
+  template <typename Integer>
   void LookupIntegers(const Column& keys, int64_t start, int64_t count, KeyId* ids);
   void LookupStrings(const Column& keys, int64_t start, int64_t count, KeyId* ids);
   Status LookupObjects(const Column& keys, int64_t start, int64_t count, KeyId* ids);

@@ -43,10 +43,15 @@ void KeyDictionary::LookupRun(const Integer* keys, int64_t count, KeyId* ids) {
   for (int64_t i = 0; i < misses; ++i) ids[missed[i]] = LookupOrInsertInt(keys[missed[i]]);
 }
 
-void KeyDictionary::LookupOrInsertInts(const int64_t* keys, int64_t count, KeyId* ids) {
+template <typename Integer>
+void KeyDictionary::LookupRuns(const Integer* keys, int64_t count, KeyId* ids) {
   for (int64_t done = 0; done < count; done += kRunRows) {
     LookupRun(keys + done, std::min(kRunRows, count - done), ids + done);
   }
+}
+
+void KeyDictionary::LookupOrInsertInts(const int64_t* keys, int64_t count, KeyId* ids) {
+  LookupRuns(keys, count, ids);
 }
 
 void KeyDictionary::LookupOrInsertStrings(const std::string_view* utf8, int64_t count, KeyId* ids) {
@@ -69,12 +74,7 @@ void KeyDictionary::LookupOrInsertStrings(const std::string_view* utf8, int64_t 
 template <typename Integer>
 void KeyDictionary::LookupIntegers(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
   const Integer* values = keys.Values<Integer>() + start;
-  if (!keys.validity) {
-    for (int64_t done = 0; done < count; done += kRunRows) {
-      LookupRun(values + done, std::min(kRunRows, count - done), ids + done);
-    }
-    return;
-  }
+  if (!keys.validity) return LookupRuns(values, count, ids);
   for (int64_t i = 0; i < count; ++i) {
     ids[i] = keys.IsNull(start + i) ? NoneKey() : LookupOrInsertInt(values[i]);
   }
