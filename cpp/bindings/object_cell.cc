@@ -86,10 +86,22 @@ void ObjectCell::Clear(KeyId id) {
 }
 
 Status ObjectCell::Flush() {
+  KeyId ids[kPrefetchMax] = {};
+  Entry* dirty[kPrefetchMax];
+  int64_t count = 0;
+  const auto write = [&]() -> Status {
+    rows_->Prefetch(ids, count);
+    for (int64_t i = 0; i < count; ++i) HR_RETURN_IF_ERROR(WriteBack(dirty[i]));
+    count = 0;
+    return Status::Ok();
+  };
   for (Entry& entry : entries_) {
-    if (entry.dirty) HR_RETURN_IF_ERROR(WriteBack(&entry));
+    if (!entry.dirty) continue;
+    ids[count] = entry.id;
+    dirty[count] = &entry;
+    if (++count == kPrefetchMax) HR_RETURN_IF_ERROR(write());
   }
-  return Status::Ok();
+  return write();
 }
 
 void ObjectCell::Forget() {

@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ namespace headrace {
 namespace {
 
 constexpr int kBackgroundThreads = 2;
+// A third of the weight of a task's thread where there are not enough processors.
+constexpr int kBackgroundNiceness = 5;
 
 struct ThreadStart {
   std::string name;
@@ -113,6 +116,8 @@ class BackgroundPool {
   }
 
   void Loop() {
+    // Checkpoints are written in what the tasks leave over. Best effort: it may be refused.
+    (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kBackgroundNiceness);
     std::unique_lock<std::mutex> guard(mutex_);
     for (;;) {
       ++idle_;

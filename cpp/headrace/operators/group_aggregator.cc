@@ -73,7 +73,7 @@ Status GroupAggregator::Gather(const RecordBatch& batch, const int32_t* rows, co
   }
   PagedTable& accumulators = table->accumulators();
   char** at = accumulators_.data();
-  for (int64_t i = 0; i < count; ++i) at[i] = accumulators.MutableRow(ids[i]);
+  accumulators.MutableRows(ids, count, at);
   return aggregates_->Update(batch, rows, at, count, sequence_);
 }
 

@@ -52,9 +52,7 @@ Status RunningAggregator::RunDistinct(const RecordBatch& batch, int64_t start, c
   rows_.resize(static_cast<size_t>(count));
   accumulators_.resize(static_cast<size_t>(count));
   std::iota(rows_.begin(), rows_.end(), static_cast<int32_t>(start));
-  for (int64_t i = 0; i < count; ++i) {
-    accumulators_[static_cast<size_t>(i)] = table.MutableRow(ids[i]);
-  }
+  table.MutableRows(ids, count, accumulators_.data());
   HR_RETURN_IF_ERROR(aggregates_->Update(batch, rows_.data(), accumulators_.data(), count));
   for (size_t part = 0; part < builders->size(); ++part) {
     for (const char* accumulators : accumulators_) {

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "headrace/base/check.h"
+#include "headrace/base/spinning_mutex.h"
 
 namespace headrace {
 namespace {
@@ -21,7 +22,7 @@ struct FreePage {
 // One free list for each size, in steps of the alignment. Tables come in few row widths, so few are
 // in use.
 struct FreeLists {
-  std::mutex mutex;
+  SpinningMutex mutex;
   std::array<FreePage*, kPooledBytesMax / kAlignment + 1> heads{};
 };
 
@@ -64,6 +65,7 @@ void* PagePool::Allocate(size_t size_bytes) {
   }
   FreePage* page = head;
   head = page->next;
+  __builtin_prefetch(head, /*rw=*/1);  // the next call reads it
   return page;
 }
 

@@ -12,6 +12,14 @@
 #include "headrace/state/paged_table_snapshot.h"
 
 namespace headrace {
+namespace {
+
+// Below this all of a table is in the second-level cache, or nearly.
+constexpr size_t kCachedTableBytes = size_t{1} << 20;
+// Rows on their way to the caches at once.
+constexpr int64_t kRowsAhead = 16;
+
+}  // namespace
 
 PagedTableCore::PagedTableCore(int row_bytes, int pages_per_partition, MemoryMeterPtr meter)
     : row_bytes(row_bytes), pages_per_partition(pages_per_partition), meter(std::move(meter)) {
@@ -136,6 +144,25 @@ PagedTable::Page* PagedTable::EnterEpoch(uint32_t page_index) {
   return page;
 }
 
+void PagedTable::PrefetchRow(uint32_t row) const {
+  const char* page = reinterpret_cast<const char*>(pages_[row >> page_shift_]);
+  __builtin_prefetch(page);
+  __builtin_prefetch(page + data_offset_ + static_cast<size_t>(row & page_mask_) * row_bytes_, 1);
+}
+
+void PagedTable::MutableRows(const uint32_t* rows, int64_t count, char** out) {
+  int64_t next = 0;
+  if (core_->pages.size() * core_->page_bytes > kCachedTableBytes) {
+    for (; next < std::min(kRowsAhead, count); ++next) PrefetchRow(rows[next]);
+    for (int64_t i = 0; next < count; ++i, ++next) {
+      PrefetchRow(rows[next]);
+      out[i] = MutableRow(rows[i]);
+    }
+    next -= std::min(kRowsAhead, count);
+  }
+  for (; next < count; ++next) out[next] = MutableRow(rows[next]);
+}
+
 void PagedTable::Erase(uint32_t row) {
   if (!live(row)) return;
   char* content = MutableRow(row);
@@ -155,6 +182,7 @@ uint32_t PagedTable::partition_rows() const {
 std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
   const std::lock_guard lock(core_->mutex);
   HR_CHECK_EQ(core_->open_epoch, 0u);
+  FreeHeldBlocks();
   const bool full = std::exchange(core_->next_full, false);
   std::shared_ptr<PagedTableCore> core;
   if (full || !dirty_partitions_.empty()) {
@@ -197,6 +225,28 @@ void PagedTable::Retire(void* block, int64_t bytes) {
   }
   std::free(block);
   core_->Charge(-bytes);
+}
+
+void* PagedTable::AllocateBlock(size_t size_bytes) {
+  if (core_->blocks.held_bytes() != 0 && !core_->open.load(std::memory_order_acquire)) {
+    FreeHeldBlocks();
+  }
+  core_->Charge(BlockPool::BlockBytes(size_bytes));
+  return core_->blocks.Allocate(size_bytes);
+}
+
+void PagedTable::RetireBlock(void* block, size_t size_bytes) {
+  if (core_->open.load(std::memory_order_acquire)) {
+    core_->blocks.Hold(block, size_bytes);
+    return;
+  }
+  core_->Charge(-BlockPool::BlockBytes(size_bytes));
+  core_->blocks.Free(block, size_bytes);
+}
+
+void PagedTable::FreeHeldBlocks() {
+  core_->Charge(-core_->blocks.held_bytes());
+  core_->blocks.FreeHeld();
 }
 
 void PagedTable::OwnRowMemory(std::function<void(const char* row)> free_row) {

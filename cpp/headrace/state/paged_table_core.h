@@ -7,6 +7,8 @@
 #include <mutex>
 #include <vector>
 
+#include "headrace/base/spinning_mutex.h"
+#include "headrace/state/block_pool.h"
 #include "headrace/state/memory_meter.h"
 #include "headrace/state/paged_table.h"
 
@@ -47,7 +49,7 @@ struct PagedTableCore {
   /// Mirrors open_epoch != 0, so that the owner need not lock to learn that nothing is open.
   std::atomic<bool> open{false};
 
-  std::mutex mutex;
+  SpinningMutex mutex;
   std::vector<Page*> pages;
   /// The last two epochs that changed a partition: enough to know whether the open snapshot wants
   /// it.
@@ -67,6 +69,8 @@ struct PagedTableCore {
   };
   std::deque<Retired> retired;
   std::function<void(const char* row)> free_row;
+  /// The owner's; the open snapshot reads its blocks.
+  BlockPool blocks;
 };
 
 }  // namespace headrace

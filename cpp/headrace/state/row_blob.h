@@ -1,12 +1,16 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
+
+#include "headrace/state/paged_table.h"
 
 namespace headrace {
 
 /// A row of RowState in one block of memory: header, namespace, sub-key, value. Its bytes are
-/// constant once a snapshot may see it, that is from the barrier after `epoch` on.
+/// constant once a snapshot may see it, that is from the barrier after `epoch` on; only `epoch`,
+/// which no snapshot reads, is overwritten when the block is given up.
 struct RowBlob {
   uint64_t epoch;  ///< of the table, when it was made
   uint32_t key;
@@ -22,11 +26,14 @@ struct RowBlob {
   int64_t encoded_bytes() const {
     return 8 + int64_t{ns_bytes} + int64_t{sub_key_bytes} + int64_t{value_bytes};
   }
-  int64_t memory_bytes() const { return static_cast<int64_t>(sizeof(RowBlob)) + encoded_bytes(); }
+  /// Size of its block.
+  size_t block_bytes() const {
+    return sizeof(RowBlob) + size_t{ns_bytes} + sub_key_bytes + value_bytes;
+  }
 
-  /// malloc()ed.
-  static RowBlob* Make(uint64_t epoch, uint32_t key, std::string_view ns, std::string_view sub_key,
-                       std::string_view value);
+  /// A row in a block of `table`.
+  static RowBlob* Make(PagedTable* table, uint32_t key, std::string_view ns,
+                       std::string_view sub_key, std::string_view value);
 
  private:
   const char* data() const { return reinterpret_cast<const char*>(this + 1); }

@@ -1,6 +1,5 @@
 #include "headrace/state/row_state.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -11,21 +10,20 @@ namespace headrace {
 namespace {
 
 // Rows hold pointers, so a partition of 1,024 slots is about 64 KiB when encoded.
-constexpr int kPagesPerPartition = 2;
+constexpr int kPagesPerPartition = 8;
 constexpr size_t kFieldBytesMax = UINT32_MAX;
 // Roughly a node of std::map with a short string.
 constexpr int64_t kGroupRowBytes = 80;
 
 }  // namespace
 
-RowBlob* RowBlob::Make(uint64_t epoch, uint32_t key, std::string_view ns, std::string_view sub_key,
-                       std::string_view value) {
+RowBlob* RowBlob::Make(PagedTable* table, uint32_t key, std::string_view ns,
+                       std::string_view sub_key, std::string_view value) {
   HR_CHECK(ns.size() <= kFieldBytesMax && sub_key.size() <= kFieldBytesMax);
   HR_CHECK_LE(value.size(), kFieldBytesMax);
-  void* memory = std::malloc(sizeof(RowBlob) + ns.size() + sub_key.size() + value.size());
-  HR_CHECK(memory != nullptr);
-  auto* blob = static_cast<RowBlob*>(memory);
-  blob->epoch = epoch;
+  auto* blob = static_cast<RowBlob*>(
+      table->AllocateBlock(sizeof(RowBlob) + ns.size() + sub_key.size() + value.size()));
+  blob->epoch = table->epoch();
   blob->key = key;
   blob->ns_bytes = static_cast<uint32_t>(ns.size());
   blob->sub_key_bytes = static_cast<uint32_t>(sub_key.size());
@@ -41,9 +39,7 @@ RowState::RowState(KeyDictionary* keys, MemoryMeterPtr meter)
     : keys_(keys),
       meter_(meter),
       table_(sizeof(RowBlob*), kPagesPerPartition, meter),
-      index_(meter) {
-  table_.OwnRowMemory([](const char* row) { std::free(*reinterpret_cast<RowBlob* const*>(row)); });
-}
+      index_(meter) {}
 
 RowState::~RowState() {
   by_key_.ForEach([](const Target& target) {
@@ -115,9 +111,8 @@ uint32_t RowState::NewSlot() {
 
 void RowState::WriteNew(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
                         std::string_view value) {
-  RowBlob* blob = RowBlob::Make(table_.epoch(), key, ns, sub_key, value);
+  RowBlob* blob = RowBlob::Make(&table_, key, ns, sub_key, value);
   *reinterpret_cast<RowBlob**>(table_.MutableRow(slot)) = blob;
-  table_.Charge(blob->memory_bytes());
   live_bytes_ += blob->encoded_bytes();
 }
 
@@ -130,7 +125,7 @@ void RowState::Update(uint32_t slot, std::string_view value) {
   // The value may lie in the old block, which is given up last.
   WriteNew(slot, old->key, old->ns(), old->sub_key(), value);
   live_bytes_ -= old->encoded_bytes();
-  table_.Retire(old, old->memory_bytes());
+  table_.RetireBlock(old, old->block_bytes());
 }
 
 void RowState::AddTarget(KeyId key, std::string_view ns, Target target) {
@@ -182,7 +177,7 @@ void RowState::EraseSlot(uint32_t slot) {
   RowBlob* blob = BlobAt(slot);
   live_bytes_ -= blob->encoded_bytes();
   table_.Erase(slot);
-  table_.Retire(blob, blob->memory_bytes());
+  table_.RetireBlock(blob, blob->block_bytes());
   free_slots_.push_back(slot);
 }
 

@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "headrace/state/paged_table_snapshot.h"
 
@@ -103,6 +104,40 @@ TEST(PagedTableTest, write_during_snapshot_copies_the_page_once_and_frees_it) {
   Apply(snapshot.get(), 8, &stored);
   EXPECT_EQ(stored[3], RowText("\3\0\0\0\0\0\0\0", 8));
   EXPECT_EQ(table.memory_bytes(), before);
+}
+
+TEST(PagedTableTest, rows_for_writing_are_the_same_one_by_one_and_together) {
+  for (const uint32_t rows : {100u, 200'000u}) {
+    PagedTable table(16);
+    table.EnsureSize(rows);
+    std::mt19937 random(rows);
+    for (const int64_t count : {0, 1, 15, 16, 17, 1000}) {
+      std::vector<uint32_t> wanted(static_cast<size_t>(count));
+      for (uint32_t& row : wanted) row = static_cast<uint32_t>(random()) % rows;
+      std::vector<char*> content(wanted.size());
+      table.MutableRows(wanted.data(), count, content.data());
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        ASSERT_EQ(content[i], table.MutableRow(wanted[i]));
+        ASSERT_TRUE(table.live(wanted[i]));
+      }
+    }
+  }
+}
+
+TEST(PagedTableTest, block_retired_during_a_snapshot_is_readable_until_its_end) {
+  PagedTable table(8);
+  Put(&table, 1, 1);
+  char* block = static_cast<char*>(table.AllocateBlock(48));
+  std::memset(block, 'a', 48);
+  const int64_t before = table.memory_bytes();
+  auto snapshot = table.BeginSnapshot();
+  table.RetireBlock(block, 48);
+  EXPECT_NE(table.AllocateBlock(48), block);
+  EXPECT_EQ(std::string(block + 8, 40), std::string(40, 'a'));
+  EXPECT_EQ(table.memory_bytes(), before + 48);
+  snapshot->Finish();
+  EXPECT_EQ(table.AllocateBlock(48), block);
+  EXPECT_EQ(table.memory_bytes(), before + 48);
 }
 
 TEST(PagedTableTest, unchanged_partitions_are_not_copied) {
