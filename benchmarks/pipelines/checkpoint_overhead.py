@@ -116,7 +116,7 @@ def last_of_each_key(results: Any) -> dict[int, tuple[int, int]]:
 def measure_throughput(options: Options, report: Report, kind: str) -> None:
     """Measure the same rows with and without checkpoints."""
     keys = options.size(1_000_000, 100_000)
-    seconds_wanted = options.seconds(33, 5)
+    seconds_wanted = options.seconds(40, 5)
     first, chunk = every_key_once(keys), jobs.uniform_chunk(1_000_000, keys)
     verdicts: list[bool] = []
 

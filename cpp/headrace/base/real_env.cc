@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -22,6 +23,7 @@ namespace {
 constexpr int kBackgroundThreads = 2;
 // A third of the weight of a task's thread where there are not enough processors.
 constexpr int kBackgroundNiceness = 5;
+constexpr int kNicenessMax = 19;
 
 struct ThreadStart {
   std::string name;
@@ -117,7 +119,8 @@ class BackgroundPool {
 
   void Loop() {
     // Checkpoints are written in what the tasks leave over. Best effort: it may be refused.
-    (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kBackgroundNiceness);
+    const int niceness = ::getpriority(PRIO_PROCESS, 0) + kBackgroundNiceness;
+    (void)::setpriority(PRIO_PROCESS, 0, std::min(niceness, kNicenessMax));
     std::unique_lock<std::mutex> guard(mutex_);
     for (;;) {
       ++idle_;
