@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs the C++ tests under a preset with sanitizers: asan or tsan.
+# Builds and runs the C++ tests under a preset with sanitizers: asan runs all of them; tsan those of folders
+# with threads, except for one that starts a thread in a forked child, which ThreadSanitizer cannot follow.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1

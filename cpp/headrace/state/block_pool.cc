@@ -4,15 +4,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "headrace/base/address_sanitizer.h"
 #include "headrace/base/check.h"
 #include "headrace/state/page_pool.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(address, size_bytes) ((void)(address), (void)(size_bytes))
-#define ASAN_UNPOISON_MEMORY_REGION(address, size_bytes) ((void)(address), (void)(size_bytes))
-#endif
 
 namespace headrace {
 namespace {
@@ -25,7 +19,7 @@ constexpr int kLargeFreedEachTime = 2;
 BlockPool::~BlockPool() {
   while (pages_ != nullptr) {
     Block* page = std::exchange(pages_, pages_->next);
-    ASAN_UNPOISON_MEMORY_REGION(page, kPageBytes);
+    HR_UNPOISON_MEMORY(page, kPageBytes);
     PagePool::Global().Free(page, kPageBytes);
   }
   for (void* block : large_) std::free(block);
@@ -65,7 +59,7 @@ void* BlockPool::Allocate(size_t size_bytes) {
   const auto block_bytes = static_cast<size_t>(BlockBytes(size_bytes));
   if (list.first == nullptr) return Cut(block_bytes);
   Block* block = list.Pop();
-  ASAN_UNPOISON_MEMORY_REGION(block, block_bytes);
+  HR_UNPOISON_MEMORY(block, block_bytes);
   return block;
 }
 
@@ -86,7 +80,7 @@ void BlockPool::Free(void* block, size_t size_bytes) {
   size_bytes = std::max(size_bytes, kStep);
   if (size_bytes <= kPooledBytes) {
     free_[SizeIndex(size_bytes)].Push(static_cast<Block*>(block));
-    ASAN_POISON_MEMORY_REGION(static_cast<Block*>(block) + 1, size_bytes - sizeof(Block));
+    HR_POISON_MEMORY(static_cast<Block*>(block) + 1, size_bytes - sizeof(Block));
   } else {
     large_.erase(block);
     std::free(block);

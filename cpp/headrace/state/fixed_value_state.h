@@ -13,6 +13,12 @@ namespace headrace {
 /// Reads and writes are array accesses by key id. Threading: owned by one task thread.
 class FixedValueState {
  public:
+  static bool IsValueSize(uint32_t size_bytes) {
+    return size_bytes == 1 || size_bytes == 2 || size_bytes == 4 || size_bytes == 8 ||
+           size_bytes == 16;
+  }
+
+  /// REQUIRES: IsValueSize(value_bytes).
   FixedValueState(KeyDictionary* keys, int value_bytes, MemoryMeterPtr meter = nullptr)
       : keys_(keys), table_(value_bytes, PagedTable::kPagesPerPartition, std::move(meter)) {}
 

@@ -106,8 +106,7 @@ const KeyGroupRange& KeyedState::range() const { return impl_->range; }
 
 Result<FixedValueState*> KeyedState::RegisterFixed(std::string_view name,
                                                    std::string_view fingerprint, int value_bytes) {
-  if (value_bytes != 1 && value_bytes != 2 && value_bytes != 4 && value_bytes != 8 &&
-      value_bytes != 16) {
+  if (!FixedValueState::IsValueSize(static_cast<uint32_t>(value_bytes))) {
     return Status::InvalidArgument("state '" + std::string(name) + "': a fixed value of " +
                                    std::to_string(value_bytes) +
                                    " bytes; it must have 1, 2, 4, 8 or 16");

@@ -20,6 +20,12 @@ namespace {
 // Upper bound of the rows of a partition in any layout (1-byte values): no row number from a file
 // makes a table larger than its partition count allows.
 constexpr uint64_t kPartitionRowsMax = 64 * 1024;
+// No aggregate comes near.
+constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
+
+Status BadRowBytes(const TableMeta& meta) {
+  return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
+}
 
 }  // namespace
 
@@ -123,6 +129,7 @@ Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* targe
 
 Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
   const TableMeta& meta = table.meta();
+  if (!FixedValueState::IsValueSize(meta.row_bytes)) return BadRowBytes(meta);
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kFixedValue,
                                         static_cast<int>(meta.row_bytes)));
@@ -183,6 +190,7 @@ Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) 
   if (!meta.name.starts_with(prefix) || parsed.ec != std::errc() || parsed.ptr != end) {
     return Status::Corruption("no slice of state '" + meta.state_name + "' has this name");
   }
+  if (meta.row_bytes == 0 || meta.row_bytes > kAccumulatorBytesMax) return BadRowBytes(meta);
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kSlice,
                                         static_cast<int>(meta.row_bytes)));

@@ -11,7 +11,8 @@ Result<SchemaPtr> ImportSchema(const ArrowSchema& schema);
 
 /// Takes over an Arrow struct array (moves it; `array->release` is null afterwards) as a batch
 /// without copying any buffer; the columns keep the array alive. Buffers, offsets and lengths are
-/// checked against each other. A struct array with nulls at the top level, or an offset, is handled
+/// checked against each other, as far as the interface tells; an index into a dictionary is checked
+/// where it is used. A struct array with nulls at the top level, or an offset, is handled
 /// (offset pushed into the columns).
 Result<RecordBatch> ImportBatch(ArrowArray* array, const SchemaPtr& schema);
 

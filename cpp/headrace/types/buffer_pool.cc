@@ -3,18 +3,9 @@
 #include <bit>
 #include <new>
 
+#include "headrace/base/address_sanitizer.h"
 #include "headrace/base/check.h"
 #include "headrace/types/column.h"
-
-// Sanitizer builds see recycled memory as freed until it is handed out again.
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#define HR_POISON(block, size) ASAN_POISON_MEMORY_REGION(block, size)
-#define HR_UNPOISON(block, size) ASAN_UNPOISON_MEMORY_REGION(block, size)
-#else
-#define HR_POISON(block, size) ((void)(block), (void)(size))
-#define HR_UNPOISON(block, size) ((void)(block), (void)(size))
-#endif
 
 namespace headrace {
 namespace {
@@ -26,7 +17,7 @@ void* FromSystem(size_t size_bytes) {
 }
 
 void ToSystem(void* block, size_t size_bytes) {
-  HR_UNPOISON(block, size_bytes);
+  HR_UNPOISON_MEMORY(block, size_bytes);
   ::operator delete(block, std::align_val_t{BufferPool::kAlignment});
 }
 
@@ -81,7 +72,7 @@ void* BufferPool::Allocate(size_t size_bytes) {
       void* block = idle.back();
       idle.pop_back();
       idle_bytes_.fetch_sub(capacity, std::memory_order_relaxed);
-      HR_UNPOISON(block, capacity);
+      HR_UNPOISON_MEMORY(block, capacity);
       return block;
     }
   }
@@ -95,7 +86,7 @@ void BufferPool::Free(void* block, size_t size_bytes) {
     idle_bytes_.fetch_sub(capacity, std::memory_order_relaxed);
     return ToSystem(block, capacity);
   }
-  HR_POISON(block, capacity);
+  HR_POISON_MEMORY(block, capacity);
   const int index = ClassOf(size_bytes);
   std::lock_guard<std::mutex> lock(classes_[index].mutex);
   classes_[index].idle.push_back(block);

@@ -7,8 +7,6 @@
 namespace headrace {
 namespace {
 
-constexpr int64_t kMicrosPerDay = int64_t{86'400} * 1'000'000;
-
 bool TwoDigits(std::string_view text, int64_t* out) {
   if (text.size() != 2 || text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9') {
     return false;
@@ -48,7 +46,8 @@ Status ZoneOffsetOf(const DataType& type, ZoneOffset* out) {
   int64_t hours = 0;
   int64_t minutes = 0;
   if (zone.size() == 6 && (zone[0] == '+' || zone[0] == '-') && zone[3] == ':' &&
-      TwoDigits(zone.substr(1, 2), &hours) && TwoDigits(zone.substr(4, 2), &minutes)) {
+      TwoDigits(zone.substr(1, 2), &hours) && TwoDigits(zone.substr(4, 2), &minutes) &&
+      hours < 24 && minutes < 60) {
     out->seconds = (hours * 60 + minutes) * 60 * (zone[0] == '-' ? -1 : 1);
     return Status::Ok();
   }

@@ -124,13 +124,21 @@ Status EncodeValue(const Column& column, int64_t row, bool as_key, int depth, By
     case TypeKind::kBinary:
       EncodeBytes(column.StringAt(row), out);
       return Status::Ok();
-    case TypeKind::kDate32:
+    case TypeKind::kDate32: {
+      const int64_t days = column.Values<int32_t>()[row];
+      if (days < kDateDaysMin || days > kDateDaysMax) {
+        return Status::InvalidArgument("date " + std::to_string(days) +
+                                       " days from 1970-01-01 is outside years 1 to 9999");
+      }
       Tag(ValueTag::kDate, out);
-      out->ZigZag(column.Values<int32_t>()[row]);
+      out->ZigZag(days);
       return Status::Ok();
+    }
     case TypeKind::kTime64: {
       const int64_t micros = column.Values<int64_t>()[row];
-      if (micros < 0) return Status::InvalidArgument("time " + std::to_string(micros) + " us");
+      if (micros < 0 || micros >= kMicrosPerDay) {
+        return Status::InvalidArgument("time " + std::to_string(micros) + " us is not of one day");
+      }
       Tag(ValueTag::kTime, out);
       out->Varint(static_cast<uint64_t>(micros));
       out->Fixed<uint8_t>(0);

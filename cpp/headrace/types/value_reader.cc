@@ -1,11 +1,11 @@
 #include "headrace/types/python_text.h"
+#include "headrace/types/temporal.h"
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
 namespace {
 
 constexpr int kDepthMax = 200;
-constexpr uint64_t kMicrosPerDay = uint64_t{86'400} * 1'000'000;
 
 /// Walks one encoded value, checks it, and writes its text unless `out` is null. One walk for both,
 /// so that what can be described is what can be skipped.
@@ -147,7 +147,8 @@ class ValueWalker {
   Status Date() {
     int64_t days = 0;
     HR_RETURN_IF_ERROR(in_->ZigZag(&days));
-    if (days < -719'162 || days > 2'932'896) return Malformed("a date outside years 1 to 9999");
+    if (days < kDateDaysMin || days > kDateDaysMax)
+      return Malformed("a date outside years 1 to 9999");
     if (out_) AppendDateRepr(days, out_);
     return Status::Ok();
   }
@@ -186,7 +187,7 @@ class ValueWalker {
   Status Time() {
     uint64_t micros = 0;
     HR_RETURN_IF_ERROR(in_->Varint(&micros));
-    if (micros >= kMicrosPerDay) return Malformed("a time of over a day");
+    if (micros >= uint64_t{kMicrosPerDay}) return Malformed("a time of over a day");
     if (out_) {
       *out_ += "datetime.time(";
       AppendTimeArguments(static_cast<int64_t>(micros), out_);

@@ -200,6 +200,27 @@ TEST(KeyedStateRestoreTest, damaged_payloads_never_crash_a_restore) {
   EXPECT_GT(refused, 500);
 }
 
+TEST(KeyedStateRestoreTest, rows_of_a_size_that_no_state_has_are_corruption) {
+  ModelledState one;
+  ASSERT_TRUE(one.Open().ok());
+  std::mt19937 random(37);
+  for (int step = 0; step < 100; ++step) one.RandomStep(&random, 10, 0);
+  SnapshotStore store;
+  ASSERT_TRUE(store.Write(one.state.Snapshot()).ok());
+  for (const char* name : {"count", "slices/total/0"}) {
+    TableMeta& meta = store.tables().at(name).meta;
+    const uint32_t row_bytes = meta.row_bytes;
+    for (const uint32_t wrong : {0u, 0x80000000u, 0xffffffffu}) {
+      meta.row_bytes = wrong;
+      ModelledState restored;
+      const Status status = restored.state.Restore(store.AsSame());
+      EXPECT_EQ(status.code(), StatusCode::kCorruption) << name << ", " << wrong;
+      EXPECT_NE(status.message().find(name), std::string::npos) << status.ToString();
+    }
+    meta.row_bytes = row_bytes;
+  }
+}
+
 TEST(KeyedStateRestoreTest, missing_key_and_missing_dictionary_are_corruption) {
   ModelledState one;
   ASSERT_TRUE(one.Open().ok());

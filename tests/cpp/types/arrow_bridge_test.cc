@@ -258,6 +258,8 @@ TEST(ArrowBridge, MalformedArraysAreRefusedAndReleased) {
   EXPECT_EQ(
       import(StringType(), {nullptr, offsets + 2, "abc"}, [](auto*, auto* c) { c->length = 1; }),
       bad);
+  const int32_t descending[] = {0, 3, 1, 3};
+  EXPECT_EQ(import(StringType(), {nullptr, descending, "abc"}, [](auto*, auto*) {}), bad);
   EXPECT_EQ(import(StringType(), {nullptr, values, nullptr},
                    [](auto*, auto* c) {
                      c->offset = 1;

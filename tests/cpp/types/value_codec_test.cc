@@ -283,11 +283,28 @@ TEST(ValueCodec, ColumnsOfTimesEncodeAsTheHostsTypes) {
   EXPECT_EQ(stamp("tsn:", 1), "InvalidArgument");
   EXPECT_EQ(stamp("tss:", int64_t{1} << 60), "InvalidArgument");
   EXPECT_EQ(stamp("tsm:Europe/Berlin", 1), "Unimplemented");
+  EXPECT_EQ(stamp("tss:+24:00", 1), "Unimplemented");
+  EXPECT_EQ(stamp("tss:+00:60", 1), "Unimplemented");
   EXPECT_EQ(HexAt(*IntsOf<int64_t>(Type(TypeKind::kDuration, "tDm"), {-1}), 0),
             "11"
             "01"
             "ffa205"
             "d8fc3c");
+}
+
+// Once written they could not be read again, and with a key the whole checkpoint would be lost.
+TEST(ValueCodec, DatesAndTimesThatTheHostCannotHoldAreNotEncoded) {
+  const auto date = [](int32_t days) { return HexAt(*IntsOf<int32_t>(Date32Type(), {days}), 0); };
+  EXPECT_EQ(date(-719'162), "0ef3e457");
+  EXPECT_EQ(date(2'932'896), "0ec082e602");
+  EXPECT_EQ(date(-719'163), "InvalidArgument");
+  EXPECT_EQ(date(2'932'897), "InvalidArgument");
+  const auto time = [](int64_t micros) {
+    return HexAt(*IntsOf<int64_t>(Time64Type(), {micros}), 0);
+  };
+  EXPECT_EQ(time(86'399'999'999), "0fffbfddeec10200");
+  EXPECT_EQ(time(86'400'000'000), "InvalidArgument");
+  EXPECT_EQ(time(-1), "InvalidArgument");
 }
 
 TEST(ValueCodec, NestedColumnsEncodeAsHostContainers) {
