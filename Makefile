@@ -70,7 +70,7 @@ types:  ## Check types only
 asan:  ## Run the C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@.ci/sanitize.sh asan
 
-tsan:  ## Run the C++ tests under ThreadSanitizer
+tsan:  ## Run the C++ tests that have threads under ThreadSanitizer
 	@.ci/sanitize.sh tsan
 
 ci:  ## Run what continuous integration runs
