@@ -4,14 +4,17 @@
 #include "bindings/errors.h"
 #include "bindings/gil.h"
 #include "bindings/graph_objects.h"
+#include "bindings/live_jobs.h"
 
 namespace py = pybind11;
 
 namespace headrace::bindings {
 namespace {
 
-/// The next batch; false when there is none now. Waits without the GIL.
+/// The next batch; false when there is none now. Waits without the GIL. Throws in a forked child,
+/// where nobody would fill the buffer.
 bool NextBatch(const CollectRows& rows, int64_t timeout_ms, int64_t limit, RecordBatch* batch) {
+  ThrowIfError(RefuseInForkedChild());
   return WithoutGil([&] { return rows.buffer()->Take(timeout_ms, limit, batch); });
 }
 

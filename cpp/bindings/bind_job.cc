@@ -123,12 +123,18 @@ class PythonJob {
     AddLiveJob(job_);
   }
   ~PythonJob() {
-    // Joining the job's threads needs the GIL to be free for them.
-    if (job_) WithoutGil([&] { job_.reset(); });
+    if (!job_) return;
+    if (InForkedChild()) {
+      // Its threads did not come along: nobody could join them, and what they held stays as it was.
+      new std::shared_ptr<Job>(std::move(job_));
+    } else if (started_ && !job_->WaitFor(0)) {
+      DropJob(std::move(job_));
+    }
   }
 
   void Start() {
     ThrowIfError(RefuseInForkedChild());
+    started_ = true;
     ThrowIfError(WithoutGil([&] { return job_->Start(); }));
   }
   bool Wait(int64_t timeout_ms) {
@@ -139,20 +145,26 @@ class PythonJob {
     ThrowIfError(RefuseInForkedChild());
     WithoutGil([&] { job_->Cancel(); });
   }
-  std::string State() const { return std::string(JobStateName(job_->state())); }
+  std::string State() const {
+    ThrowIfError(RefuseInForkedChild());
+    return std::string(JobStateName(job_->state()));
+  }
   std::map<std::string, int64_t> Metrics() const {
+    ThrowIfError(RefuseInForkedChild());
     return WithoutGil([&] { return job_->Metrics(); });
   }
   py::list Checkpoints() const {
+    ThrowIfError(RefuseInForkedChild());
     return CheckpointList(WithoutGil([&] { return job_->Checkpoints(); }));
   }
   py::list StateRegistry() const {
+    ThrowIfError(RefuseInForkedChild());
     return RegistryList(WithoutGil([&] { return job_->StateRegistry(); }));
   }
 
   /// A failure holds the user's exception, and that its frames.
   int Visit(visitproc visit, void* arg) const {
-    if (!IsTerminal(job_->state())) return 0;
+    if (InForkedChild() || !IsTerminal(job_->state())) return 0;
     const std::shared_ptr<StatusPayload>& payload = job_->result().status.payload();
     const auto* raised = dynamic_cast<const PythonErrorPayload*>(payload.get());
     if (raised && payload.use_count() == 1) Py_VISIT(raised->exception());
@@ -163,6 +175,7 @@ class PythonJob {
   std::string LeftBehind() const { return job_->result().left_behind; }
 
   py::dict Result() const {
+    ThrowIfError(RefuseInForkedChild());
     const JobResult& result = job_->result();
     if (!result.status.ok()) {
       // A job that was asked to stop did what it was asked.
@@ -187,6 +200,7 @@ class PythonJob {
 
  private:
   std::shared_ptr<Job> job_;
+  bool started_ = false;
 };
 
 }  // namespace

@@ -49,7 +49,10 @@ std::string ExceptionPlace(PyObject* exception);
 class KeptError {
  public:
   KeptError() { PyErr_Fetch(&type_, &value_, &traceback_); }
-  ~KeptError() { PyErr_Restore(type_, value_, traceback_); }
+  ~KeptError() {
+    // Forced unwinding comes through here without the GIL.
+    if (PyGILState_Check() != 0) PyErr_Restore(type_, value_, traceback_);
+  }
   KeptError(const KeptError&) = delete;
   KeptError& operator=(const KeptError&) = delete;
 

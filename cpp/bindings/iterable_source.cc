@@ -7,6 +7,8 @@
 #include "bindings/record_writer.h"
 #include "bindings/source_errors.h"
 #include "bindings/source_position.h"
+#include "bindings/task_scope.h"
+#include "bindings/user_function.h"
 #include "bindings/value_copy.h"
 
 namespace headrace::bindings {
@@ -23,7 +25,9 @@ class IterableReader final : public SourceReader {
 
   Status Open(const OperatorContext& context) override {
     env_ = context.env;
-    return Status::Ok();
+    if (!spec_.method) return Status::Ok();
+    scope_ = std::make_shared<TaskScope>(context);
+    return OpenUserObject(spec_.function.get(), scope_);
   }
 
   Status AddSplit(const SplitState& split) override {
@@ -69,6 +73,13 @@ class IterableReader final : public SourceReader {
     return std::vector<std::string>{stored_};
   }
 
+  Status Close() override {
+    if (!scope_) return Status::Ok();
+    const Status status = CloseUserObject(spec_.function.get());
+    scope_->Close();
+    return status;
+  }
+
  private:
   Status Take(PyObject* item) {
     PyObject* record = PassOut(item, nullptr);
@@ -83,6 +94,7 @@ class IterableReader final : public SourceReader {
   SourcePosition position_;
   RecordWriter writer_;
   Env* env_ = nullptr;
+  TaskScopePtr scope_;
   PyRef iterator_;
   PyRef latest_;
   std::string stored_;

@@ -11,6 +11,8 @@
 #include "bindings/record_writer.h"
 #include "bindings/source_errors.h"
 #include "bindings/source_position.h"
+#include "bindings/task_scope.h"
+#include "bindings/user_function.h"
 #include "bindings/value_copy.h"
 
 namespace headrace::bindings {
@@ -140,7 +142,8 @@ class RunningReader final : public SourceReader {
 
   Status Open(const OperatorContext& context) override {
     env_ = context.env;
-    return Status::Ok();
+    scope_ = std::make_shared<TaskScope>(context);
+    return OpenUserObject(handover_->function.get(), scope_);
   }
 
   Status AddSplit(const SplitState& split) override {
@@ -197,6 +200,16 @@ class RunningReader final : public SourceReader {
   }
 
   Status Close() override {
+    // While run() goes on it may use what close() would take away.
+    HR_RETURN_IF_ERROR(EndRun());
+    const Status status = CloseUserObject(handover_->function.get());
+    if (scope_) scope_->Close();
+    return status;
+  }
+
+ private:
+  /// Asks run() to return and waits for it.
+  Status EndRun() {
     if (thread_ == nullptr) return Status::Ok();
     {
       const std::lock_guard<std::mutex> lock(handover_->mutex);
@@ -225,7 +238,6 @@ class RunningReader final : public SourceReader {
         "look at a flag that cancel() sets, and do not block for long");
   }
 
- private:
   bool WaitForEnd(int64_t timeout_ms) {
     return WithoutGil([&] {
       std::unique_lock<std::mutex> lock(handover_->mutex);
@@ -237,6 +249,7 @@ class RunningReader final : public SourceReader {
   HandoverPtr handover_;
   RecordWriter writer_;
   Env* env_ = nullptr;
+  TaskScopePtr scope_;
   std::unique_ptr<Thread> thread_;
   PyRef latest_;
   std::string stored_;

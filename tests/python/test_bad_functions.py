@@ -5,354 +5,112 @@ import traceback
 
 import pytest
 
+import headrace
 from headrace import (
-    AggregateFunction,
-    FileSink,
-    FilterFunction,
-    FlatMapFunction,
+    Function,
     JobStatus,
-    KeyedProcessFunction,
-    KeySelector,
-    MapFunction,
     OutputTag,
     ProcessFunction,
-    ProcessWindowFunction,
-    ReduceFunction,
     RestartStrategies,
-    RichAggregateFunction,
-    SinkFunction,
     SourceFunction,
-    Time,
-    TimestampAssigner,
-    TumblingEventTimeWindows,
     Types,
     UserFunctionError,
-    WatermarkStrategy,
-    WindowFunction,
+)  # fmt: skip
+from python.callbacks import (
+    CALLBACKS,
+    NOT_CALLED,
+    PROGRAMS,
+    RECORDS,
+    Feed,
+    Generating,
+    Map,
+    Plan,
+    PlannedError,
+    build,
+    callbacks_of_the_api,
 )  # fmt: skip
 from python.streams import checkpointed_env, file_sink, lines_of, new_env
-
-SECOND = TumblingEventTimeWindows.of(Time.seconds(1))
-RECORDS = 40
-
-
-class PlannedError(Exception):
-    pass
-
-
-class Plan:
-    """Which callback fails, and how often. Here and not in the functions, as each attempt has fresh copies of those."""
-
-    callback = ""
-    failures_left = 0
 
 
 @pytest.fixture(autouse=True)
 def no_failure_left_over():
-    Plan.callback, Plan.failures_left = "", 0
-
-
-def here(callback):
-    """Fails if `callback` is the one that is to fail; a call of this stands in every callback."""
-    if callback == Plan.callback and Plan.failures_left != 0:
-        Plan.failures_left -= 1
-        raise PlannedError(f"planned failure in {callback}")
-
-
-class Watched:
-    def open(self, runtime_context):
-        here("open")
-
-    def close(self):
-        here("close")
-
-
-class Map(Watched, MapFunction):
-    def map(self, value):
-        here("map")
-        return value
-
-
-class FlatMap(FlatMapFunction):
-    def flat_map(self, value):
-        here("flat_map")
-        return [value]
-
-
-class Generating(FlatMapFunction):
-    def flat_map(self, value):
-        for number in range(3):
-            if number == 2:
-                here("generator")
-            yield value
-
-
-class Filter(FilterFunction):
-    def filter(self, value):
-        here("filter")
-        return True
-
-
-class Key(KeySelector):
-    def get_key(self, value):
-        here("get_key")
-        return value % 3
-
-
-class Reduce(ReduceFunction):
-    def reduce(self, value1, value2):
-        here("reduce")
-        return value1 + value2
-
-
-class Process(ProcessFunction):
-    def process_element(self, value, ctx):
-        here("process_element")
-        yield value
-
-
-class Timers(KeyedProcessFunction):
-    def process_element(self, value, ctx):
-        here("keyed process_element")
-        ctx.timer_service().register_event_time_timer(value + 1)
-        yield value
-
-    def on_timer(self, timestamp, ctx):
-        here("on_timer")
-        yield timestamp
-
-
-class Collecting(KeyedProcessFunction):
-    def process_element(self, value, ctx, out):
-        here("process_element with a collector")
-        ctx.timer_service().register_event_time_timer(value + 1)
-        out.collect(value)
-
-    def on_timer(self, timestamp, ctx, out):
-        here("on_timer with a collector")
-        out.collect(timestamp)
-
-
-class ProcessingTime(KeyedProcessFunction):
-    def process_element(self, value, ctx):
-        ctx.timer_service().register_processing_time_timer(ctx.timer_service().current_processing_time() + 1)
-
-    def on_timer(self, timestamp, ctx):
-        here("processing-time on_timer")
-        yield 1
-
-
-class Aggregate(AggregateFunction):
-    def create_accumulator(self):
-        here("create_accumulator")
-        return 0
-
-    def add(self, value, accumulator):
-        here("add")
-        return accumulator + value
-
-    def get_result(self, accumulator):
-        here("get_result")
-        return accumulator
-
-
-class Rich(Watched, RichAggregateFunction):
-    def create_accumulator(self):
-        here("rich create_accumulator")
-        return []
-
-    def accumulate(self, value, accumulator):
-        here("accumulate")
-        accumulator.append(value)
-
-    def get_result(self, accumulator):
-        here("rich get_result")
-        return sum(accumulator)
-
-    def reset_state(self, location, runtime_context):
-        here("reset_state")
-
-
-class Apply(WindowFunction):
-    def apply(self, key, window, inputs):
-        here("apply")
-        return [sum(inputs)]
-
-
-class ProcessWindow(ProcessWindowFunction):
-    def process(self, key, context, elements):
-        here("window process")
-        yield sum(elements)
-
-    def clear(self, context):
-        here("clear")
-
-
-class Assigner(TimestampAssigner):
-    def extract_timestamp(self, value, record_timestamp):
-        here("extract_timestamp")
-        return value
-
-
-class Source(Watched, SourceFunction):
-    """Has a position, so that a restart goes on from it."""
-
-    next_number = 0
-
-    def run(self, ctx):
-        for number in range(self.next_number, RECORDS):
-            here("run")
-            self.next_number = number + 1
-            ctx.collect(number)
-
-    def snapshot_state(self):
-        here("snapshot_state")
-        return self.next_number
-
-    def restore_state(self, value):
-        self.next_number = value
-
-
-class CalledSource(SourceFunction):
-    def call(self):
-        here("call")
-        for number in range(RECORDS):
-            if number == 5:
-                here("call's generator")
-            yield number
-
-
-def iterator():
-    here("making an iterator")
-    for number in range(RECORDS):
-        if number == 5:
-            here("the iterator")
-        yield number
-
-
-class Sink(Watched, SinkFunction):
-    def invoke(self, value):
-        here("invoke")
-
-
-class Text:
-    def encode(self, value):
-        here("encode")
-        return str(value)
+    Plan.clear()
 
 
 def numbers(env):
     return env.from_collection(range(RECORDS))
 
 
-def timed(env):
-    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Assigner())
-    return numbers(env).assign_timestamps_and_watermarks(strategy)
+def callbacks_without_a_program():
+    covered = {(program.function, name.split(".", 1)[1]) for name, (program, _) in CALLBACKS.items()}
+    covered |= {(program.function, "close") for program in PROGRAMS.values() if "open" in program.methods}
+    covered |= {(SourceFunction, "cancel")}  # has a test of its own below
+    return {f"{function.__name__}.{method}" for function, method in callbacks_of_the_api() - covered - NOT_CALLED}
 
 
-def keyed(env):
-    return timed(env).key_by(lambda n: n % 3)
+def test_every_callback_of_the_api_has_a_program():
+    assert callbacks_without_a_program() == set()
+    assert len(callbacks_of_the_api()) >= 45
 
 
-def windowed(env):
-    return keyed(env).window(SECOND)
+def test_new_class_or_method_without_a_program_is_found(monkeypatch):
+    class CoMapFunction(Function):
+        __module__ = "headrace.datastream.functions"
 
+        def map1(self, value):
+            return value
 
-# callback: (operator, what the message says of the call, what is built)
-CALLBACKS = {
-    "map": ("Map", "record ", lambda env, out: numbers(env).map(Map())),
-    "open": ("Map", "", lambda env, out: numbers(env).map(Map())),
-    "flat_map": ("FlatMap", "record ", lambda env, out: numbers(env).flat_map(FlatMap())),
-    "generator": ("FlatMap", "record ", lambda env, out: numbers(env).flat_map(Generating())),
-    "filter": ("Filter", "record ", lambda env, out: numbers(env).filter(Filter())),
-    "get_key": ("KeyBy", "record ", lambda env, out: numbers(env).key_by(Key())),
-    "reduce": ("Reduce", "record ", lambda env, out: keyed(env).reduce(Reduce())),
-    "process_element": ("Process", "record ", lambda env, out: numbers(env).process(Process())),
-    "keyed process_element": ("KeyedProcess", "record ", lambda env, out: keyed(env).process(Timers())),
-    "on_timer": ("KeyedProcess", "timer at ", lambda env, out: keyed(env).process(Timers())),
-    "process_element with a collector": ("KeyedProcess", "record ", lambda env, out: keyed(env).process(Collecting())),
-    "on_timer with a collector": ("KeyedProcess", "timer at ", lambda env, out: keyed(env).process(Collecting())),
-    "processing-time on_timer": ("KeyedProcess", "timer at ", lambda env, out: slow(env).process(ProcessingTime())),
-    "create_accumulator": ("Window", "record ", lambda env, out: windowed(env).aggregate(Aggregate())),
-    "add": ("Window", "record ", lambda env, out: windowed(env).aggregate(Aggregate())),
-    "get_result": ("Window", "key ", lambda env, out: windowed(env).aggregate(Aggregate())),
-    "rich create_accumulator": ("Window", "record ", lambda env, out: windowed(env).aggregate(Rich())),
-    "accumulate": ("Window", "record ", lambda env, out: windowed(env).aggregate(Rich())),
-    "rich get_result": ("Window", "key ", lambda env, out: windowed(env).aggregate(Rich())),
-    "reset_state": ("Window", "", lambda env, out: windowed(env).aggregate(Rich())),
-    "apply": ("Window", "key ", lambda env, out: windowed(env).apply(Apply())),
-    "window process": ("Window", "key ", lambda env, out: windowed(env).process(ProcessWindow())),
-    "clear": ("Window", "key ", lambda env, out: windowed(env).process(ProcessWindow())),
-    "extract_timestamp": ("Timestamps", "record ", lambda env, out: timed(env)),
-    "run": ("Custom Source", "", lambda env, out: env.add_source(Source())),
-    "snapshot_state": ("Custom Source", "", lambda env, out: env.add_source(Source())),
-    "call": ("Custom Source", "", lambda env, out: env.add_source(CalledSource())),
-    "call's generator": ("Custom Source", "", lambda env, out: env.add_source(CalledSource())),
-    "making an iterator": ("Custom Source", "", lambda env, out: env.add_source(iterator)),
-    "the iterator": ("Custom Source", "", lambda env, out: env.add_source(iterator)),
-    "invoke": ("Sink", "record ", lambda env, out: numbers(env).add_sink(Sink())),
-    "encode": (
-        "Encode",
-        "record ",
-        lambda env, out: numbers(env).sink_to(FileSink.for_row_format(out, Text()).build()),
-    ),
-}
-
-
-def slow(env):
-    return env.from_collection(range(RECORDS), rows_per_second=400).key_by(lambda n: n % 3)
+    monkeypatch.setattr(headrace, "CoMapFunction", CoMapFunction, raising=False)
+    monkeypatch.setattr(headrace, "__all__", [*headrace.__all__, "CoMapFunction"])
+    monkeypatch.setattr(headrace.MapFunction, "map_twice", lambda self, value: value, raising=False)
+    assert callbacks_without_a_program() == {
+        "CoMapFunction.map1", "CoMapFunction.open", "CoMapFunction.close", "MapFunction.map_twice"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_callback_that_raises_fails_the_job_with_operator_record_and_traceback(callback, tmp_path):
-    operator, told, build = CALLBACKS[callback]
+    program, told = CALLBACKS[callback]
     env = new_env()
-    build(env, tmp_path / "out")
-    Plan.callback, Plan.failures_left = callback, -1
+    build(env, program, tmp_path / "out")
+    Plan.fail_in(callback)
     client = env.execute_async()
-    with pytest.raises(UserFunctionError, match=rf"^operator '{operator}' \(subtask 0/1\): ") as caught:
+    with pytest.raises(UserFunctionError, match=rf"^operator '{program.operator}' \(subtask 0/1\): ") as caught:
         client.result()
     assert client.status() == JobStatus.FAILED
     message = str(caught.value)
     assert f"PlannedError: planned failure in {callback} (" in message
-    assert "test_bad_functions.py:" in message
+    assert "callbacks.py:" in message
     assert (f", {told}" in message) if told else not re.search(r", (record|key|timer) ", message)
     cause = caught.value.__cause__
-    if callback == "snapshot_state":  # which `run` calls through ctx.collect
+    if callback == "source.snapshot_state":  # which `run` calls through ctx.collect
         cause = cause.__cause__
     assert isinstance(cause, PlannedError)
     frames = traceback.extract_tb(cause.__traceback__)
     assert frames[-1].name == "here"
-    assert len(frames) >= (1 if callback == "snapshot_state" else 2)
+    assert len(frames) >= (1 if callback == "source.snapshot_state" else 2)
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_job_restarts_and_ends_well_when_the_callback_recovers(callback, tmp_path):
     env = checkpointed_env(tmp_path / "chk", interval="10 ms")
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(2, "1 ms"))
-    CALLBACKS[callback][2](env, tmp_path / "out")
-    Plan.callback, Plan.failures_left = callback, 2
+    build(env, CALLBACKS[callback][0], tmp_path / "out")
+    Plan.fail_in(callback, times=2)
     client = env.execute_async()
     result = client.result()
     assert client.status() == JobStatus.FINISHED
     assert [f"planned failure in {callback}" in recovery["cause"] for recovery in result.recoveries] == [True, True]
 
 
-@pytest.mark.parametrize(
-    ("operator", "build"),
-    [
-        ("Map", lambda env: numbers(env).map(Map())),
-        ("Window", lambda env: windowed(env).aggregate(Rich())),
-        ("Sink", lambda env: numbers(env).add_sink(Sink())),
-    ],
-)
-def test_close_that_raises_fails_a_job_whose_output_is_committed(operator, build, tmp_path):
+@pytest.mark.parametrize("name", [name for name, program in PROGRAMS.items() if "open" in program.methods])
+def test_close_that_raises_fails_a_job_whose_output_is_committed(name, tmp_path):
     env = checkpointed_env(tmp_path / "chk")
     numbers(env).sink_to(file_sink(tmp_path / "out"))
-    build(env)
-    Plan.callback, Plan.failures_left = "close", -1
+    build(env, PROGRAMS[name], tmp_path / "elsewhere")
+    Plan.fail_in(f"{name}.close")
     client = env.execute_async()
-    with pytest.raises(UserFunctionError, match=rf"operator '{operator}' .*\.close raised PlannedError"):
+    with pytest.raises(UserFunctionError, match=rf"operator '{PROGRAMS[name].operator}' .*\.close raised PlannedError"):
         client.result()
     assert client.status() == JobStatus.FAILED
     assert sorted(map(int, lines_of(tmp_path / "out"))) == list(range(RECORDS))
@@ -365,7 +123,7 @@ def test_close_that_raises_behind_a_failure_does_not_hide_it():
 
     env = new_env()
     numbers(env).map(Both())
-    Plan.callback, Plan.failures_left = "close", -1
+    Plan.fail_in("map.close")
     with pytest.raises(UserFunctionError, match=r"map raised KeyError: 'the first failure'"):
         env.execute()
 
@@ -373,7 +131,7 @@ def test_close_that_raises_behind_a_failure_does_not_hide_it():
 def test_close_that_raises_while_a_job_is_cancelled_is_told_in_its_messages():
     env = new_env()
     env.from_sequence(0, 10**12).map(Map())
-    Plan.callback, Plan.failures_left = "close", -1
+    Plan.fail_in("map.close")
     client = env.execute_async()
     while client.metrics().get("Map.rows_in", 0) == 0:
         assert not client.status().is_terminal_state()
@@ -408,21 +166,16 @@ def test_cancel_that_raises_does_not_keep_the_job():
 
 
 def test_restore_state_that_raises_fails_the_resumed_job(tmp_path):
-    class Interrupted(Source):
-        def restore_state(self, value):
-            here("restore_state")
-            super().restore_state(value)
-
     def program(resume):
         env = checkpointed_env(tmp_path / "chk", interval="10 ms", resume=resume)
-        env.add_source(Interrupted(), "resumed", rows_per_second=0 if resume else 50).uid("source")
+        env.add_source(Feed(), "resumed", rows_per_second=0 if resume else 50).uid("source")
         return env
 
     client = program(resume=False).execute_async("resumed")
     while client.metrics().get("job.checkpoints_completed", 0) < 5:  # the first ones may be of no record
         assert not client.status().is_terminal_state()
     client.cancel().result()
-    Plan.callback, Plan.failures_left = "restore_state", -1
+    Plan.fail_in("source.restore_state")
     with pytest.raises(UserFunctionError, match=r"operator 'resumed' .*restore_state raised PlannedError"):
         program(resume=True).execute("resumed")
     Plan.failures_left = 0
@@ -459,8 +212,8 @@ def test_errors_with_a_meaning_of_their_own_are_failures_too(error, generator):
 def test_results_before_the_error_do_not_leave_a_job_without_checkpoints(tmp_path):
     env = new_env()
     numbers(env).flat_map(Generating()).sink_to(file_sink(tmp_path / "out"))
-    Plan.callback, Plan.failures_left = "generator", -1
-    with pytest.raises(UserFunctionError, match="planned failure in generator"):
+    Plan.fail_in("flat_map as a generator.flat_map")
+    with pytest.raises(UserFunctionError, match="planned failure in flat_map as a generator"):
         env.execute()
     assert lines_of(tmp_path / "out") == []
 

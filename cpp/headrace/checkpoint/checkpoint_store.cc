@@ -84,9 +84,8 @@ Status LocalCheckpointStore::Init() {
   Result<std::unique_ptr<FileLock>> lock = files_.Lock(PathOf("LOCK"));
   if (!lock.ok()) {
     if (lock.status().code() != StatusCode::kFailedPrecondition) return lock.status();
-    return Status::FailedPrecondition("checkpoint directory " + directory_ +
-                                      " is in use by another live process; stop it, or give this "
-                                      "job another name or execution.checkpointing.dir");
+    return Status::FailedPrecondition("checkpoint " + lock.status().message() +
+                                      " by another job name or execution.checkpointing.dir");
   }
   lock_ = std::move(lock).value();
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));

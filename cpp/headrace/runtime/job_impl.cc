@@ -83,6 +83,9 @@ int64_t JobImpl::RunLoopOnce() {
       }
       break;
     }
+    case Phase::kReleasing:
+      WatchRelease();
+      break;
     case Phase::kEnded:
       break;
   }
@@ -100,7 +103,7 @@ void JobImpl::StartAttempt() {
     OnFailure(status);
     return;
   }
-  if (phase_ == Phase::kEnded) return;
+  if (phase_ != Phase::kStarting) return;  // there is nothing left to do
   phase_ = Phase::kRunning;
   SetState(JobState::kRunning);
   attempt_->Start();
@@ -290,24 +293,40 @@ void JobImpl::SetState(JobState state) {
 }
 
 void JobImpl::End(JobState state, Status status) {
-  phase_ = Phase::kEnded;
   const std::vector<CheckpointRecord> checkpoints = Checkpoints();
   std::map<std::string, int64_t> metrics = Metrics();
   // User functions and the directory's lock must not live as long as somebody looks at the result.
   // Code that was left behind keeps its own hold on them.
   graph_.reset();
+  if (store_) released_store_ = store_->Share();
   store_.reset();
   std::unique_lock lock(mutex_);
-  state_ = state;
-  result_.state = state;
-  result_.status = std::move(status);
-  result_.runtime_ms = started_ns_ == 0 ? 0 : (env_->SteadyNs() - started_ns_) / 1'000'000;
+  if (attempt_ && attempt_counted_) released_store_.reset();  // for code that was left behind
   result_.checkpoints = checkpoints;
   result_.metrics = std::move(metrics);
+  lock.unlock();
+  end_state_ = state;
+  end_status_ = std::move(status);
+  release_started_ns_ = last_loop_ns_;
+  phase_ = Phase::kReleasing;
+  WatchRelease();
+}
+
+void JobImpl::WatchRelease() {
+  // A checkpoint that was given up may still be written in the background. Until that is over it
+  // holds the directory, and the next job there would be refused.
+  const int64_t waited_ns = last_loop_ns_ - release_started_ns_;
+  if (!released_store_.expired() && waited_ns < options_.stop_timeout_ms * 1'000'000) return;
+  phase_ = Phase::kEnded;
+  std::unique_lock lock(mutex_);
+  state_ = end_state_;
+  result_.state = end_state_;
+  result_.status = std::move(end_status_);
+  result_.runtime_ms = started_ns_ == 0 ? 0 : (env_->SteadyNs() - started_ns_) / 1'000'000;
   ended_ = true;
   ended_changed_.notify_all();
   lock.unlock();
-  if (options_.on_ended) options_.on_ended(state == JobState::kFinished);
+  if (options_.on_ended) options_.on_ended(end_state_ == JobState::kFinished);
 }
 
 bool JobImpl::WaitFor(int64_t timeout_ms) {

@@ -47,7 +47,7 @@ class JobImpl final : public Job {
     std::condition_variable changed;
     bool set = false;
   };
-  enum class Phase : uint8_t { kStarting, kRunning, kStopping, kDelayed, kEnded };
+  enum class Phase : uint8_t { kStarting, kRunning, kStopping, kDelayed, kReleasing, kEnded };
 
   Status FindRestorePoint();
   Status PlanSplits();
@@ -64,6 +64,7 @@ class JobImpl final : public Job {
   void AfterStop(bool abandoned);
   void OnFailure(Status failure);
   void End(JobState state, Status status);
+  void WatchRelease();
   void SetState(JobState state);
   void NoteLeftBehind(const std::string& text);
 
@@ -91,6 +92,10 @@ class JobImpl final : public Job {
   int64_t failed_at_ns_ = 0;
   int64_t started_ns_ = 0;
   int64_t last_loop_ns_ = 0;
+  JobState end_state_ = JobState::kFinished;
+  Status end_status_;
+  std::weak_ptr<CheckpointStore> released_store_;  // alive while background work still writes
+  int64_t release_started_ns_ = 0;
 
   mutable std::mutex mutex_;
   std::condition_variable ended_changed_;
