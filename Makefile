@@ -9,7 +9,7 @@ PY := .venv/bin/python
 CPP_FILES = $(shell find cpp tests/cpp benchmarks -name '*.h' -o -name '*.cc')
 SEEDS ?= 10000
 START ?= 1
-KILLS ?= 30
+KILLS ?= 500
 ARGS ?=
 
 .PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
@@ -51,8 +51,8 @@ bench-micro: build  ## Measure single kernels with Google Benchmark
 sim: build  ## Run the seeded simulation; SEEDS=10000 says how many
 	@HEADRACE_SIM_SEEDS=$(SEEDS) HEADRACE_SIM_START=$(START) build/release/bin/hr_test_simulation $(ARGS)
 
-torture: build  ## Kill and resume the demo at random moments; KILLS=30 says how often
-	@HEADRACE_KILLS=$(KILLS) $(PY) -m pytest tests/recovery -s $(ARGS)
+torture: build  ## Kill a small job at any moment, KILLS=500 times; adds a line to tests/recovery/ledger.csv
+	@HEADRACE_KILLS=$(KILLS) HEADRACE_KILL_LEDGER=1 $(PY) -m pytest tests/recovery/test_kills.py -s $(ARGS)
 
 lint: build  ## Check formatting, style and types
 	@.ci/venv.sh lint

@@ -10,7 +10,7 @@ from headrace.examples.flights import oracle, recovery
 from headrace.examples.flights.data import ROWS, load_airlines, load_flights
 from headrace.examples.flights.job import Directories, read_output
 
-KILLS = int(os.environ.get("HEADRACE_KILLS", "30"))
+KILLS = int(os.environ.get("HEADRACE_FLIGHTS_KILLS", "30"))
 SLOWED_SECONDS = 3.0
 SEED = int(os.environ.get("HEADRACE_KILL_SEED", "20130101"))
 
