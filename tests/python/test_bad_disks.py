@@ -148,7 +148,7 @@ def test_checkpoint_of_a_newer_version_names_file_and_both_versions(tmp_path):
 def test_file_that_is_no_checkpoint_is_told_from_a_damaged_one(tmp_path):
     foreign = tmp_path / "chk-1.manifest"
     foreign.write_text("PNG and what else a file may hold\n" * 20)
-    with pytest.raises(HeadraceError, match=r"chk-1\.manifest is not a headrace checkpoint manifest"):
+    with pytest.raises(HeadraceError, match=r"chk-1\.manifest, offset 0: not a headrace checkpoint manifest"):
         program(env_from(foreign, tmp_path / "chk"), tmp_path / "out").execute()
 
 

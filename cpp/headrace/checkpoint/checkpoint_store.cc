@@ -185,18 +185,14 @@ std::string LocalCheckpointStore::DataFileName(CheckpointId id, int task) {
 
 Status LocalCheckpointStore::CheckMine(const Manifest& manifest) const {
   if (manifest.job_key == options_.job_key) return Status::Ok();
-  return Status::FailedPrecondition("checkpoint " + std::to_string(manifest.id) + " in " +
-                                    directory_ + " belongs to job '" + manifest.job_key +
+  return Status::FailedPrecondition("file " + PathOf(ManifestName(manifest.id)) +
+                                    ", offset 32: belongs to job '" + manifest.job_key +
                                     "', not to job '" + options_.job_key + "'");
 }
 
 Result<Manifest> LocalCheckpointStore::ReadOwn(const std::string& name) {
   HR_ASSIGN_OR_RETURN(Manifest manifest, ReadManifestFile(files_, PathOf(name)));
   HR_RETURN_IF_ERROR(CheckMine(manifest));
-  if (manifest.id != ParseStoredName(name).checkpoint) {
-    return Status::Corruption("file " + PathOf(name) + ", offset 0: holds checkpoint " +
-                              std::to_string(manifest.id));
-  }
   if (manifest.decision != 0) {
     return Status::Unimplemented("file " + PathOf(name) +
                                  ": whether this checkpoint is decided is told by a marker outside "

@@ -349,7 +349,8 @@ Status WrongMagic(std::string_view bytes, const std::string& file) {
       return Damaged(file, static_cast<size_t>(differs - start.begin()), "damaged magic number");
     }
   }
-  return Status::FailedPrecondition("file " + file + " is not a headrace checkpoint manifest");
+  return Status::FailedPrecondition("file " + file +
+                                    ", offset 0: not a headrace checkpoint manifest");
 }
 
 // Checks everything but the body's meaning; on success `body` is what lies between header and

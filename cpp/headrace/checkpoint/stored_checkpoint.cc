@@ -93,7 +93,14 @@ CheckpointFileIdentity IdentityOf(const Manifest& manifest, const FileManifest& 
 Result<Manifest> ReadManifestFile(FileSystem& files, const std::string& path) {
   Result<std::string> bytes = files.ReadAll(path);
   if (!bytes.ok()) return AsDamage(bytes.status(), path);
-  return ParseManifest(*bytes, path);
+  HR_ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(*bytes, path));
+  // A savepoint's manifest may have any name; one that says its number must mean it.
+  const StoredName stored = ParseStoredName(path.substr(path.rfind('/') + 1));
+  if (stored.kind == StoredName::Kind::kManifest && stored.checkpoint != manifest.id) {
+    return Status::Corruption("file " + path + ", offset 0: holds checkpoint " +
+                              std::to_string(manifest.id));
+  }
+  return manifest;
 }
 
 Status CheckFilesPresent(FileSystem& files, const Manifest& manifest,

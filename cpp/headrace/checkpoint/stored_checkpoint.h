@@ -35,7 +35,7 @@ Result<VerifyReport> VerifyCheckpoint(FileSystem& files, const std::string& path
 /// Whom the data file `file` of a job must belong to.
 CheckpointFileIdentity IdentityOf(const Manifest& manifest, const FileManifest& file);
 
-/// Parses one manifest file.
+/// Parses one manifest file; kCorruption when it holds another checkpoint than its name says.
 Result<Manifest> ReadManifestFile(FileSystem& files, const std::string& path);
 /// kCorruption naming the first file of `manifest` that is missing or of another length. One Stat a
 /// file.

@@ -78,6 +78,8 @@ Status JobImpl::FindRestorePoint() {
   } else {
     HR_ASSIGN_OR_RETURN(point.manifest,
                         LoadManifest(env_->files(), options_.restore_path, &point.directory));
+    // As LoadLatest does: damage must show before any task runs, not when its block is read.
+    HR_RETURN_IF_ERROR(CheckFilesWhole(env_->files(), point.manifest, point.directory));
   }
   HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
   const std::string id = std::to_string(point.manifest.id);
