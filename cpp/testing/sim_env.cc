@@ -47,11 +47,20 @@ void SimEnv::RunAllBackground() {
   }
 }
 
-void SimEnv::Crash(CrashKind kind) {
+void SimEnv::DropBackground() {
   // Moved out first: destructors of what the work holds may ask for more work, which is dropped as
   // well.
   while (!background_.empty()) std::exchange(background_, {}).clear();
+}
+
+void SimEnv::Crash(CrashKind kind) {
+  DropBackground();
   files_.Crash(kind);
+}
+
+void SimEnv::CrashChoosing(const CrashChooser& choose) {
+  DropBackground();
+  files_.CrashChoosing(choose);
 }
 
 }  // namespace headrace

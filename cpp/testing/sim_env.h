@@ -47,8 +47,12 @@ class SimEnv final : public Env {
   /// The process is gone: background work is dropped unrun, then SimFileSystem::Crash(). Objects of
   /// the dead process must be destroyed by the caller; their file handles fail from now on.
   void Crash(CrashKind kind);
+  /// The same with SimFileSystem::CrashChoosing().
+  void CrashChoosing(const CrashChooser& choose);
 
  private:
+  void DropBackground();
+
   ManualClock clock_;
   SimRandom user_random_;
   SimRandom scheduling_;

@@ -66,6 +66,31 @@ int SimFileContent::Crash(SimRandom* random) {
   return torn;
 }
 
+void SimFileContent::Crash(const CrashChooser& choose) {
+  for (const Change& change : changes_) {
+    if (change.truncation) {
+      if (choose(2) != 0) Apply(change, &durable_);
+      continue;
+    }
+    const std::string_view bytes = change.bytes;
+    switch (static_cast<AppendRemains>(choose(kAppendRemains))) {
+      case AppendRemains::kNothing:
+        break;
+      case AppendRemains::kAll:
+        Apply(change, &durable_);
+        break;
+      case AppendRemains::kFirstHalf:
+        Place(change.offset, bytes.substr(0, bytes.size() / 2), &durable_);
+        break;
+      case AppendRemains::kZeros:
+        Place(change.offset, std::string(bytes.size(), '\0'), &durable_);
+        break;
+    }
+  }
+  changes_.clear();
+  cached_ = durable_;
+}
+
 void SimFileContent::FlipBit(uint64_t bit) {
   HR_CHECK_LT(bit / 8, cached_.size());
   const auto mask = static_cast<char>(1u << (bit % 8));

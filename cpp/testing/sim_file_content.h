@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,12 @@
 #include "testing/sim_random.h"
 
 namespace headrace {
+
+/// What a power loss leaves of one append that was not synced.
+enum class AppendRemains : uint8_t { kNothing, kAll, kFirstHalf, kZeros };
+inline constexpr uint64_t kAppendRemains = 4;
+/// Answers each question of a power loss with a number below `bound`; 0 means that it is lost.
+using CrashChooser = std::function<uint64_t(uint64_t bound)>;
 
 /// The bytes of a simulated file as a page cache and a disk see them.
 ///
@@ -31,6 +38,8 @@ class SimFileContent {
   /// Power loss: picks one of the states the disk may be in. Returns how many appends are on the
   /// disk only in part.
   int Crash(SimRandom* random);
+  /// As Crash(), but asks about each change: an AppendRemains, or for a truncation 0 or 1.
+  void Crash(const CrashChooser& choose);
   /// Damages cache and disk alike. REQUIRES bit < 8 * cached().size().
   void FlipBit(uint64_t bit);
 

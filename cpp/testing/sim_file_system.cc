@@ -31,6 +31,11 @@ struct SimFileSystem::Node {
     for (const auto& [name, node] : entries) torn += node->Crash(random);
     return torn;
   }
+  void Crash(const CrashChooser& choose) {
+    content.Crash(choose);
+    entries = durable_entries;
+    for (const auto& [name, node] : entries) node->Crash(choose);
+  }
 };
 
 // A name that appears (to), goes (from), or both: a rename. A half without directory is none, or
@@ -439,6 +444,16 @@ void SimFileSystem::Crash(CrashKind kind) {
   }
   name_changes_.clear();
   torn_appends_ += root_->Crash(&random_);
+}
+
+void SimFileSystem::CrashChoosing(const CrashChooser& choose) {
+  ++generation_;
+  locks_.clear();
+  for (const NameChange& change : name_changes_) {
+    if (choose(2) != 0) change.Apply(&Node::durable_entries);
+  }
+  name_changes_.clear();
+  root_->Crash(choose);
 }
 
 Status SimFileSystem::FlipBit(const std::string& path, uint64_t bit) {

@@ -65,6 +65,10 @@ class SimFileSystem final : public FileSystem {
   uint64_t used_bytes() const;
 
   void Crash(CrashKind kind);
+  /// A power loss of which `choose` says what it leaves: asked with 2 about each name that was not
+  /// durable, oldest first, then about what was appended to files (SimFileContent). So a test can
+  /// go through all states that the disk may be in.
+  void CrashChoosing(const CrashChooser& choose);
   /// Damages a stored file. kInvalidArgument when it has no such bit.
   Status FlipBit(const std::string& path, uint64_t bit);
 

@@ -192,6 +192,27 @@ TEST(SimFilesTest, TruncationMayBeLostUnderALaterAppend) {
   }
 }
 
+TEST(SimFilesTest, ACrashCanBeToldWhatItLeaves) {
+  // The name is lost or kept; what was appended to a file that is there: nothing, all, half, zeros.
+  Set seen;
+  for (const uint64_t name : {0, 1}) {
+    for (uint64_t remains = 0; remains < kAppendRemains; ++remains) {
+      SimEnv env(1);
+      ASSERT_TRUE(env.files().MakeDirectories("/d").ok());
+      Write(env.sim_files(), "/d/a", "abcd", false);
+      std::vector<uint64_t> bounds;
+      env.CrashChoosing([&](uint64_t bound) {
+        bounds.push_back(bound);
+        return bounds.size() == 1 ? name : remains;
+      });
+      EXPECT_EQ(bounds,
+                name == 0 ? std::vector<uint64_t>{2} : (std::vector<uint64_t>{2, kAppendRemains}));
+      seen.insert(Names(env.sim_files()));
+    }
+  }
+  EXPECT_EQ(seen, (Set{"", "a=;", "a=abcd;", "a=ab;", "a=" + std::string(4, '\0') + ";"}));
+}
+
 TEST(SimFilesTest, FailedSyncIsNotRepairedByTheNext) {
   const auto act = [](SimFileSystem& files) {
     auto file = files.Create("/d/a");
