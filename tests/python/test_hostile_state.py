@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from headrace import HeadraceError, _core
-from python.hostile_state_program import MARKERS
 from python.pickle_payloads import OPCODES, payloads
+from python.programs.hostile_state import MARKERS
 from python.streams import lines_of
 from python.test_bad_disks import crc32c
 
@@ -26,7 +26,7 @@ DECLARED = b"object"  # in those of a program that declared nothing
 
 def run_program(command: str, directory: Path) -> str:
     ran = subprocess.run(
-        [sys.executable, "-m", "python.hostile_state_program", command, directory],
+        [sys.executable, "-m", "python.programs.hostile_state", command, directory],
         env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-4000:]

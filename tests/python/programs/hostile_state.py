@@ -1,8 +1,8 @@
 """Run by test_hostile_state.py: a job whose state holds pickles that run code, and the job that resumes from it.
 
-python -m python.hostile_state_program write <directory>    leaves a checkpoint in the middle of the job
-python -m python.hostile_state_program resume <directory>   goes on as a program that declared no pickles
-python -m python.hostile_state_program guarded <directory>  as resume, where pickle, _pickle and copyreg only raise
+python -m python.programs.hostile_state write <directory>    leaves a checkpoint in the middle of the job
+python -m python.programs.hostile_state resume <directory>   goes on as a program that declared no pickles
+python -m python.programs.hostile_state guarded <directory>  as resume, where pickle, _pickle and copyreg only raise
 """
 
 import _pickle
