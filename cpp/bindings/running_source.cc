@@ -5,6 +5,7 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
@@ -173,7 +174,8 @@ class RunningReader final : public SourceReader {
         handover_->rows.pop_front();
       }
       ended = handover_->ended && handover_->rows.empty();
-      if (ended && !handover_->failure.ok()) return handover_->failure;
+      // Given away: the error knows the frame of run(), that its ctx, and that the handover.
+      if (ended && !handover_->failure.ok()) return std::exchange(handover_->failure, Status::Ok());
       handover_->changed.notify_all();
     }
     if (rows.empty() && !ended) {
@@ -229,6 +231,7 @@ class RunningReader final : public SourceReader {
     const std::unique_ptr<Thread> thread = std::move(thread_);
     if (ended) {
       WithoutGil([&] { thread->Join(); });
+      handover_->failure = Status::Ok();  // as in Poll
       return Status::Ok();
     }
     // What it holds is shared, and it can hand nothing over.

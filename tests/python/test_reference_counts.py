@@ -1,0 +1,94 @@
+"""Nothing that a call leaves behind adds up: 100,000 calls of each callback, and hundreds of failures in each."""
+
+import gc
+import sys
+
+import pytest
+
+from headrace import JobStatus, RestartStrategies
+from python.callbacks import CALLBACKS, PROGRAMS, Plan, PlannedError, build
+from python.streams import new_env
+
+CALLS = 100_000
+FAILURES = 300
+# Callbacks that an attempt calls once.
+ONCE = {"open", "reset_state", "call", "making it"}
+# Numbers are this far apart, so that each window, key and timer has one of its own; folds of two need more.
+STRIDE = 10
+PER_CALL = {"reduce in windows": (1, 1.6), "reduce": (STRIDE, 1.1)}
+
+
+@pytest.fixture(autouse=True)
+def no_failure_left_over():
+    Plan.clear()
+
+
+def settle():
+    """Collects what can be collected. References that native threads dropped go with a task's next step in Python."""
+    for _ in range(3):
+        env = new_env()
+        env.from_elements(1).map(str)
+        env.execute()
+        gc.collect()
+
+
+def counts(program):
+    """Live memory blocks of the interpreter, objects, and references to what every call touches."""
+    settle()
+    touched = [None, True, PlannedError, Plan, program.function, program.build]
+    return {
+        "blocks": sys.getallocatedblocks(),
+        "objects": len(gc.get_objects()),
+        "references": max(0, *(sys.getrefcount(item) for item in touched)),
+    }
+
+
+def growth(program, run):
+    before = counts(program)
+    run()
+    after = counts(program)
+    return {name: after[name] - before[name] for name in before}
+
+
+def run_job(name, program, records, tmp_path):
+    Plan.calls.clear()
+    env = new_env()
+    if program.source:
+        Plan.records = Plan.released = records
+        build(env, program, tmp_path)
+    else:
+        stride, share = PER_CALL.get(name, (STRIDE, 1))
+        last = int(records * share) * stride
+        build(env, program, tmp_path, env.from_collection(range(0, last, stride)))
+    env.execute()
+
+
+@pytest.mark.parametrize("name", [name for name, program in PROGRAMS.items() if not program.rows_per_second])
+def test_counts_stay_flat_over_many_calls(name, tmp_path):
+    program = PROGRAMS[name]
+    for _ in range(2):
+        run_job(name, program, 3000, tmp_path / "warm")
+    grown = growth(program, lambda: run_job(name, program, CALLS, tmp_path / "out"))
+    often = {method: Plan.calls.get(f"{name}.{method}", 0) for method in program.methods if method not in ONCE}
+    assert min(often.values()) >= CALLS, often
+    # A leak of one block, object or reference in a call would be CALLS of them.
+    assert max(grown.values()) < CALLS / 100, grown
+
+
+@pytest.mark.parametrize("callback", [name for name, (program, _) in CALLBACKS.items() if not program.rows_per_second])
+def test_counts_stay_flat_over_many_failures(callback, tmp_path):
+    program, _ = CALLBACKS[callback]
+
+    def fail(times):
+        env = new_env()
+        env.set_restart_strategy(RestartStrategies.fixed_delay_restart(times, "0 ms"))
+        build(env, program, tmp_path / "out")
+        Plan.fail_in(callback, times=times)
+        client = env.execute_async()
+        assert len(client.result().recoveries) == times
+        assert client.status() == JobStatus.FINISHED
+
+    fail(FAILURES)
+    # A leak adds to each round what it is times FAILURES; free lists of the interpreter grow in one and not the next.
+    rounds = [max(growth(program, lambda: fail(FAILURES)).values()) for _ in range(2)]
+    assert min(rounds) < FAILURES / 2, rounds
