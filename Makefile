@@ -6,14 +6,15 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-CPP_FILES = $(shell find cpp tests/cpp benchmarks -name '*.h' -o -name '*.cc')
+CPP_FILES = $(shell find cpp tests/cpp tests/fuzz benchmarks -name '*.h' -o -name '*.cc')
 SEEDS ?= 10000
 START ?= 1
 KILLS ?= 500
+SECONDS ?= 45
 ARGS ?=
 
 .PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
-        types asan tsan ci clean
+        types asan tsan fuzz ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -72,6 +73,9 @@ asan:  ## Run the C++ tests under AddressSanitizer and UndefinedBehaviorSanitize
 
 tsan:  ## Run the C++ tests that have threads under ThreadSanitizer
 	@.ci/sanitize.sh tsan
+
+fuzz:  ## Fuzz each target of tests/fuzz; SECONDS=45 says how long
+	@.ci/fuzz.sh $(SECONDS)
 
 ci:  ## Run what continuous integration runs
 	@.ci/run

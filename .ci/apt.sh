@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the build needs; quick and silent when all are there.
+# Installs the Debian packages that the build needs; quick and silent when all are there. With the
+# argument "fuzz" clang comes too, whose fuzzer GCC does not have.
 set -euo pipefail
 
 packages=(
@@ -7,6 +8,7 @@ packages=(
   libbenchmark-dev libboost1.81-dev libgtest-dev liblz4-dev libsnappy-dev libxxhash-dev
   libzstd-dev
 )
+[[ ${1:-} != fuzz ]] || packages+=(clang-16 libclang-rt-16-dev)
 
 if ! command -v dpkg-query >/dev/null; then
   echo "not a Debian system: please install the equivalents of ${packages[*]}" >&2

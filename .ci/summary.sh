@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the closing lines of ctest and pytest from the logs in build/reports.
+# Prints the closing lines of ctest, pytest and the fuzz targets from the logs in build/reports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for log in ctest pytest-parallel pytest-serial pytest-tidy ctest-asan ctest-tsan; do
@@ -8,3 +8,4 @@ for log in ctest pytest-parallel pytest-serial pytest-tidy ctest-asan ctest-tsan
   grep -E '^=+ .* in [0-9.]+s|tests passed, [0-9]+ tests failed|^No tests|no tests ran' \
     "build/reports/$log.log" | tail -n 1 || echo "no summary: the run did not finish"
 done
+[[ ! -f build/reports/fuzz.log ]] || sed 's/^/fuzz             /' build/reports/fuzz.log

@@ -39,6 +39,30 @@ function(headrace_add_tests directory)
   endforeach()
 endfunction()
 
+# One executable hr_fuzz_<name> for each <name>_fuzz.cc of `directory`, all built by the target hr_fuzz.
+# Where the sanitizers include a fuzzer it makes up inputs; everywhere else the executable replays the
+# corpus, as the test fuzz.<name>.
+function(headrace_add_fuzz_targets directory)
+  set(folder ${PROJECT_SOURCE_DIR}/${directory})
+  file(GLOB targets CONFIGURE_DEPENDS ${folder}/*_fuzz.cc)
+  add_library(hr_fuzz_inputs STATIC ${folder}/arrow_array_of_bytes.cc)
+  target_link_libraries(hr_fuzz_inputs PUBLIC hr_testing)
+  add_custom_target(hr_fuzz)
+  foreach(source ${targets})
+    get_filename_component(name ${source} NAME_WE)
+    string(REGEX REPLACE "_fuzz$" "" name ${name})
+    add_executable(hr_fuzz_${name} ${source})
+    target_link_libraries(hr_fuzz_${name} PRIVATE hr_fuzz_inputs)
+    add_dependencies(hr_fuzz hr_fuzz_${name})
+    if(HEADRACE_SANITIZE MATCHES "fuzzer")
+      target_link_options(hr_fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    else()
+      target_sources(hr_fuzz_${name} PRIVATE ${folder}/replay_main.cc)
+      add_test(NAME fuzz.${name} COMMAND hr_fuzz_${name} ${folder}/corpus/${name})
+    endif()
+  endforeach()
+endfunction()
+
 # One Google Benchmark executable for each *_bench.cc below `directory`, named after the file.
 function(headrace_add_benchmarks directory)
   find_package(benchmark REQUIRED)

@@ -8,6 +8,8 @@ import subprocess
 
 from tidy.source_tree import ROOT, name_of, project_files
 
+CORPUS_BYTES_MAX = 8192
+
 
 def targets_of_the_makefile() -> set[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -31,7 +33,7 @@ def test_every_target_is_declared_phony():
 def test_presets_use_ninja_and_builds_use_ccache():
     presets = json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))
     shown = {preset["name"] for preset in presets["configurePresets"] if not preset.get("hidden")}
-    assert shown == {"release", "debug", "asan", "tsan"}
+    assert shown == {"release", "debug", "asan", "tsan", "fuzz"}
     assert presets["configurePresets"][0]["generator"] == "Ninja"
     root_file = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert "include(HeadraceCcache)" in root_file
@@ -69,7 +71,7 @@ def test_nothing_is_built_for_more_than_the_baseline():
 
 def test_continuous_integration_runs_tests_sanitizers_and_linters():
     text = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert re.findall(r"^step (\w+)$", text, re.MULTILINE) == ["test", "asan", "tsan", "lint"]
+    assert re.findall(r"^step (\w+)$", text, re.MULTILINE) == ["test", "asan", "tsan", "fuzz", "lint"]
     assert text.index("step lint") < text.index(".ci/summary.sh")
 
 
@@ -119,6 +121,17 @@ def test_thread_sanitizer_runs_every_folder_whose_tests_have_threads():
     assert "suppressions" not in json.dumps(tests)
 
 
+def test_each_fuzz_target_has_a_small_corpus():
+    # Replayed in `make test` and the start of `make fuzz`; what a longer run finds stays in build/.
+    targets = {path.stem.removesuffix("_fuzz") for path in project_files() if path.match("tests/fuzz/*_fuzz.cc")}
+    corpus = ROOT / "tests/fuzz/corpus"
+    sizes = {name: 0 for name in targets}
+    for path in project_files():
+        if path.is_relative_to(corpus):
+            sizes[path.relative_to(corpus).parts[0]] += path.stat().st_size
+    assert {name: size for name, size in sizes.items() if not 0 < size <= CORPUS_BYTES_MAX} == {}
+
+
 def test_ci_fails_when_a_step_fails(tmp_path):
     # The script itself, with a `make` that fails at one step.
     (tmp_path / ".ci").mkdir()
@@ -129,14 +142,14 @@ def test_ci_fails_when_a_step_fails(tmp_path):
     make.write_text('#!/bin/sh\nmkdir -p build/reports\necho "$2" >>build/steps\n[ "$2" != "$FAILING" ]\n')
     make.chmod(0o755)
     path = f"{make.parent}:{os.environ['PATH']}"
-    for failing in ("test", "asan", "tsan", "lint", "none"):
+    for failing in ("test", "asan", "tsan", "fuzz", "lint", "none"):
         (tmp_path / "build").mkdir(exist_ok=True)
         (tmp_path / "build/steps").write_text("")
         environment = {**os.environ, "PATH": path, "FAILING": failing}
         ended = subprocess.run([tmp_path / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
         assert (ended.returncode == 0) == (failing == "none"), ended.stdout
         assert (f"FAILED: make {failing}" in ended.stdout) == (failing != "none")
-        assert (tmp_path / "build/steps").read_text().split() == ["test", "asan", "tsan", "lint"]
+        assert (tmp_path / "build/steps").read_text().split() == ["test", "asan", "tsan", "fuzz", "lint"]
 
 
 def test_scripts_are_executable_and_stop_at_the_first_error():

@@ -45,7 +45,7 @@ def test_file_names_say_what_is_inside():
 def test_cpp_type_names_say_what_they_are():
     found = [
         f"{name_of(path)}: {name}"
-        for folder in ("cpp", "tests/cpp", "benchmarks")
+        for folder in ("cpp", "tests/cpp", "tests/fuzz", "benchmarks")
         for path in files_below(folder, ".h", ".cc")
         for name in CPP_TYPE.findall(cpp_without_comments(path.read_text(encoding="utf-8")))
         if words(name) & BANNED_WORDS
@@ -75,7 +75,7 @@ def test_words_are_taken_apart(name, banned):
 def test_cpp_lines_fit_the_columns():
     found = [
         f"{name_of(path)}:{number}: {len(line)} columns"
-        for folder in ("cpp", "tests/cpp", "benchmarks")
+        for folder in ("cpp", "tests/cpp", "tests/fuzz", "benchmarks")
         for path in files_below(folder, ".h", ".cc")
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if len(line) > COLUMNS_MAX

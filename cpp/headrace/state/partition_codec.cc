@@ -307,6 +307,12 @@ Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,
                                 std::to_string(merged.first_row));
     }
     if (!next.whole) next.rows = Overlay(merged.rows, next.rows);
+    // A table that was restored may be shorter than it was, but not than its last live row.
+    if (!next.rows.empty() && next.rows.back().row - next.first_row >= next.row_count) {
+      return Status::Corruption("payload " + std::to_string(i) + " has " +
+                                std::to_string(next.row_count) + " rows and leaves row " +
+                                std::to_string(next.rows.back().row - next.first_row) + " alive");
+    }
     merged = std::move(next);
   }
   merged.whole = true;

@@ -34,7 +34,15 @@ enum class TypeKind : uint8_t {
   kObject,      ///< opaque values of the host language, see object_block.h
 };
 
-struct Field;
+class DataType;
+using DataTypePtr = std::shared_ptr<const DataType>;
+
+/// A named, typed column of a schema or child of a nested type.
+struct Field {
+  std::string name;
+  DataTypePtr type;
+  bool nullable = true;
+};
 
 /// A data type: kind, the exact Arrow format string (so that what came in goes out unchanged),
 /// children.
@@ -59,14 +67,6 @@ class DataType {
   TypeKind kind_;
   std::string arrow_format_;
   std::vector<Field> children_;
-};
-using DataTypePtr = std::shared_ptr<const DataType>;
-
-/// A named, typed column of a schema or child of a nested type.
-struct Field {
-  std::string name;
-  DataTypePtr type;
-  bool nullable = true;
 };
 
 /// Shared instances of the types without parameters.

@@ -161,6 +161,22 @@ TEST(PartitionMergeTest, deltas_replace_add_and_remove_rows_of_the_base) {
   EXPECT_EQ(Describe(*merged), Describe(*DecodePartition(TableKind::kRows, 0, payloads[0])));
 }
 
+TEST(PartitionMergeTest, delta_of_a_shorter_partition_may_leave_no_row_behind_its_end) {
+  PartitionRows rows = SomeRows();
+  const std::string base = EncodeFixedPartition(rows, 4, /*whole=*/true);
+  rows.row_count = 5;
+  const std::string shorter = EncodeFixedPartition(rows, 4, /*whole=*/false);
+  EXPECT_EQ(MergePartition(TableKind::kFixedValue, 4, {base, shorter}).status().code(),
+            StatusCode::kCorruption);
+  // As after a restore, which does not know of rows that were erased.
+  rows.row_count = 10;
+  rows.live = {0x15};
+  rows.changed = {0x140};
+  rows.changed_count = 2;
+  const std::string erases = EncodeFixedPartition(rows, 4, /*whole=*/false);
+  EXPECT_TRUE(MergePartition(TableKind::kFixedValue, 4, {base, erases, shorter}).ok());
+}
+
 TEST(PartitionMergeTest, delta_without_base_is_corruption) {
   EXPECT_EQ(MergePartition(TableKind::kRows, 0, {Encode(TableKind::kRows, false)}).status().code(),
             StatusCode::kCorruption);
