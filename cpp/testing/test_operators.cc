@@ -31,6 +31,24 @@ class FilterOperator final : public Operator {
   int64_t remainder_;
 };
 
+class MapOperator final : public Operator {
+ public:
+  explicit MapOperator(int64_t add) : add_(add) {}
+  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+    if (out.RoomRows() == 0) return Progress::kBlocked;
+    std::vector<TestRow> rows;
+    for (int64_t i = 0; i < batch.num_rows; ++i) {
+      rows.push_back(TestRowAt(batch, i));
+      rows.back().x = (3 * rows.back().x + add_) % 1000;
+    }
+    out.Emit(MakeTestBatch(rows));
+    return Progress::kDone;
+  }
+
+ private:
+  const int64_t add_;
+};
+
 class KeyByOperator final : public Operator {
  public:
   explicit KeyByOperator(int column) : column_(column) {}
@@ -85,6 +103,12 @@ OperatorFactoryPtr TestFilter(int64_t modulus, int64_t remainder) {
 OperatorFactoryPtr TestKeyBy(int column) {
   return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
     return std::unique_ptr<Operator>(std::make_unique<KeyByOperator>(column));
+  });
+}
+
+OperatorFactoryPtr TestMap(int64_t add) {
+  return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
+    return std::unique_ptr<Operator>(std::make_unique<MapOperator>(add));
   });
 }
 

@@ -13,6 +13,8 @@ namespace headrace {
 OperatorFactoryPtr TestFilter(int64_t modulus, int64_t remainder);
 /// Makes column `column` (1 to 3) the key.
 OperatorFactoryPtr TestKeyBy(int column);
+/// Replaces x by (3 · x + add) mod 1000.
+OperatorFactoryPtr TestMap(int64_t add);
 /// Every row `copies` times (y = number of the copy), made one at a time under the output's room.
 OperatorFactoryPtr TestRepeat(int64_t copies);
 

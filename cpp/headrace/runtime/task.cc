@@ -235,6 +235,9 @@ Result<bool> Task::PullInput() {
 }
 
 Status Task::SnapshotNode(ChainNode* node, CheckpointId id) {
+  // A newer barrier says that older checkpoints were given up. Where their barriers are still
+  // inside the chain, what its head put aside for them goes first: a table has one open snapshot.
+  snapshots_.erase(snapshots_.begin(), snapshots_.lower_bound(id));
   Result<OperatorSnapshot> taken = node->TakeSnapshot(id);
   if (!taken.ok()) return taken.status().WithContext(node->Describe());
   if (driver_ && node == nodes_[0].get()) {
