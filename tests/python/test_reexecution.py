@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import threading
 import time
 import weakref
 from dataclasses import dataclass
@@ -92,26 +91,29 @@ def test_cell_runs_inside_a_running_event_loop_that_goes_on_afterwards():
 
 
 def test_interrupted_cell_can_be_run_again_at_once(tmp_path):
+    interrupt_at = [5, 15, 25]
+    armed = False
+
+    def interrupted(number):
+        nonlocal armed
+        if armed and interrupt_at and number >= interrupt_at[0]:
+            armed = False
+            del interrupt_at[0]
+            signal.raise_signal(signal.SIGINT)
+        return number
+
     def program():
         env = checkpointed_env(tmp_path / "chk", interval="10 ms", resume=True)
-        numbers = env.from_collection(range(60), rows_per_second=200)
-        numbers.map(lambda n: n).sink_to(file_sink(tmp_path / "out"))
+        numbers = env.from_collection(range(60), rows_per_second=50)
+        numbers.map(interrupted).sink_to(file_sink(tmp_path / "out"))
         return env
 
-    interrupts = 0
-    for _ in range(20):
-        timer = threading.Timer(0.06, signal.raise_signal, [signal.SIGINT])
-        timer.start()
-        try:
+    for _ in range(3):
+        armed = True
+        with pytest.raises(KeyboardInterrupt):
             program().execute("cell")
-        except KeyboardInterrupt:
-            interrupts += 1
-            continue
-        finally:
-            timer.cancel()
-            timer.join()
-        break
-    assert interrupts > 1
+    program().execute("cell")
+    assert not interrupt_at
     assert sorted(map(int, lines_of(tmp_path / "out"))) == list(range(60))
 
 
