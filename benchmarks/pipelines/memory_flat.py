@@ -8,10 +8,8 @@ runs; the first fifth is warm-up (pools fill up), a straight line through the re
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jobs
@@ -19,21 +17,16 @@ import numpy as np
 from measuring import Options, Report
 from pipelines import windows_vs_duckdb as windows_job
 from pipelines.keyed_python_vs_bare_loop import YieldingCounter
+from process_figures import resident_bytes
 
 from headrace import NumberSequenceSource
 from headrace.datastream import DataStream, StreamExecutionEnvironment
 
 PACKAGES = ("pyarrow",)
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 WARM_UP = 0.2
 KEYS = 1000
 GROWTH_MAX_MIB = 16
 """Allowed over the whole run behind the warm-up: an eighth of a byte a record in 100 M."""
-
-
-def resident_bytes() -> int:
-    """Return this process's resident memory in bytes."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
 
 
 def watch(env: StreamExecutionEnvironment, name: str) -> tuple[np.ndarray, np.ndarray, Any]:

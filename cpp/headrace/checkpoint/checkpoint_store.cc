@@ -185,9 +185,9 @@ std::string LocalCheckpointStore::DataFileName(CheckpointId id, int task) {
 
 Status LocalCheckpointStore::CheckMine(const Manifest& manifest) const {
   if (manifest.job_key == options_.job_key) return Status::Ok();
-  return Status::FailedPrecondition("file " + PathOf(ManifestName(manifest.id)) +
-                                    ", offset 32: belongs to job '" + manifest.job_key +
-                                    "', not to job '" + options_.job_key + "'");
+  return Status::FailedPrecondition("file " + PathOf(ManifestName(manifest.id)) + ", offset " +
+                                    std::to_string(kManifestHeaderBytes) + ": belongs to job '" +
+                                    manifest.job_key + "', not to job '" + options_.job_key + "'");
 }
 
 Result<Manifest> LocalCheckpointStore::ReadOwn(const std::string& name) {

@@ -45,7 +45,6 @@ namespace headrace {
 namespace {
 
 constexpr std::string_view kMagic("HRMANIF\x1a", 8);
-constexpr size_t kHeaderBytes = 32;
 constexpr size_t kTrailerBytes = 20;
 
 void PutDigest(ByteWriter* out, const Digest128& digest) {
@@ -342,10 +341,10 @@ Status WrongMagic(std::string_view bytes, const std::string& file) {
   }
   const auto differs = std::mismatch(start.begin(), start.end(), kMagic.begin()).first;
   if (differs == start.end()) return Damaged(file, bytes.size(), "the file ends in its header");
-  if (bytes.size() >= kHeaderBytes) {
-    std::string repaired(bytes.substr(0, kHeaderBytes - 4));
+  if (bytes.size() >= kManifestHeaderBytes) {
+    std::string repaired(bytes.substr(0, kManifestHeaderBytes - 4));
     repaired.replace(0, kMagic.size(), kMagic);
-    if (Crc32c(0, repaired.data(), repaired.size()) == Fixed32At(bytes, kHeaderBytes - 4)) {
+    if (Crc32c(0, repaired.data(), repaired.size()) == Fixed32At(bytes, kManifestHeaderBytes - 4)) {
       return Damaged(file, static_cast<size_t>(differs - start.begin()), "damaged magic number");
     }
   }
@@ -357,10 +356,11 @@ Status WrongMagic(std::string_view bytes, const std::string& file) {
 // trailer.
 Status CheckEnvelope(std::string_view bytes, const std::string& file, std::string_view* body) {
   if (bytes.substr(0, kMagic.size()) != kMagic) return WrongMagic(bytes, file);
-  if (bytes.size() < kHeaderBytes) {
+  if (bytes.size() < kManifestHeaderBytes) {
     return Damaged(file, bytes.size(), "the file ends in its header");
   }
-  if (Crc32c(0, bytes.data(), kHeaderBytes - 4) != Fixed32At(bytes, kHeaderBytes - 4)) {
+  if (Crc32c(0, bytes.data(), kManifestHeaderBytes - 4) !=
+      Fixed32At(bytes, kManifestHeaderBytes - 4)) {
     return Damaged(file, 0, "the header's checksum does not match");
   }
   const uint32_t version = Fixed32At(bytes, 8);
@@ -374,11 +374,11 @@ Status CheckEnvelope(std::string_view bytes, const std::string& file, std::strin
   }
   uint64_t body_bytes = 0;
   std::memcpy(&body_bytes, bytes.data() + 16, sizeof(body_bytes));
-  const uint64_t room = bytes.size() - kHeaderBytes;
+  const uint64_t room = bytes.size() - kManifestHeaderBytes;
   if (room < kTrailerBytes || body_bytes > room - kTrailerBytes) {
     return Damaged(file, bytes.size(), "the file is cut short");
   }
-  const size_t end = kHeaderBytes + static_cast<size_t>(body_bytes);
+  const size_t end = kManifestHeaderBytes + static_cast<size_t>(body_bytes);
   if (end + kTrailerBytes != bytes.size()) {
     return Damaged(file, end + kTrailerBytes, "bytes after the end of the manifest");
   }
@@ -386,12 +386,12 @@ Status CheckEnvelope(std::string_view bytes, const std::string& file, std::strin
   std::memcpy(&digest.low, bytes.data() + end, 8);
   std::memcpy(&digest.high, bytes.data() + end + 8, 8);
   if (Hash128(bytes.substr(0, end)) != digest) {
-    return Damaged(file, kHeaderBytes, "the manifest's digest does not match");
+    return Damaged(file, kManifestHeaderBytes, "the manifest's digest does not match");
   }
   if (Crc32c(0, bytes.data(), end + 16) != Fixed32At(bytes, end + 16)) {
     return Damaged(file, end + 16, "the manifest's checksum does not match");
   }
-  *body = bytes.substr(kHeaderBytes, static_cast<size_t>(body_bytes));
+  *body = bytes.substr(kManifestHeaderBytes, static_cast<size_t>(body_bytes));
   return Status::Ok();
 }
 
@@ -430,7 +430,7 @@ std::string SerializeManifest(const Manifest& manifest) {
   out.Fixed<uint64_t>(body.size());
   out.Fixed<uint32_t>(0);
   out.Fixed<uint32_t>(Crc32c(0, out.view().data(), out.size()));
-  HR_CHECK_EQ(out.size(), kHeaderBytes);
+  HR_CHECK_EQ(out.size(), kManifestHeaderBytes);
   out.Raw(body.view());
   PutDigest(&out, Hash128(out.view()));
   out.Fixed<uint32_t>(Crc32c(0, out.view().data(), out.size()));
@@ -443,7 +443,7 @@ Result<Manifest> ParseManifest(std::string_view bytes, const std::string& file) 
   Manifest manifest;
   BodyReader reader(body);
   const Status status = reader.Read(&manifest);
-  if (!status.ok()) return Damaged(file, kHeaderBytes + reader.offset(), status.message());
+  if (!status.ok()) return Damaged(file, kManifestHeaderBytes + reader.offset(), status.message());
   return manifest;
 }
 

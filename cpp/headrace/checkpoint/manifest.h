@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -9,6 +10,9 @@
 #include "headrace/checkpoint/task_snapshot.h"
 
 namespace headrace {
+
+/// Bytes before the body of a stored manifest, which starts with the job key.
+inline constexpr size_t kManifestHeaderBytes = 32;
 
 /// Where one stored partition (base or delta) lies.
 struct PartitionRef {

@@ -298,10 +298,10 @@ void JobImpl::End(JobState state, Status status) {
   // User functions and the directory's lock must not live as long as somebody looks at the result.
   // Code that was left behind keeps its own hold on them.
   graph_.reset();
-  if (store_) released_store_ = store_->Share();
+  const bool left_code_behind = attempt_ && attempt_counted_;
+  if (store_ && !left_code_behind) released_store_ = store_->Share();
   store_.reset();
   std::unique_lock lock(mutex_);
-  if (attempt_ && attempt_counted_) released_store_.reset();  // for code that was left behind
   result_.checkpoints = checkpoints;
   result_.metrics = std::move(metrics);
   lock.unlock();

@@ -1,6 +1,5 @@
 #include "headrace/state/block_pool.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -47,7 +46,6 @@ void BlockPool::List::TakeAll(List* other) {
 }
 
 void* BlockPool::Allocate(size_t size_bytes) {
-  size_bytes = std::max(size_bytes, kStep);
   if (free_large_.first != nullptr) FreeLarge(kLargeFreedEachTime);
   if (size_bytes > kPooledBytes) {
     void* block = std::malloc(size_bytes);
@@ -77,10 +75,10 @@ void* BlockPool::Cut(size_t size_bytes) {
 }
 
 void BlockPool::Free(void* block, size_t size_bytes) {
-  size_bytes = std::max(size_bytes, kStep);
   if (size_bytes <= kPooledBytes) {
     free_[SizeIndex(size_bytes)].Push(static_cast<Block*>(block));
-    HR_POISON_MEMORY(static_cast<Block*>(block) + 1, size_bytes - sizeof(Block));
+    HR_POISON_MEMORY(static_cast<Block*>(block) + 1,
+                     static_cast<size_t>(BlockBytes(size_bytes)) - sizeof(Block));
   } else {
     large_.erase(block);
     std::free(block);
@@ -88,7 +86,6 @@ void BlockPool::Free(void* block, size_t size_bytes) {
 }
 
 void BlockPool::Hold(void* block, size_t size_bytes) {
-  size_bytes = std::max(size_bytes, kStep);
   List& list = size_bytes <= kPooledBytes ? held_[SizeIndex(size_bytes)] : held_large_;
   list.Push(static_cast<Block*>(block));
   held_bytes_ += BlockBytes(size_bytes);

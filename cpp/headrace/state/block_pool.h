@@ -28,7 +28,7 @@ class BlockPool {
   static int64_t BlockBytes(size_t size_bytes) {
     return static_cast<int64_t>((size_bytes + kStep - 1) / kStep * kStep);
   }
-  /// Uninitialised, 16-byte aligned.
+  /// Uninitialised, 16-byte aligned. REQUIRES: size_bytes > 0.
   void* Allocate(size_t size_bytes);
   /// REQUIRES: from Allocate(size_bytes).
   void Free(void* block, size_t size_bytes);

@@ -16,6 +16,8 @@ namespace {
 
 // Below this all of a table is in the second-level cache, or nearly.
 constexpr size_t kCachedTableBytes = size_t{1} << 20;
+// Each is a miss of the processor's caches, with the owner shut out.
+constexpr size_t kCopiesDroppedAtOnce = 64;
 // Rows on their way to the caches at once.
 constexpr int64_t kRowsAhead = 16;
 
@@ -69,20 +71,30 @@ void PagedTableCore::FreePage(Page* page) const { PagePool::Global().Free(page, 
 void PagedTableCore::Release(bool finished) {
   std::vector<Page*> copies;
   std::deque<Retired> blocks;
-  {
-    const std::lock_guard lock(mutex);
-    for (const uint32_t index : preserved_pages) {
-      Page* copy = std::exchange(pages[index]->preserved, nullptr);
-      if (copy != nullptr) copies.push_back(copy);
+  int64_t freed_bytes = 0;
+  // In steps, as the owner may be waiting to write; it goes on preserving pages until the last one.
+  for (bool closed = false; !closed;) {
+    copies.clear();
+    {
+      const std::lock_guard lock(mutex);
+      // A finished snapshot has taken the copies one by one.
+      if (finished) preserved_pages.clear();
+      while (!preserved_pages.empty() && copies.size() < kCopiesDroppedAtOnce) {
+        Page* copy = std::exchange(pages[preserved_pages.back()]->preserved, nullptr);
+        if (copy != nullptr) copies.push_back(copy);
+        preserved_pages.pop_back();
+      }
+      closed = preserved_pages.empty();
+      if (closed) {
+        blocks.swap(retired);
+        if (!finished) next_full = true;
+        open_epoch = 0;
+        open.store(false, std::memory_order_release);
+      }
     }
-    preserved_pages.clear();
-    blocks.swap(retired);
-    if (!finished) next_full = true;
-    open_epoch = 0;
-    open.store(false, std::memory_order_release);
+    for (Page* copy : copies) FreePage(copy);
+    freed_bytes += static_cast<int64_t>(copies.size() * page_bytes);
   }
-  int64_t freed_bytes = static_cast<int64_t>(copies.size() * page_bytes);
-  for (Page* copy : copies) FreePage(copy);
   for (const Retired& one : blocks) {
     std::free(one.block);
     freed_bytes += one.bytes;
