@@ -57,7 +57,12 @@ struct FaultCounts {
   uint64_t no_space = 0;
   uint64_t short_writes = 0;
   uint64_t bit_flips = 0;
+  std::array<uint64_t, kFsCalls> by_call{};  ///< all kinds, at each call
 
+  void Add(FsCall call, uint64_t FaultCounts::*kind) {
+    ++(this->*kind);
+    ++by_call[static_cast<size_t>(call)];
+  }
   uint64_t total() const { return slow + io_errors + no_space + short_writes + bit_flips; }
 };
 

@@ -75,6 +75,7 @@ class SimFileSystem::Writer final : public WritableFile {
     HR_RETURN_IF_ERROR(ExpectUsable());
     Fault fault = Fault::kNone;
     HR_RETURN_IF_ERROR(files_->Pass(FsCall::kSync, path_, &fault));
+    if (files_->ignores_syncs_) return Status::Ok();
     if (fault != Fault::kNone) {
       node_->content.FailSync();
       return files_->Injected(FsCall::kSync, path_, fault);
@@ -127,7 +128,7 @@ class SimFileSystem::Reader final : public ReadableFile {
     }
     out->assign(content, offset, size);
     if (size > 0 && files_->random_.Chance(files_->faults_[FsCall::kRead].bit_flip)) {
-      ++files_->fault_counts_.bit_flips;
+      files_->fault_counts_.Add(FsCall::kRead, &FaultCounts::bit_flips);
       const uint64_t bit = files_->random_.Below(size * 8);
       (*out)[bit / 8] = static_cast<char>((*out)[bit / 8] ^ (1 << (bit % 8)));
     }
@@ -178,22 +179,23 @@ SimFileSystem::~SimFileSystem() = default;
 
 Status SimFileSystem::Pass(FsCall call, const std::string& path, Fault* fault) {
   ++calls_;
+  if (dead()) return Status::IoError("file '" + path + "': the process has died");
   HR_RETURN_IF_ERROR(Failpoint(FsCallName(call), path));
   const FaultOdds& odds = faults_[call];
   if (random_.Chance(odds.slow)) {
-    ++fault_counts_.slow;
+    fault_counts_.Add(call, &FaultCounts::slow);
     clock_->AdvanceNs(faults_.slow_ns);
   }
   const bool writes = call == FsCall::kCreate || call == FsCall::kAppend || call == FsCall::kSync ||
                       call == FsCall::kMkdir || call == FsCall::kRename || call == FsCall::kLock;
   if (random_.Chance(odds.io_error)) {
-    ++fault_counts_.io_errors;
+    fault_counts_.Add(call, &FaultCounts::io_errors);
     *fault = Fault::kIoError;
   } else if (writes && random_.Chance(odds.no_space)) {
-    ++fault_counts_.no_space;
+    fault_counts_.Add(call, &FaultCounts::no_space);
     *fault = Fault::kNoSpace;
   } else if (call == FsCall::kAppend && random_.Chance(odds.short_write)) {
-    ++fault_counts_.short_writes;
+    fault_counts_.Add(call, &FaultCounts::short_writes);
     *fault = Fault::kShortWrite;
   }
   return Status::Ok();
@@ -271,6 +273,7 @@ Result<std::unique_ptr<WritableFile>> SimFileSystem::OpenTruncated(const std::st
 }
 
 Status SimFileSystem::AppendTo(Node* node, const std::string& path, std::string_view bytes) {
+  if (on_append_) on_append_(path);
   Fault fault = Fault::kNone;
   HR_RETURN_IF_ERROR(Pass(FsCall::kAppend, path, &fault));
   if (fault != Fault::kNone) {
@@ -437,10 +440,15 @@ uint64_t SimFileSystem::used_bytes() const { return root_->TreeBytes(); }
 
 void SimFileSystem::Crash(CrashKind kind) {
   ++generation_;
+  dies_at_call_ = UINT64_MAX;
   locks_.clear();
   if (kind == CrashKind::kProcessKill) return;
   for (const NameChange& change : name_changes_) {
-    if (random_.Chance(0.5)) change.Apply(&Node::durable_entries);
+    if (random_.Chance(0.5)) {
+      change.Apply(&Node::durable_entries);
+    } else {
+      ++lost_name_changes_;
+    }
   }
   name_changes_.clear();
   torn_appends_ += root_->Crash(&random_);

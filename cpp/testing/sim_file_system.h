@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -54,9 +55,21 @@ class SimFileSystem final : public FileSystem {
   Result<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
 
   void set_faults(const FaultPlan& faults) { faults_ = faults; }
+  /// The process dies when it makes the call of this number (see calls()): that call and all later
+  /// ones fail and do nothing, until Crash().
+  void DieAtCall(uint64_t call) { dies_at_call_ = call; }
+  bool dead() const { return calls_ >= dies_at_call_; }
+  /// Called before each append, with the path: where a background write may lose its turn.
+  void set_on_append(std::function<void(const std::string&)> on_append) {
+    on_append_ = std::move(on_append);
+  }
+  /// A disk that says it has synced a file, and has not.
+  void set_ignores_syncs(bool ignores) { ignores_syncs_ = ignores; }
   const FaultCounts& fault_counts() const { return fault_counts_; }
   /// Appends that power losses left on the disk only in part.
   uint64_t torn_appends() const { return torn_appends_; }
+  /// Names that power losses took back: created, renamed or removed, and not synced.
+  uint64_t lost_name_changes() const { return lost_name_changes_; }
   /// Calls of all kinds so far.
   uint64_t calls() const { return calls_; }
   /// Most bytes of all files together; an append that does not fit writes what does, then
@@ -102,6 +115,10 @@ class SimFileSystem final : public FileSystem {
   FaultPlan faults_;
   FaultCounts fault_counts_;
   uint64_t torn_appends_ = 0;
+  uint64_t lost_name_changes_ = 0;
+  uint64_t dies_at_call_ = UINT64_MAX;
+  bool ignores_syncs_ = false;
+  std::function<void(const std::string&)> on_append_;
   uint64_t calls_ = 0;
   uint64_t capacity_bytes_ = UINT64_MAX;
   uint64_t generation_ = 0;  ///< number of crashes

@@ -1,42 +1,67 @@
 #include "testing/simulation.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <sstream>
 #include <utility>
 #include <vector>
 
 #include "headrace/runtime/job.h"
 #include "testing/sim_env.h"
-#include "testing/simulated_job.h"
+#include "testing/sim_inspection.h"
+#include "testing/test_object_operators.h"
 
 namespace headrace {
 
 namespace {
 
 constexpr int64_t kStepsMax = 2'000'000;
+constexpr int64_t kNever = kStepsMax;
+constexpr int64_t kFinishWithinNs = 600'000'000'000;
 constexpr const char* kCheckpoints = "/checkpoints";
+constexpr const char* kJobDirectory = "/checkpoints/simulated";
+constexpr const char* kOutput = "/out";
+
+enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop };
+
+// How one process ends, unless the job finishes or fails before.
+struct LifePlan {
+  Ending ending = Ending::kNone;
+  bool after_checkpoint = false;  // the steps count from the first checkpoint it completes
+  int64_t steps = kNever;
+  uint64_t calls = 0;  // after that, it dies at the file call of this number; 0 = at once
+  bool jumps = false;  // of the clock
+};
 
 class Simulation {
  public:
-  Simulation(uint64_t seed, bool unsynced_sink)
-      : env_(seed), random_(seed ^ 0x5117a11e), job_(SimulatedJob::Random(&random_)) {
-    job_.unsynced_sink = unsynced_sink;
+  Simulation(uint64_t seed, bool lying_disk)
+      : env_(seed), random_(seed ^ 0x5117a11e), graph_(SimGraph::Random(&random_)) {
+    files().set_ignores_syncs(lying_disk);
+    files().set_on_append([this](const std::string& path) { Interleave(path); });
+    constexpr double kOdds[] = {0, 0.5, 1};
+    for (double& share : fault_shares_) share = kOdds[random_.Below(3)];
   }
 
   SimulationOutcome Run() {
-    const int crashes = static_cast<int>(random_.Below(6));
+    const int deaths = 1 + static_cast<int>(random_.Below(5));
     for (int process = 0; outcome_.failure.empty(); ++process) {
-      const bool last = process >= crashes;
       ++outcome_.processes;
-      if (RunProcess(last)) break;
+      if (RunProcess(process >= deaths)) break;
+      if (outcome_.failure.empty()) InspectDisk();
     }
     if (outcome_.failure.empty()) CheckOutput();
-    outcome_.torn_writes = static_cast<int64_t>(env_.sim_files().torn_appends() +
-                                                env_.sim_files().fault_counts().short_writes);
+    CheckNoObjectIsLeft();
+    outcome_.disk = files().fault_counts();
+    outcome_.torn_writes = static_cast<int64_t>(files().torn_appends());
+    outcome_.lost_names = static_cast<int64_t>(files().lost_name_changes());
     return outcome_;
   }
 
  private:
+  SimFileSystem& files() { return env_.sim_files(); }
+
   JobOptions Options(bool last) {
     JobOptions options;
     options.name = "simulated";
@@ -52,141 +77,317 @@ class Simulation {
     options.restart.kind = RestartSpec::Kind::kFixedDelay;
     options.restart.attempts = last ? 0 : 20;
     options.restart.delay_ms = 10;
+    options.hooks = TestHostHooks(&objects_);
     return options;
   }
 
-  // One life of the process; true when the job finished in it.
-  bool RunProcess(bool last) {
-    env_.sim_files().set_faults(FaultPlan());
-    const int64_t newest = NewestCheckpoint();
-    FaultPlan faults;
-    if (!last) faults = FaultPlan::Uniform(random_.Below(2) == 0 ? 0 : 0.002);
-    faults.slow_ns = 20'000'000;
-    env_.sim_files().set_faults(faults);
-    const int64_t kill_at = last ? kStepsMax : static_cast<int64_t>(random_.Below(2500));
+  FaultPlan DrawFaults() {
+    constexpr double kRates[] = {0, 0.003, 0.02};
+    const double rate = kRates[random_.Below(3)];
+    FaultPlan plan;
+    for (FaultOdds& odds : plan.odds) {
+      odds.slow = rate * fault_shares_[0];
+      odds.io_error = rate / 2 * fault_shares_[1];
+      odds.no_space = rate / 2 * fault_shares_[2];
+      odds.short_write = rate / 2 * fault_shares_[3];
+    }
+    plan[FsCall::kRead].bit_flip = rate / 2 * fault_shares_[4];
+    // Now and then so slow that checkpoints time out.
+    plan.slow_ns = random_.Below(8) == 0 ? 31'000'000'000 : 20'000'000;
+    return plan;
+  }
 
-    Result<JobGraph> graph = job_.Build(&random_, !last, random_.Below(4) != 0);
-    if (!graph.ok()) return Fail("graph: " + graph.status().ToString());
-    const std::vector<int> parallelism = KeyedParallelism(*graph->stream);
-    Result<std::unique_ptr<Job>> job = Job::Create(std::move(*graph), Options(last));
-    if (!job.ok()) {
-      if (last) return Fail("create: " + job.status().ToString());
-      Crash();
+  LifePlan DrawLife() {
+    constexpr Ending kEndings[] = {Ending::kKill,      Ending::kKill,      Ending::kKill,
+                                   Ending::kPowerLoss, Ending::kPowerLoss, Ending::kPowerLoss,
+                                   Ending::kCancel,    Ending::kStop};
+    LifePlan plan;
+    plan.ending = kEndings[random_.Below(8)];
+    plan.after_checkpoint = random_.Below(8) != 0;
+    plan.steps = static_cast<int64_t>(random_.Below(plan.after_checkpoint ? 600 : 2500));
+    const bool dies = plan.ending == Ending::kKill || plan.ending == Ending::kPowerLoss;
+    if (dies && random_.Below(2) == 0) plan.calls = 1 + random_.Below(80);
+    plan.jumps = random_.Below(2) == 0;
+    return plan;
+  }
+
+  // One life of the process; true when the job finished in it, or something is wrong.
+  bool RunProcess(bool last) {
+    files().set_faults(FaultPlan());
+    const int64_t newest = NewestCheckpoint(files(), kJobDirectory);
+    const uint64_t flips_before = files().fault_counts().bit_flips;
+    LifePlan plan;
+    SimJobChoices choices;
+    constexpr int kParallelism[] = {1, 2, 4, 8};
+    choices.parallelism_max = kParallelism[random_.Below(4)];
+    choices.chaining = random_.Below(4) != 0;
+    if (!last) {
+      plan = DrawLife();
+      choices.failures = random_.Below(2) == 0;
+      files().set_faults(DrawFaults());
+    }
+    const int64_t began_ns = env_.SteadyNs();
+
+    Result<SimJobGraph> made = MakeSimJobGraph(graph_, choices, kOutput, &random_, &objects_);
+    if (!made.ok()) return Fail("graph: " + made.status().ToString());
+    job_graph_ = std::move(*made);
+    JobGraph graph = job_graph_.graph;
+    Result<std::unique_ptr<Job>> created = Job::Create(std::move(graph), Options(last));
+    if (!created.ok()) {
+      if (last || !Injected(created.status(), flips_before)) {
+        return Fail("create: " + created.status().ToString());
+      }
+      ++outcome_.failed_jobs;
+      Crash(Ending::kKill);
       return false;
     }
-    CountRescale(newest, parallelism);
-    const bool ended = StepUntil(job->get(), kill_at);
-    if (!ended) {
-      if (last) return Fail("the job does not finish");
-      Crash();
-      return false;  // `job` dies with its files dead already
+    job_ = std::move(*created);
+    const bool restored = newest > 0;
+    outcome_.restores += restored ? 1 : 0;
+    CountRescale(newest);
+    const bool ended = Live(plan);
+    if (restored) outcome_.rows_after_restore += RowsRead();
+    const bool finished = AfterLife(plan, ended, last, flips_before);
+    if (finished && last && env_.SteadyNs() - began_ns > kFinishWithinNs) {
+      return Fail("the job took more than ten minutes");
     }
-    const JobResult& result = (*job)->result();
-    outcome_.restarts += static_cast<int>(result.recoveries.size());
-    for (const std::string& message : result.messages) {
-      outcome_.resumed += message.rfind("resumed", 0) == 0 ? 1 : 0;
+    return finished;
+  }
+
+  // True when the job ended by itself.
+  bool Live(const LifePlan& plan) {
+    int64_t left = plan.steps;
+    bool counting = !plan.after_checkpoint;
+    for (int64_t step = 0; step < kStepsMax; ++step) {
+      if (step % 16 == 0 && !counting) counting = CompletedOne();
+      if (counting && left-- == 0) {
+        if (plan.calls == 0) return false;
+        files().DieAtCall(files().calls() + plan.calls);
+      }
+      if (files().dead()) return false;
+      if (!StepOnce()) return !files().dead();
+      if (plan.jumps && env_.scheduling().Below(200) == 0) JumpClock();
     }
-    for (const CheckpointRecord& record : result.checkpoints) {
+    return false;
+  }
+
+  bool StepOnce() {
+    ++outcome_.steps;
+    if (!job_->Step()) return false;
+    Trace(static_cast<uint64_t>(env_.SteadyNs()));
+    Trace(files().calls());
+    if (env_.scheduling().Below(8) == 0) StepBackground();
+    const int64_t next_ns = job_->NextStepNs();
+    if (next_ns <= env_.SteadyNs()) {
+      env_.clock().AdvanceNs(static_cast<int64_t>(env_.scheduling().Below(200'000)));
+    } else if (env_.scheduling().Below(2) == 0 || !StepBackground()) {
+      env_.clock().AdvanceNs(std::max<int64_t>(0, next_ns - env_.SteadyNs()));
+    }
+    return true;
+  }
+
+  bool StepBackground() {
+    in_background_ = true;
+    const bool stepped = env_.StepBackground();
+    in_background_ = false;
+    return stepped;
+  }
+
+  // While a snapshot is written, tasks go on.
+  void Interleave(const std::string& path) {
+    if (!in_background_ || path.find("/data-") == std::string::npos || !job_) return;
+    in_background_ = false;
+    for (uint64_t i = env_.scheduling().Below(4); i > 0 && job_->Step(); --i) {
+    }
+    in_background_ = true;
+  }
+
+  void JumpClock() {
+    ++outcome_.clock_jumps;
+    constexpr int64_t kMs[] = {1'000, 100'000, 3'600'000};
+    const int64_t ms = kMs[env_.scheduling().Below(3)];
+    if (env_.scheduling().Below(2) == 0) {
+      env_.clock().AdvanceMs(ms);
+    } else {
+      env_.clock().JumpWallMs(env_.scheduling().Below(2) == 0 ? ms : -ms);
+    }
+  }
+
+  bool CompletedOne() const {
+    const std::vector<CheckpointRecord> records = job_->Checkpoints();
+    return std::any_of(records.begin(), records.end(),
+                       [](const CheckpointRecord& record) { return record.completed; });
+  }
+
+  int64_t RowsRead() const {
+    int64_t rows = 0;
+    for (const auto& [name, value] : job_->Metrics()) {
+      if (name.ends_with(".rows_read")) rows += value;
+    }
+    return rows;
+  }
+
+  // Ends the process, however far it came; true when all is done, or something is wrong.
+  bool AfterLife(const LifePlan& plan, bool ended, bool last, uint64_t flips_before) {
+    for (const CheckpointRecord& record : job_->Checkpoints()) {
       outcome_.checkpoints += record.completed ? 1 : 0;
     }
-    if (result.status.ok()) return true;
+    Ending ending = plan.ending;
+    if (!ended && last) return Fail("the job does not finish");
+    if (!ended && ending == Ending::kCancel) {
+      job_->Cancel();
+      for (int64_t step = 0; step < kStepsMax && StepOnce(); ++step) {
+      }
+    }
+    if (!ended && ending != Ending::kCancel) {
+      Crash(ending);
+      return false;
+    }
+    const JobResult result = job_->result();
+    outcome_.restarts += static_cast<int>(result.recoveries.size());
+    if (result.status.ok()) {
+      const std::string wrong = last ? Leftovers(result) : "";
+      if (!wrong.empty()) return Fail(wrong);
+      // What a finished job has committed survives anything.
+      Crash(Ending::kPowerLoss);
+      return true;
+    }
     if (last) return Fail("job: " + result.status.ToString());
-    if (result.status.code() != StatusCode::kIoError &&
-        result.status.code() != StatusCode::kResourceExhausted) {
+    const bool cancelled = !ended && result.status.code() == StatusCode::kCancelled;
+    if (!cancelled && !Injected(result.status, flips_before)) {
       return Fail("job failed for no injected reason: " + result.status.ToString());
     }
-    Crash();
+    outcome_.failed_jobs += cancelled ? 0 : 1;
+    Crash(cancelled ? Ending::kCancel : Ending::kKill);
     return false;
   }
 
-  bool StepUntil(Job* job, int64_t kill_at) {
-    for (int64_t step = 0; step < kill_at; ++step) {
-      ++outcome_.steps;
-      if (!job->Step()) return true;
-      Trace(static_cast<uint64_t>(env_.SteadyNs()));
-      Trace(env_.sim_files().calls());
-      if (env_.scheduling().Below(8) == 0) env_.StepBackground();
-      const int64_t next_ns = job->NextStepNs();
-      if (next_ns <= env_.SteadyNs()) {
-        env_.clock().AdvanceNs(static_cast<int64_t>(env_.scheduling().Below(200'000)));
-      } else if (env_.scheduling().Below(2) == 0 || !env_.StepBackground()) {
-        env_.clock().AdvanceNs(next_ns - env_.SteadyNs());
-      }
+  bool Injected(const Status& status, uint64_t flips_before) {
+    if (status.code() == StatusCode::kCorruption) {
+      return files().fault_counts().bit_flips > flips_before;
     }
-    return false;
+    return status.code() == StatusCode::kIoError || status.code() == StatusCode::kResourceExhausted;
   }
 
-  void Crash() {
-    const bool kill = random_.Below(2) == 0;
-    ++(kill ? outcome_.kills : outcome_.power_losses);
-    env_.Crash(kill ? CrashKind::kProcessKill : CrashKind::kPowerLoss);
+  void Crash(Ending ending) {
+    if (ending == Ending::kStop) job_.reset();  // while its files are still there
+    outcome_.kills += ending == Ending::kKill ? 1 : 0;
+    outcome_.power_losses += ending == Ending::kPowerLoss ? 1 : 0;
+    outcome_.cancels += ending == Ending::kCancel ? 1 : 0;
+    outcome_.stops += ending == Ending::kStop ? 1 : 0;
+    env_.Crash(ending == Ending::kPowerLoss ? CrashKind::kPowerLoss : CrashKind::kProcessKill);
+    job_.reset();
+    // What it did while it died does not count.
+    env_.Crash(CrashKind::kProcessKill);
   }
 
-  static std::vector<int> KeyedParallelism(const StreamGraph& graph) {
-    std::vector<int> parallelism;
-    for (const StreamNode& node : graph.nodes) {
-      if (node.keyed) parallelism.push_back(node.parallelism);
-    }
-    return parallelism;
+  void InspectDisk() {
+    files().set_faults(FaultPlan());
+    std::string wrong = FindMissingFiles(files(), kJobDirectory);
+    if (wrong.empty()) wrong = CompareSnapshot(&env_, kJobDirectory, graph_, job_graph_);
+    if (!wrong.empty()) Fail(std::move(wrong));
   }
 
-  // 0 when there is none.
-  int64_t NewestCheckpoint() {
-    const std::string pattern = "chk-";
-    int64_t newest = 0;
-    const Result<std::vector<std::string>> jobs = env_.files().List(kCheckpoints);
-    for (const std::string& job : jobs.ok() ? *jobs : std::vector<std::string>()) {
-      const auto names = env_.files().List(std::string(kCheckpoints) + "/" + job);
-      for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
-        if (!name.starts_with(pattern) || !name.ends_with(".manifest")) continue;
-        newest = std::max<int64_t>(newest, std::stoll(name.substr(pattern.size())));
-      }
+  // What a job that ended without faults should have cleaned up.
+  std::string Leftovers(const JobResult& result) {
+    if (result.checkpoints.size() < 2) return "";
+    const Result<std::vector<std::string>> names = files().List(kOutput);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      if (name.starts_with(".")) return "file " + name + " is left over";
     }
-    return newest;
+    return FindOrphans(files(), kJobDirectory);
   }
 
   // A process writes checkpoints above the one it began with: so the last process that began below
   // this one wrote it.
-  void CountRescale(int64_t checkpoint, const std::vector<int>& parallelism) {
+  void CountRescale(int64_t checkpoint) {
     for (auto life = lives_.rbegin(); checkpoint > 0 && life != lives_.rend(); ++life) {
       if (life->began_with >= checkpoint) continue;
-      outcome_.rescales += life->parallelism != parallelism ? 1 : 0;
+      outcome_.rescales += life->parallelism != job_graph_.parallelism ? 1 : 0;
       break;
     }
-    lives_.push_back({checkpoint, parallelism});
+    lives_.push_back({checkpoint, job_graph_.parallelism});
   }
 
   void CheckOutput() {
-    env_.sim_files().set_faults(FaultPlan());
-    std::vector<std::string> lines;
-    const Result<std::vector<std::string>> names = env_.files().List(job_.directory);
-    if (names.ok()) {
-      for (const std::string& name : *names) {
-        if (name.rfind("part-", 0) != 0) continue;
-        const Result<std::string> content = env_.files().ReadAll(job_.directory + "/" + name);
-        if (!content.ok()) {
-          Fail("output: " + content.status().ToString());
-          return;
+    files().set_faults(FaultPlan());
+    std::map<int, std::vector<std::string>> committed;
+    for (const int sink : graph_.StepsOf(SimStep::Kind::kSink)) {
+      if (!ReadSink(sink, &committed[sink])) return;
+    }
+    std::vector<TestRow> late;
+    if (graph_.late_rows) {
+      const int step = graph_.LateStep();
+      for (const auto& [sink, lines] : committed) {
+        if (graph_.steps[sink].inputs[0].step != step) continue;
+        for (const std::string& line : lines) {
+          TestRow row = TestRowOfLine(line);
+          if (row.kind != step * 10 + 4) continue;
+          row.kind = 0;  // as it came from its source
+          late.push_back(row);
         }
-        std::istringstream in(*content);
-        for (std::string line; std::getline(in, line);) lines.push_back(line);
       }
     }
-    std::sort(lines.begin(), lines.end());
-    outcome_.rows_out = static_cast<int64_t>(lines.size());
-    for (const std::string& line : lines) Trace(Hash64(line));
-    for (const std::string& line : lines) outcome_.late_rows += TestRowOfLine(line).kind == 14;
-    const std::vector<std::string> expected = job_.ExpectedLines(lines);
-    if (lines == expected) return;
+    outcome_.late_rows = static_cast<int64_t>(late.size());
+    const SimRows expected = EvaluateSimGraph(graph_, {}, late);
+    for (const auto& [sink, lines] : committed) {
+      std::vector<std::string> wanted;
+      for (const TestRow& row : expected.at({sink, "", false})) wanted.push_back(TestRowLine(row));
+      std::sort(wanted.begin(), wanted.end());
+      if (!CompareLines(sink, lines, wanted)) return;
+    }
+  }
+
+  // Lines of all files of the sink, sorted.
+  bool ReadSink(int sink, std::vector<std::string>* lines) {
+    const SimStep::Input& input = graph_.steps[sink].inputs[0];
+    const bool counts = graph_.steps[input.step].kind == SimStep::Kind::kKeyed;
+    const Result<std::vector<std::string>> names = files().List(kOutput);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      if (!name.starts_with(SimSinkPrefix(sink) + "-")) continue;
+      const Result<std::string> content = files().ReadAll(std::string(kOutput) + "/" + name);
+      if (!content.ok()) return !Fail("output: " + content.status().ToString());
+      std::istringstream in(*content);
+      std::map<int64_t, int64_t> last_count;  // of each key
+      for (std::string line; std::getline(in, line);) {
+        const TestRow row = TestRowOfLine(line);
+        if (counts && row.kind == input.step * 10 + 1) {
+          int64_t& last = last_count[row.key];
+          if (row.x <= last) return !Fail("file " + name + ": counts of a key out of order");
+          last = row.x;
+        }
+        lines->push_back(std::move(line));
+      }
+    }
+    std::sort(lines->begin(), lines->end());
+    outcome_.rows_out += static_cast<int64_t>(lines->size());
+    for (const std::string& line : *lines) Trace(Hash64(line));
+    return true;
+  }
+
+  bool CompareLines(int sink, const std::vector<std::string>& lines,
+                    const std::vector<std::string>& expected) {
+    if (lines == expected) return true;
     std::vector<std::string> missing;
     std::vector<std::string> surplus;
     std::set_difference(expected.begin(), expected.end(), lines.begin(), lines.end(),
                         std::back_inserter(missing));
     std::set_difference(lines.begin(), lines.end(), expected.begin(), expected.end(),
                         std::back_inserter(surplus));
-    Fail("output differs: " + std::to_string(missing.size()) + " rows missing, first '" +
-         (missing.empty() ? "" : missing[0]) + "'; " + std::to_string(surplus.size()) +
-         " too many, first '" + (surplus.empty() ? "" : surplus[0]) + "'");
+    Fail("output of step " + std::to_string(sink) + " differs: " + std::to_string(missing.size()) +
+         " rows missing, first '" + (missing.empty() ? "" : missing[0]) + "'; " +
+         std::to_string(surplus.size()) + " too many, first '" +
+         (surplus.empty() ? "" : surplus[0]) + "'");
+    return false;
+  }
+
+  void CheckNoObjectIsLeft() {
+    job_.reset();
+    env_.Crash(CrashKind::kProcessKill);
+    { const TestObjects::HostLock lock(&objects_); }
+    if (outcome_.failure.empty() && objects_.live() != 0) {
+      Fail(std::to_string(objects_.live()) + " host objects are still alive");
+    }
   }
 
   bool Fail(std::string why) {
@@ -195,10 +396,15 @@ class Simulation {
   }
   void Trace(uint64_t value) { outcome_.trace_hash = MixInt64(outcome_.trace_hash ^ value); }
 
+  TestObjects objects_;
   SimEnv env_;
   SimRandom random_;
-  SimulatedJob job_;
+  const SimGraph graph_;
+  double fault_shares_[5];
   SimulationOutcome outcome_;
+  SimJobGraph job_graph_;     // of the running or last process
+  std::unique_ptr<Job> job_;  // null between processes
+  bool in_background_ = false;
   struct Life {
     int64_t began_with = 0;  // the newest checkpoint then
     std::vector<int> parallelism;
@@ -208,8 +414,13 @@ class Simulation {
 
 }  // namespace
 
-SimulationOutcome RunSimulation(uint64_t seed, bool unsynced_sink) {
-  return Simulation(seed, unsynced_sink).Run();
+int64_t SimulationOutcome::faults() const {
+  return static_cast<int64_t>(disk.total()) + kills + power_losses + torn_writes + lost_names +
+         restarts;
+}
+
+SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk) {
+  return Simulation(seed, lying_disk).Run();
 }
 
 std::string SimulationReplayCommand(uint64_t seed) {

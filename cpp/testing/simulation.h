@@ -3,36 +3,50 @@
 #include <cstdint>
 #include <string>
 
+#include "testing/fault_plan.h"
+
 namespace headrace {
 
 /// What one seed gave.
 struct SimulationOutcome {
-  std::string failure;      ///< empty = the committed output is right
+  std::string failure;      ///< empty = everything held
   uint64_t trace_hash = 0;  ///< of every step: equal for equal seeds
+  FaultCounts disk;         ///< injected by the file system
   int processes = 0;        ///< lives of the process, the last included
   int kills = 0;            ///< ends of a process that left the page cache
   int power_losses = 0;     ///< and those that did not
-  int rescales = 0;         ///< resumes of a checkpoint at another parallelism of a keyed step
+  int cancels = 0;          ///< ends by Job::Cancel
+  int stops = 0;            ///< ends by dropping the running job, as a program that exits does
+  int failed_jobs = 0;      ///< ends by an injected fault that the job did not survive
   int restarts = 0;         ///< attempts after failures inside a process
-  int resumed = 0;          ///< processes that started from a checkpoint
+  int restores = 0;         ///< processes that went on from a checkpoint
+  int rescales = 0;         ///< of these: at another parallelism of a keyed step
+  int clock_jumps = 0;
   int64_t steps = 0;
-  int64_t checkpoints = 0;  ///< completed
-  int64_t torn_writes = 0;  ///< appends of which only a part came to the disk
-  int64_t rows_out = 0;     ///< committed
-  int64_t late_rows = 0;    ///< of these: rows that came after their window
+  int64_t checkpoints = 0;         ///< completed
+  int64_t torn_writes = 0;         ///< appends of which a power loss left a part
+  int64_t lost_names = 0;          ///< creations, renames and removals that a power loss took back
+  int64_t rows_after_restore = 0;  ///< read by sources of processes that restored
+  int64_t rows_out = 0;            ///< committed
+  int64_t late_rows = 0;           ///< of these: rows that came after their window
+
+  /// Everything that went wrong on purpose; a jump of the clock is none.
+  int64_t faults() const;
 };
 
-/// Runs one random job from `seed` through kills, power losses, injected disk and operator failures
-/// and rescaled restarts, all on the calling thread over simulated files and time; then faults stop
-/// and the job must finish. Its committed output must equal what a plain loop computes.
+/// Runs one random job (SimGraph) from `seed` through kills, power losses, cancels, stops, jumps of
+/// the clock, injected disk and operator failures and rescaled restarts, all on the calling thread
+/// over simulated files and time; then faults stop and the job must finish. What must hold:
 ///
-/// The job: one or two sources of random splits, union, filter with a side output, one or two keyed
-/// steps behind hash exchanges, file sinks; parallelism 1 to 4 of each operator is drawn anew for
-/// every process. Every third job has late rows.
+/// - the committed rows of every sink equal what a plain loop computes, each once, and rows of a
+///   key in the order of its step;
+/// - no watermark goes back, no timer fires twice or never;
+/// - whenever the process is gone: FindMissingFiles(), CompareSnapshot();
+/// - in the end: finished within ten virtual minutes, no host object alive, no file left over.
 ///
-/// `unsynced_sink` plants a bug, for the test that failing seeds are found and replay: the sink
-/// publishes files that it has not synced.
-SimulationOutcome RunSimulation(uint64_t seed, bool unsynced_sink = false);
+/// `lying_disk`: the disk says it has synced files, and has not. For the test that failing seeds
+/// are found and replay.
+SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk = false);
 
 /// The shell line that runs this seed alone.
 std::string SimulationReplayCommand(uint64_t seed);

@@ -67,6 +67,10 @@ class KeyedOperator final : public Operator {
 
   Result<Progress> OnWatermark(TimestampMs watermark, Output& out) override {
     if (!Drain(out)) return Progress::kBlocked;
+    if (watermark < watermark_) {
+      return Status::Internal("the watermark went back from " + std::to_string(watermark_) +
+                              " to " + std::to_string(watermark));
+    }
     Timer timer;
     TimerService& timers = context().keyed_state->timers();
     while (timers.PopDue(TimeDomain::kEventTime, watermark, &timer)) {

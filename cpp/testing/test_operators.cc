@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "headrace/types/column_builder.h"
+
 namespace headrace {
 
 namespace {
@@ -47,6 +49,23 @@ class MapOperator final : public Operator {
 
  private:
   const int64_t add_;
+};
+
+class LinesOperator final : public Operator {
+ public:
+  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+    if (out.RoomRows() == 0) return Progress::kBlocked;
+    HR_ASSIGN_OR_RETURN(auto lines, ColumnBuilder::Make(StringType()));
+    for (int64_t i = 0; i < batch.num_rows; ++i) {
+      lines->AppendString(TestRowLine(TestRowAt(batch, i)));
+    }
+    RecordBatch text;
+    text.schema = TestLinesSchema();
+    text.num_rows = batch.num_rows;
+    text.columns = {lines->Finish()};
+    out.Emit(std::move(text));
+    return Progress::kDone;
+  }
 };
 
 class KeyByOperator final : public Operator {
@@ -110,6 +129,18 @@ OperatorFactoryPtr TestMap(int64_t add) {
   return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
     return std::unique_ptr<Operator>(std::make_unique<MapOperator>(add));
   });
+}
+
+OperatorFactoryPtr TestLines() {
+  return NativeOperator([](int) -> Result<std::unique_ptr<Operator>> {
+    return std::unique_ptr<Operator>(std::make_unique<LinesOperator>());
+  });
+}
+
+SchemaPtr TestLinesSchema() {
+  static const SchemaPtr schema = std::make_shared<const Schema>(
+      RecordShape::kScalar, std::vector<Field>{{"line", StringType()}});
+  return schema;
 }
 
 OperatorFactoryPtr TestRepeat(int64_t copies) {

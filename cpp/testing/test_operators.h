@@ -15,6 +15,9 @@ OperatorFactoryPtr TestFilter(int64_t modulus, int64_t remainder);
 OperatorFactoryPtr TestKeyBy(int column);
 /// Replaces x by (3 · x + add) mod 1000.
 OperatorFactoryPtr TestMap(int64_t add);
+/// One string column with TestRowLine() of each row, as a FileSink takes it.
+OperatorFactoryPtr TestLines();
+SchemaPtr TestLinesSchema();
 /// Every row `copies` times (y = number of the copy), made one at a time under the output's room.
 OperatorFactoryPtr TestRepeat(int64_t copies);
 

@@ -20,18 +20,45 @@ def failure_of(output):
     return found[1] if found else None
 
 
-def test_planted_bug_is_found_and_its_replay_command_replays_it():
-    # The bug: a sink publishes files that it has not synced, so a power loss may empty them.
-    many = run([SIMULATION, "--gtest_filter=*ForEverySeed"], HEADRACE_SIM_BUG="1", HEADRACE_SIM_SEEDS="100")
+def test_failing_seed_is_printed_with_a_command_that_replays_it():
+    # A disk that does not keep what it has synced: a power loss may empty what was published.
+    lying = {"HEADRACE_SIM_LYING_DISK": "1", "HEADRACE_SIM_START": "1"}
+    many = run([SIMULATION, "--gtest_filter=*EverySeed*"], HEADRACE_SIM_SEEDS="100", **lying)
     assert many.returncode != 0
-    found = re.search(r"^seed (\d+); replay: (make sim SEEDS=1 START=(\d+))$", many.stdout, re.MULTILINE)
+    found = re.search(r"^seed (\d+): .*\nreplay: (make sim SEEDS=1 START=(\d+))$", many.stdout, re.MULTILINE)
     assert found is not None, many.stdout
     assert found[1] == found[3]
     assert failure_of(many.stdout) is not None
 
-    replayed = run(found[2].split(), HEADRACE_SIM_BUG="1")
+    replayed = run(found[2].split(), HEADRACE_SIM_LYING_DISK="1")
     assert replayed.returncode != 0
     assert failure_of(replayed.stdout) == failure_of(many.stdout)
 
-    without_the_bug = run(found[2].split())
-    assert without_the_bug.returncode == 0, without_the_bug.stdout
+    on_an_honest_disk = run(found[2].split())
+    assert on_an_honest_disk.returncode == 0, on_an_honest_disk.stdout
+
+
+def libraries_of(target):
+    """The static libraries of the engine that the target is linked with, from the link line."""
+    ninja = (ROOT / "build/release/build.ninja").read_text(encoding="utf-8")
+    line = re.search(rf"^build {target}[^\n]*LINKER[^\n]*\n(?:  [^\n]*\n)*?  LINK_LIBRARIES = ([^\n]*)", ninja, re.M)
+    assert line is not None, target
+    return set(re.findall(r"\S+/libhr_\w+\.a", line[1]))
+
+
+def test_simulation_links_the_libraries_of_the_module():
+    module = libraries_of(r"cpp/bindings/_core\S*\.so")
+    assert {Path(library).stem for library in module} >= {"libhr_runtime", "libhr_checkpoint", "libhr_state"}
+    assert libraries_of("bin/hr_test_simulation") == module
+
+
+def test_no_source_asks_whether_it_is_compiled_for_a_simulation():
+    # Both link the same archives, so only the preprocessor could tell the two apart.
+    conditions = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in sorted((ROOT / "cpp/headrace").rglob("*"))
+        if path.suffix in (".h", ".cc")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"\s*#\s*(?:if|ifdef|ifndef|elif)\b.*(?:SIM|TEST)", line)
+    ]
+    assert conditions == []

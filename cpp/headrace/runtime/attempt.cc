@@ -110,7 +110,9 @@ Status Attempt::BuildTask(const ChainSpec& chain, int subtask) {
     HR_ASSIGN_OR_RETURN(TaskSource source, SourceFor(head, subtask));
     task->SetSource(std::move(source));
   }
-  task->set_elements_per_step(chain.calls_python ? kHostElementsPerStep : kNativeElementsPerStep);
+  // In simulation any other task may run between two elements.
+  const int elements = chain.calls_python ? kHostElementsPerStep : kNativeElementsPerStep;
+  task->set_elements_per_step(inputs_.stepped ? 1 : elements);
   tasks_.push_back(std::move(task));
   own_thread_.push_back(chain.calls_python);
   return Status::Ok();

@@ -195,7 +195,7 @@ TEST(DamagedCheckpoint, FilesOfAnotherRunOrJobAreRefused) {
     std::string job_key;
     uint64_t seed;
   };
-  for (const Foreign& foreign : {Foreign{"another run", "small", 2}, {"another job", "other", 1}}) {
+  for (const Foreign& foreign : {Foreign{"another run", "small", 3}, {"another job", "other", 1}}) {
     SCOPED_TRACE(foreign.name);
     Killed killed(/*before_publication=*/false);
     Killed other(/*before_publication=*/false, foreign.job_key, foreign.seed);
