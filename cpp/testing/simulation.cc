@@ -1,6 +1,7 @@
 #include "testing/simulation.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "headrace/runtime/job.h"
+#include "headrace/storage/safe_path.h"
 #include "testing/sim_env.h"
 #include "testing/sim_inspection.h"
 #include "testing/test_object_operators.h"
@@ -20,7 +22,7 @@ constexpr int64_t kStepsMax = 2'000'000;
 constexpr int64_t kNever = kStepsMax;
 constexpr int64_t kFinishWithinNs = 600'000'000'000;
 constexpr const char* kCheckpoints = "/checkpoints";
-constexpr const char* kJobDirectory = "/checkpoints/simulated";
+constexpr const char* kJobName = "simulated";
 constexpr const char* kOutput = "/out";
 
 enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop };
@@ -64,7 +66,7 @@ class Simulation {
 
   JobOptions Options(bool last) {
     JobOptions options;
-    options.name = "simulated";
+    options.name = kJobName;
     options.env = &env_;
     options.checkpoint_directory = kCheckpoints;
     options.checkpoints.interval_ms = 2 + static_cast<int64_t>(random_.Below(30));
@@ -114,7 +116,7 @@ class Simulation {
   // One life of the process; true when the job finished in it, or something is wrong.
   bool RunProcess(bool last) {
     files().set_faults(FaultPlan());
-    const int64_t newest = NewestCheckpoint(files(), kJobDirectory);
+    const int64_t newest = NewestCheckpoint(files(), job_directory_);
     const uint64_t flips_before = files().fault_counts().bit_flips;
     LifePlan plan;
     SimJobChoices choices;
@@ -178,6 +180,8 @@ class Simulation {
     Trace(files().calls());
     if (env_.scheduling().Below(8) == 0) StepBackground();
     const int64_t next_ns = job_->NextStepNs();
+    // It ended while a snapshot was written; the next step says so.
+    if (next_ns == std::numeric_limits<int64_t>::max()) return true;
     if (next_ns <= env_.SteadyNs()) {
       env_.clock().AdvanceNs(static_cast<int64_t>(env_.scheduling().Below(200'000)));
     } else if (env_.scheduling().Below(2) == 0 || !StepBackground()) {
@@ -283,8 +287,8 @@ class Simulation {
 
   void InspectDisk() {
     files().set_faults(FaultPlan());
-    std::string wrong = FindMissingFiles(files(), kJobDirectory);
-    if (wrong.empty()) wrong = CompareSnapshot(&env_, kJobDirectory, graph_, job_graph_);
+    std::string wrong = FindMissingFiles(files(), job_directory_);
+    if (wrong.empty()) wrong = CompareSnapshot(&env_, job_directory_, graph_, job_graph_);
     if (!wrong.empty()) Fail(std::move(wrong));
   }
 
@@ -295,7 +299,7 @@ class Simulation {
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
       if (name.starts_with(".")) return "file " + name + " is left over";
     }
-    return FindOrphans(files(), kJobDirectory);
+    return FindOrphans(files(), job_directory_);
   }
 
   // A process writes checkpoints above the one it began with: so the last process that began below
@@ -396,6 +400,7 @@ class Simulation {
   }
   void Trace(uint64_t value) { outcome_.trace_hash = MixInt64(outcome_.trace_hash ^ value); }
 
+  const std::string job_directory_ = std::string(kCheckpoints) + "/" + SanitizeName(kJobName);
   TestObjects objects_;
   SimEnv env_;
   SimRandom random_;

@@ -50,6 +50,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   void MarkDecided(CheckpointId id);
   Status BeginRun(const std::vector<std::string>& names);
   Status LoadKnown(const std::vector<std::string>& names);
+  void Know(const Manifest& manifest, KnownManifest* known);
   Result<Manifest> ReadOwn(const std::string& name);
   Status CheckMine(const Manifest& manifest) const;
   Status CheckFence(const std::vector<std::string>& names, const std::string& name) const;
@@ -128,8 +129,7 @@ Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
     KnownManifest known{.id = stored.checkpoint, .usable = false, .files = {}};
     const Result<Manifest> manifest = ReadOwn(name);
     if (manifest.ok()) {
-      for (const FileManifest& file : manifest->files) known.files.insert(file.name);
-      digests_[manifest->id] = DigestOf(*manifest);
+      Know(*manifest, &known);
       const Status present = CheckFilesPresent(files_, *manifest, directory_);
       if (IsTransient(present)) return present;
       known.usable = present.ok();
@@ -140,6 +140,13 @@ Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
     known_.push_back(std::move(known));
   }
   return Status::Ok();
+}
+
+// Of a manifest that could be read; it may be that an earlier look at it found damage, where only
+// the reading had failed.
+void LocalCheckpointStore::Know(const Manifest& manifest, KnownManifest* known) {
+  for (const FileManifest& file : manifest.files) known->files.insert(file.name);
+  digests_[manifest.id] = DigestOf(manifest);
 }
 
 void LocalCheckpointStore::UseUp(CheckpointId id) {
@@ -239,6 +246,7 @@ Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_olde
     const Status status = read.ok() ? CheckFilesWhole(files_, *read, directory_) : read.status();
     if (IsTransient(status)) return status;
     known.usable = status.ok();
+    if (status.ok()) Know(*read, &known);
     candidates.push_back({.id = known.id, .path = PathOf(name), .status = status});
     if (status.ok()) {
       manifest = std::move(read).value();

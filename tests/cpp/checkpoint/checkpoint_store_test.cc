@@ -224,6 +224,31 @@ TEST_F(CheckpointStoreTest, RefusesADamagedNewestAndNamesTheNewestWholeOne) {
   EXPECT_EQ(job.last_id, 3u);
 }
 
+TEST_F(CheckpointStoreTest, AManifestThatOneReadOfTwoFoundDamagedIsUsedOrRefused) {
+  Start();
+  Checkpoint(100);
+  Checkpoint(100);
+  job.StopProcess();
+  int used = 0;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    auto store = OpenAnother();
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    FaultPlan faults;
+    faults[FsCall::kRead].bit_flip = 0.3;
+    job.env.sim_files().set_faults(faults);
+    const auto latest = (*store)->LoadLatest(false, nullptr);
+    job.env.sim_files().set_faults(FaultPlan());
+    if (latest.ok()) {
+      ++used;
+      ASSERT_EQ((*latest)->id, 2u);
+      EXPECT_TRUE((*store)->Holds(**latest));
+    } else {
+      ASSERT_EQ(latest.status().code(), StatusCode::kCorruption) << latest.status().ToString();
+    }
+  }
+  EXPECT_GT(used, 0);
+}
+
 TEST_F(CheckpointStoreTest, RefusesTheCheckpointOfAnotherJob) {
   Start();
   Checkpoint(10);
