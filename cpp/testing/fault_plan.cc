@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::array<std::string_view, kFsCalls> kNames = {
     "fs.create", "fs.open",           "fs.append", "fs.sync", "fs.close", "fs.read", "fs.rename",
-    "fs.remove", "fs.sync_directory", "fs.mkdir",  "fs.list", "fs.stat",  "fs.lock", "fs.truncate",
+    "fs.remove", "fs.sync_directory", "fs.mkdir",  "fs.list", "fs.stat",  "fs.lock",
 };
 
 }  // namespace

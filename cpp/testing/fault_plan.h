@@ -22,9 +22,8 @@ enum class FsCall : uint8_t {
   kList,
   kStat,
   kLock,
-  kTruncate,
 };
-inline constexpr size_t kFsCalls = 14;
+inline constexpr size_t kFsCalls = 13;
 
 /// Name of the failpoint of a call: "fs.create", ….
 std::string_view FsCallName(FsCall call);

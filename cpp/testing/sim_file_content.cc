@@ -21,73 +21,62 @@ void Place(uint64_t offset, std::string_view bytes, std::string* image) {
 }  // namespace
 
 void SimFileContent::Append(std::string_view bytes) {
-  changes_.push_back({false, cached_.size(), std::string(bytes), false});
+  unsynced_.push_back({cached_.size(), std::string(bytes), false});
   cached_ += bytes;
 }
 
-void SimFileContent::Truncate(uint64_t size_bytes) {
-  HR_CHECK_LE(size_bytes, cached_.size());
-  if (size_bytes == cached_.size()) return;
-  changes_.push_back({true, size_bytes, "", false});
-  cached_.resize(size_bytes);
-}
-
 void SimFileContent::Sync() {
-  std::vector<Change> lost;
-  for (Change& change : changes_) {
-    if (change.lost) {
-      lost.push_back(std::move(change));
+  std::vector<UnsyncedAppend> lost;
+  for (UnsyncedAppend& append : unsynced_) {
+    if (append.lost) {
+      lost.push_back(std::move(append));
     } else {
-      Apply(change, &durable_);
+      Place(append.offset, append.bytes, &durable_);
     }
   }
-  changes_ = std::move(lost);
+  unsynced_ = std::move(lost);
 }
 
 void SimFileContent::FailSync() {
-  for (Change& change : changes_) change.lost = true;
+  for (UnsyncedAppend& append : unsynced_) append.lost = true;
 }
 
 int SimFileContent::Crash(SimRandom* random) {
   int torn = 0;
-  for (const Change& change : changes_) {
+  for (const UnsyncedAppend& append : unsynced_) {
     switch (random->Below(3)) {
       case 0:
         break;
       case 1:
-        Apply(change, &durable_);
+        Place(append.offset, append.bytes, &durable_);
         break;
       default:
-        torn += ApplyTorn(change, random, &durable_) ? 1 : 0;
+        torn += PlaceTorn(append, random, &durable_) ? 1 : 0;
     }
   }
-  changes_.clear();
+  unsynced_.clear();
   cached_ = durable_;
   return torn;
 }
 
 void SimFileContent::Crash(const CrashChooser& choose) {
-  for (const Change& change : changes_) {
-    if (change.truncation) {
-      if (choose(2) != 0) Apply(change, &durable_);
-      continue;
-    }
-    const std::string_view bytes = change.bytes;
+  for (const UnsyncedAppend& append : unsynced_) {
+    const std::string_view bytes = append.bytes;
     switch (static_cast<AppendRemains>(choose(kAppendRemains))) {
       case AppendRemains::kNothing:
         break;
       case AppendRemains::kAll:
-        Apply(change, &durable_);
+        Place(append.offset, append.bytes, &durable_);
         break;
       case AppendRemains::kFirstHalf:
-        Place(change.offset, bytes.substr(0, bytes.size() / 2), &durable_);
+        Place(append.offset, bytes.substr(0, bytes.size() / 2), &durable_);
         break;
       case AppendRemains::kZeros:
-        Place(change.offset, std::string(bytes.size(), '\0'), &durable_);
+        Place(append.offset, std::string(bytes.size(), '\0'), &durable_);
         break;
     }
   }
-  changes_.clear();
+  unsynced_.clear();
   cached_ = durable_;
 }
 
@@ -98,43 +87,41 @@ void SimFileContent::FlipBit(uint64_t bit) {
   if (bit / 8 < durable_.size()) {
     durable_[bit / 8] = static_cast<char>(durable_[bit / 8] ^ mask);
   }
-  for (Change& change : changes_) {
-    if (change.truncation || bit / 8 < change.offset) continue;
-    const uint64_t at = bit / 8 - change.offset;
-    if (at < change.bytes.size()) change.bytes[at] = static_cast<char>(change.bytes[at] ^ mask);
+  for (UnsyncedAppend& append : unsynced_) {
+    if (bit / 8 < append.offset) continue;
+    const uint64_t at = bit / 8 - append.offset;
+    if (at < append.bytes.size()) append.bytes[at] = static_cast<char>(append.bytes[at] ^ mask);
   }
 }
 
-void SimFileContent::Apply(const Change& change, std::string* image) {
-  if (!change.truncation) {
-    Place(change.offset, change.bytes, image);
-  } else if (image->size() > change.offset) {
-    image->resize(change.offset);
+void SimFileContent::Cut(uint64_t size_bytes) {
+  HR_CHECK_LE(size_bytes, cached_.size());
+  cached_.resize(size_bytes);
+  durable_.resize(std::min<uint64_t>(durable_.size(), size_bytes));
+  for (UnsyncedAppend& append : unsynced_) {
+    append.offset = std::min(append.offset, size_bytes);
+    append.bytes.resize(std::min<uint64_t>(append.bytes.size(), size_bytes - append.offset));
   }
 }
 
-bool SimFileContent::ApplyTorn(const Change& change, SimRandom* random, std::string* image) {
-  // A truncation is one number in the inode: it is there or not.
-  if (change.truncation) {
-    Apply(change, image);
-    return false;
-  }
-  const std::string_view bytes = change.bytes;
+bool SimFileContent::PlaceTorn(const UnsyncedAppend& append, SimRandom* random,
+                               std::string* image) {
+  const std::string_view bytes = append.bytes;
   if (random->Chance(0.5)) {
     const std::string_view written = bytes.substr(0, random->Below(bytes.size() + 1));
-    Place(change.offset, written, image);
+    Place(append.offset, written, image);
     return written.size() < bytes.size();
   }
   // The new length is on disk, of the sectors only some are.
-  if (image->size() < change.offset + bytes.size()) {
-    image->resize(change.offset + bytes.size(), '\0');
+  if (image->size() < append.offset + bytes.size()) {
+    image->resize(append.offset + bytes.size(), '\0');
   }
   bool torn = false;
   for (uint64_t at = 0; at < bytes.size();) {
-    const uint64_t sector_end = (change.offset + at) / kSectorBytes * kSectorBytes + kSectorBytes;
-    const uint64_t size = std::min<uint64_t>(sector_end - change.offset - at, bytes.size() - at);
+    const uint64_t sector_end = (append.offset + at) / kSectorBytes * kSectorBytes + kSectorBytes;
+    const uint64_t size = std::min<uint64_t>(sector_end - append.offset - at, bytes.size() - at);
     if (random->Chance(0.5)) {
-      Place(change.offset + at, bytes.substr(at, size), image);
+      Place(append.offset + at, bytes.substr(at, size), image);
     } else {
       torn = true;
     }

@@ -19,8 +19,8 @@ using CrashChooser = std::function<uint64_t(uint64_t bound)>;
 /// The bytes of a simulated file as a page cache and a disk see them.
 ///
 /// Readers see cached(). Only what was there at the last Sync() is sure to survive Crash(); every
-/// later append and truncation survives whole, torn or not at all, each by itself, so a crash can
-/// leave zeros in the middle and old bytes behind a lost truncation.
+/// later append survives whole, torn or not at all, each by itself, so a crash can leave zeros in
+/// the middle.
 /// Threading: owned by one thread.
 class SimFileContent {
  public:
@@ -28,7 +28,6 @@ class SimFileContent {
   const std::string& durable() const { return durable_; }
 
   void Append(std::string_view bytes);
-  void Truncate(uint64_t size_bytes);
   /// Makes everything durable that a failed sync has not lost before.
   void Sync();
   /// A sync that failed, as Linux does it: the pages count as clean from then on, so the next
@@ -38,26 +37,26 @@ class SimFileContent {
   /// Power loss: picks one of the states the disk may be in. Returns how many appends are on the
   /// disk only in part.
   int Crash(SimRandom* random);
-  /// As Crash(), but asks about each change: an AppendRemains, or for a truncation 0 or 1.
+  /// As Crash(), but asks about each append for an AppendRemains.
   void Crash(const CrashChooser& choose);
   /// Damages cache and disk alike. REQUIRES bit < 8 * cached().size().
   void FlipBit(uint64_t bit);
+  /// Damages cache and disk alike. REQUIRES size_bytes <= cached().size().
+  void Cut(uint64_t size_bytes);
 
  private:
-  struct Change {
-    bool truncation = false;
-    uint64_t offset = 0;  ///< of the append, or the new size
+  struct UnsyncedAppend {
+    uint64_t offset = 0;
     std::string bytes;
     bool lost = false;  ///< by a failed sync
   };
 
-  static void Apply(const Change& change, std::string* image);
   /// True when the bytes are not all there.
-  static bool ApplyTorn(const Change& change, SimRandom* random, std::string* image);
+  static bool PlaceTorn(const UnsyncedAppend& append, SimRandom* random, std::string* image);
 
   std::string cached_;
   std::string durable_;
-  std::vector<Change> changes_;  ///< since the last sync, oldest first
+  std::vector<UnsyncedAppend> unsynced_;  ///< oldest first
 };
 
 }  // namespace headrace

@@ -257,21 +257,6 @@ Result<std::unique_ptr<WritableFile>> SimFileSystem::Create(const std::string& p
   return std::unique_ptr<WritableFile>(new Writer(this, std::move(node), path));
 }
 
-Result<std::unique_ptr<WritableFile>> SimFileSystem::OpenTruncated(const std::string& path,
-                                                                   uint64_t size_bytes) {
-  Fault fault = Fault::kNone;
-  HR_RETURN_IF_ERROR(Pass(FsCall::kTruncate, path, &fault));
-  HR_ASSIGN_OR_RETURN(auto node, FindExisting(FsCall::kTruncate, path, false));
-  const uint64_t found = node->content.cached().size();
-  if (found < size_bytes) {
-    return Status::Corruption("file '" + path + "' has " + std::to_string(found) +
-                              " bytes, at least " + std::to_string(size_bytes) + " expected");
-  }
-  if (TakesEffect(fault)) node->content.Truncate(size_bytes);
-  if (fault != Fault::kNone) return Injected(FsCall::kTruncate, path, fault);
-  return std::unique_ptr<WritableFile>(new Writer(this, std::move(node), path));
-}
-
 Status SimFileSystem::AppendTo(Node* node, const std::string& path, std::string_view bytes) {
   if (on_append_) on_append_(path);
   Fault fault = Fault::kNone;
@@ -456,6 +441,7 @@ void SimFileSystem::Crash(CrashKind kind) {
 
 void SimFileSystem::CrashChoosing(const CrashChooser& choose) {
   ++generation_;
+  dies_at_call_ = UINT64_MAX;
   locks_.clear();
   for (const NameChange& change : name_changes_) {
     if (choose(2) != 0) change.Apply(&Node::durable_entries);
@@ -470,6 +456,16 @@ Status SimFileSystem::FlipBit(const std::string& path, uint64_t bit) {
     return Status::InvalidArgument("'" + path + "' has no bit " + std::to_string(bit));
   }
   node->content.FlipBit(bit);
+  return Status::Ok();
+}
+
+Status SimFileSystem::CutFile(const std::string& path, uint64_t size_bytes) {
+  HR_ASSIGN_OR_RETURN(auto node, FindExisting(FsCall::kOpen, path, false));
+  if (size_bytes > node->content.cached().size()) {
+    return Status::InvalidArgument("'" + path + "' has fewer than " + std::to_string(size_bytes) +
+                                   " bytes");
+  }
+  node->content.Cut(size_bytes);
   return Status::Ok();
 }
 

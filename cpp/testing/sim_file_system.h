@@ -42,8 +42,6 @@ class SimFileSystem final : public FileSystem {
   ~SimFileSystem() override;
 
   Result<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
-  Result<std::unique_ptr<WritableFile>> OpenTruncated(const std::string& path,
-                                                      uint64_t size_bytes) override;
   Result<std::unique_ptr<ReadableFile>> Open(const std::string& path) override;
   Result<std::string> ReadAll(const std::string& path) override;
   Status Rename(const std::string& from, const std::string& to) override;
@@ -84,6 +82,8 @@ class SimFileSystem final : public FileSystem {
   void CrashChoosing(const CrashChooser& choose);
   /// Damages a stored file. kInvalidArgument when it has no such bit.
   Status FlipBit(const std::string& path, uint64_t bit);
+  /// Cuts a stored file to `size_bytes`. kInvalidArgument when it has fewer.
+  Status CutFile(const std::string& path, uint64_t size_bytes);
 
  private:
   struct Node;

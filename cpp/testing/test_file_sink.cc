@@ -9,8 +9,7 @@ namespace {
 
 class FileSinkOperator final : public Operator {
  public:
-  FileSinkOperator(std::string directory, bool sync)
-      : directory_(std::move(directory)), sync_(sync) {}
+  explicit FileSinkOperator(std::string directory) : directory_(std::move(directory)) {}
 
   Status Open(const OperatorContext& context) override {
     HR_RETURN_IF_ERROR(Operator::Open(context));
@@ -40,7 +39,7 @@ class FileSinkOperator final : public Operator {
   }
   Status Seal() {
     if (!file_) return Status::Ok();
-    if (sync_) HR_RETURN_IF_ERROR(file_->Sync());
+    HR_RETURN_IF_ERROR(file_->Sync());
     HR_RETURN_IF_ERROR(file_->Close());
     HR_RETURN_IF_ERROR(context().env->files().SyncDirectory(directory_));
     file_.reset();
@@ -55,7 +54,6 @@ class FileSinkOperator final : public Operator {
   }
 
   const std::string directory_;
-  const bool sync_;
   std::string name_;
   std::string temporary_;
   std::string content_;
@@ -66,9 +64,9 @@ class FileSinkOperator final : public Operator {
 
 }  // namespace
 
-OperatorFactoryPtr TestFileSink(std::string directory, bool sync) {
+OperatorFactoryPtr TestFileSink(std::string directory) {
   return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
-    return std::unique_ptr<Operator>(std::make_unique<FileSinkOperator>(directory, sync));
+    return std::unique_ptr<Operator>(std::make_unique<FileSinkOperator>(directory));
   });
 }
 

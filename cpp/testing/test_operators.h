@@ -42,8 +42,7 @@ OperatorFactoryPtr TestKeyed(const TestKeyedSpec& spec);
 std::vector<TestRow> TestKeyedOracle(const TestKeyedSpec& spec, const std::vector<TestRow>& input,
                                      const std::vector<TestRow>& late = {});
 
-/// Appends rows as lines to files of `directory`, published with checkpoints. Without `sync` it
-/// publishes what a power loss may take back.
-OperatorFactoryPtr TestFileSink(std::string directory, bool sync = true);
+/// Appends rows as lines to files of `directory`, published with checkpoints.
+OperatorFactoryPtr TestFileSink(std::string directory);
 
 }  // namespace headrace

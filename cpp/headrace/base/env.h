@@ -56,9 +56,6 @@ class FileSystem {
   virtual ~FileSystem() = default;
   /// Creates a new file; kAlreadyExists when the name is taken.
   virtual Result<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
-  /// Opens an existing file for appending after cutting it to `size_bytes`.
-  virtual Result<std::unique_ptr<WritableFile>> OpenTruncated(const std::string& path,
-                                                              uint64_t size_bytes) = 0;
   virtual Result<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   /// Whole content of a file.
   virtual Result<std::string> ReadAll(const std::string& path) = 0;

@@ -147,24 +147,6 @@ Result<std::unique_ptr<WritableFile>> PosixFileSystem::Create(const std::string&
   return std::unique_ptr<WritableFile>(new PosixWritableFile(std::move(descriptor), path));
 }
 
-Result<std::unique_ptr<WritableFile>> PosixFileSystem::OpenTruncated(const std::string& path,
-                                                                     uint64_t size_bytes) {
-  HR_RETURN_IF_ERROR(Failpoint("fs.truncate", path));
-  Descriptor descriptor = OpenDescriptor(path, O_WRONLY | O_APPEND);
-  if (descriptor.get() < 0) return PosixError("open", path, errno);
-  HR_ASSIGN_OR_RETURN(const uint64_t found, SizeOf(descriptor.get(), path));
-  // Growing it would fill the gap with zeros that nobody wrote.
-  if (found < size_bytes) {
-    return Status::Corruption("file '" + path + "' has " + std::to_string(found) +
-                              " bytes, at least " + std::to_string(size_bytes) + " expected");
-  }
-  if (RetryWhenInterrupted(
-          [&] { return ::ftruncate(descriptor.get(), static_cast<off_t>(size_bytes)); }) != 0) {
-    return PosixError("ftruncate", path, errno);
-  }
-  return std::unique_ptr<WritableFile>(new PosixWritableFile(std::move(descriptor), path));
-}
-
 Result<std::unique_ptr<ReadableFile>> PosixFileSystem::Open(const std::string& path) {
   HR_RETURN_IF_ERROR(Failpoint("fs.open", path));
   Descriptor descriptor = OpenDescriptor(path, O_RDONLY);

@@ -124,17 +124,6 @@ TEST_F(RealEnvTest, RenameReplacesAndListIsSorted) {
   EXPECT_EQ(*files_.List(root_), (std::vector<std::string>{"a", "c"}));
 }
 
-TEST_F(RealEnvTest, OpenTruncatedCutsThenAppends) {
-  Write("a", "0123456789");
-  auto file = files_.OpenTruncated(Path("a"), 4);
-  ASSERT_TRUE(file.ok());
-  ASSERT_TRUE((*file)->Append("xy").ok());
-  ASSERT_TRUE((*file)->Close().ok());
-  EXPECT_EQ(*files_.ReadAll(Path("a")), "0123xy");
-  EXPECT_EQ(files_.OpenTruncated(Path("a"), 7).status().code(), StatusCode::kCorruption);
-  EXPECT_EQ(files_.OpenTruncated(Path("none"), 0).status().code(), StatusCode::kNotFound);
-}
-
 TEST_F(RealEnvTest, ClosedFileRefusesEverything) {
   auto file = files_.Create(Path("a"));
   ASSERT_TRUE(file.ok());
@@ -262,7 +251,6 @@ TEST_F(RealEnvTest, EveryCallPassesItsFailpoint) {
   EXPECT_TRUE(fails("fs.list", [&] { return files_.List(root_).status(); }));
   EXPECT_TRUE(fails("fs.stat", [&] { return files_.Stat(root_).status(); }));
   EXPECT_TRUE(fails("fs.lock", [&] { return files_.Lock(Path("LOCK")).status(); }));
-  EXPECT_TRUE(fails("fs.truncate", [&] { return files_.OpenTruncated(Path("a"), 0).status(); }));
   points.Watch("never.hit");
   EXPECT_EQ(*files_.ReadAll(Path("a")), "123") << "a failed call must not have taken effect";
 }

@@ -96,7 +96,7 @@ TEST_F(CheckpointFileTest, EveryTruncationIsFound) {
   CheckpointFileSummary summary;
   ASSERT_TRUE(Write(kPath, &refs, &summary).ok());
   for (uint64_t size = summary.size_bytes; size-- > 0;) {
-    ASSERT_TRUE(files_.OpenTruncated(kPath, size).ok());
+    ASSERT_TRUE(files_.CutFile(kPath, size).ok());
     ASSERT_EQ(VerifyCheckpointFile(files_, kPath, summary).code(), StatusCode::kCorruption);
     auto reader = CheckpointFileReader::Open(files_, kPath);
     if (reader.ok()) {

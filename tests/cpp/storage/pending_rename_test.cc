@@ -78,7 +78,7 @@ TEST_F(PendingRenameTest, LostAndForeignFilesAreCorruption) {
 
 TEST_F(PendingRenameTest, TemporaryOfAnotherLengthIsCorruption) {
   Prepare(files_, "a", &renames_);
-  ASSERT_TRUE(files_.OpenTruncated("/out/.a.tmp", 4).ok());
+  ASSERT_TRUE(files_.CutFile("/out/.a.tmp", 4).ok());
   EXPECT_EQ(PublishAll(files_, renames_).code(), StatusCode::kCorruption);
 }
 

@@ -179,19 +179,6 @@ TEST(SimFilesTest, NameChangesSurviveIndependently) {
   EXPECT_EQ(Outcomes(act, Names), (Set{"", "a=;", "b=;", "a=;b=;"}));
 }
 
-TEST(SimFilesTest, TruncationMayBeLostUnderALaterAppend) {
-  const auto act = [](SimFileSystem& files) {
-    Write(files, "/d/a", "ABCDEF", true);
-    ASSERT_TRUE(files.SyncDirectory("/d").ok());
-    auto file = files.OpenTruncated("/d/a", 2);
-    ASSERT_TRUE((*file)->Append("x").ok());
-  };
-  const Set seen = Outcomes(act, Names);
-  for (const char* expected : {"a=ABCDEF;", "a=AB;", "a=ABx;", "a=ABxDEF;"}) {
-    EXPECT_TRUE(seen.count(expected)) << expected;
-  }
-}
-
 TEST(SimFilesTest, ACrashCanBeToldWhatItLeaves) {
   // The name is lost or kept; what was appended to a file that is there: nothing, all, half, zeros.
   Set seen;
@@ -279,7 +266,6 @@ TEST(SimFilesTest, AnswersLikeARealFileSystem) {
   EXPECT_EQ(files.Rename("/d/none", "/d/b").code(), StatusCode::kNotFound);
   EXPECT_EQ(files.Rename("/d", "/d/b").code(), StatusCode::kIoError);
   EXPECT_EQ(files.MakeDirectories("/d/a/b").code(), StatusCode::kIoError);
-  EXPECT_EQ(files.OpenTruncated("/d/a", 4).status().code(), StatusCode::kCorruption);
   EXPECT_EQ(files.Stat("/d/a")->size_bytes, 3u);
   EXPECT_TRUE(files.Stat("/d")->is_directory);
   EXPECT_FALSE(files.Stat("/d/a/b")->exists);
@@ -351,6 +337,19 @@ TEST(SimFilesTest, ReadsFlipOneBitWhenAskedTo) {
   EXPECT_FALSE(files.FlipBit("/d/a", 24).ok());
 }
 
+TEST(SimFilesTest, ACutFileIsShortAfterAPowerLossToo) {
+  SimEnv env(5);
+  SimFileSystem& files = env.sim_files();
+  ASSERT_TRUE(files.MakeDirectories("/d").ok());
+  Write(files, "/d/a", "abcdef", true);
+  ASSERT_TRUE(files.SyncDirectory("/d").ok());
+  ASSERT_TRUE(files.CutFile("/d/a", 2).ok());
+  EXPECT_EQ(Read(files, "/d/a"), "ab");
+  env.Crash(CrashKind::kPowerLoss);
+  EXPECT_EQ(Read(files, "/d/a"), "ab");
+  EXPECT_FALSE(files.CutFile("/d/a", 3).ok());
+}
+
 TEST(SimFilesTest, CallsPassTheFailpointsOfTheRealFileSystem) {
   SimEnv env(1);
   FileSystem& files = env.files();
@@ -380,7 +379,6 @@ TEST(SimFilesTest, CallsPassTheFailpointsOfTheRealFileSystem) {
   EXPECT_TRUE(fails("fs.list", [&] { return files.List("/d").status(); }));
   EXPECT_TRUE(fails("fs.stat", [&] { return files.Stat("/d").status(); }));
   EXPECT_TRUE(fails("fs.lock", [&] { return files.Lock("/d/LOCK").status(); }));
-  EXPECT_TRUE(fails("fs.truncate", [&] { return files.OpenTruncated("/d/a", 0).status(); }));
 }
 
 TEST(SimEnvTest, SameSeedGivesTheSameRun) {
