@@ -2,7 +2,9 @@
 
 import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,24 @@ def test_failing_seed_is_printed_with_a_command_that_replays_it():
 
     on_an_honest_disk = run(found[2].split())
     assert on_an_honest_disk.returncode == 0, on_an_honest_disk.stdout
+
+
+def test_seed_is_printed_when_the_process_ends_in_it():
+    # As a failed check of the engine ends it.
+    environment = {**os.environ, "HEADRACE_SIM_SEEDS": "100000", "HEADRACE_SIM_START": "1"}
+    command = [SIMULATION, "--gtest_filter=*EverySeed*"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "seeds from" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(0.5)
+        process.send_signal(signal.SIGABRT)
+        told = process.communicate()[1]
+    assert process.returncode == -signal.SIGABRT
+    found = re.search(r"^seed (\d+): the process ended\nreplay: make sim SEEDS=1 START=(\d+)$", told, re.MULTILINE)
+    assert found is not None, told
+    assert found[1] == found[2]
 
 
 def libraries_of(target):

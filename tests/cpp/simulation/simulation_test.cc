@@ -1,8 +1,10 @@
 #include "testing/simulation.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -87,6 +89,24 @@ std::string Failure(uint64_t seed, const SimulationOutcome& outcome) {
          "\nreplay: " + SimulationReplayCommand(seed);
 }
 
+std::string words_if_it_ends;
+
+void TellSeed(int signal) {
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, words_if_it_ends.data(), words_if_it_ends.size());
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+// RunSimulation() whose seed is told also when the process ends in it, as by a failed HR_CHECK.
+SimulationOutcome Simulate(uint64_t seed, bool lying_disk = false) {
+  SimulationOutcome ended;
+  ended.failure = "the process ended";
+  words_if_it_ends = Failure(seed, ended) + "\n";
+  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}) std::signal(signal, TellSeed);
+  return RunSimulation(seed, lying_disk);
+}
+
 // The first number of each line; '#' begins a comment.
 std::vector<uint64_t> SeedsThatFailedBefore() {
   std::vector<uint64_t> seeds;
@@ -107,7 +127,7 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   std::cout << seeds << " seeds from " << start << std::endl;
   Totals totals;
   for (uint64_t seed = start; seed < start + seeds; ++seed) {
-    const SimulationOutcome outcome = RunSimulation(seed, lying_disk);
+    const SimulationOutcome outcome = Simulate(seed, lying_disk);
     ASSERT_EQ(outcome.failure, "") << Failure(seed, outcome);
     totals.Add(outcome);
   }
@@ -133,16 +153,16 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
 
 TEST(SimulationTest, SeedsThatFailedBeforeKeepTheInvariants) {
   for (const uint64_t seed : SeedsThatFailedBefore()) {
-    const SimulationOutcome outcome = RunSimulation(seed);
+    const SimulationOutcome outcome = Simulate(seed);
     EXPECT_EQ(outcome.failure, "") << Failure(seed, outcome);
   }
 }
 
 TEST(SimulationTest, SameSeedGivesTheSameTrace) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
-    EXPECT_EQ(RunSimulation(seed).trace_hash, RunSimulation(seed).trace_hash) << "seed " << seed;
+    EXPECT_EQ(Simulate(seed).trace_hash, Simulate(seed).trace_hash) << "seed " << seed;
   }
-  EXPECT_NE(RunSimulation(1).trace_hash, RunSimulation(2).trace_hash);
+  EXPECT_NE(Simulate(1).trace_hash, Simulate(2).trace_hash);
 }
 
 }  // namespace
