@@ -51,7 +51,7 @@ class KeptError {
   KeptError() { PyErr_Fetch(&type_, &value_, &traceback_); }
   ~KeptError() {
     // Forced unwinding comes through here without the GIL.
-    if (PyGILState_Check() != 0) PyErr_Restore(type_, value_, traceback_);
+    if (ThreadHoldsGil()) PyErr_Restore(type_, value_, traceback_);
   }
   KeptError(const KeptError&) = delete;
   KeptError& operator=(const KeptError&) = delete;

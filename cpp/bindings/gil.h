@@ -6,15 +6,24 @@
 #include <cstdint>
 #include <utility>
 
+#include "bindings/cpython_versions.h"
+
 namespace headrace::bindings {
 
 /// True while the interpreter shuts down: from then on no thread but the main one may touch Python,
 /// and one that waits for the GIL is ended by forced unwinding. So no frame above a Python call is
 /// noexcept or swallows `catch (...)`, and no destructor takes the GIL.
-inline bool InterpreterIsEnding() { return _Py_IsFinalizing() != 0; }
+inline bool InterpreterIsEnding() { return IsFinalizing(); }
 
-/// True when the calling thread holds the GIL.
-inline bool GilHeld() { return PyGILState_Check() != 0 && !InterpreterIsEnding(); }
+/// True when the calling thread holds the GIL. PyGILState_Check says so of every thread once the
+/// process has had a second interpreter.
+inline bool ThreadHoldsGil() {
+  PyThreadState* own = PyGILState_GetThisThreadState();
+  return own != nullptr && own == _PyThreadState_UncheckedGet();
+}
+
+/// True when the calling thread may touch Python objects.
+inline bool GilHeld() { return ThreadHoldsGil() && !InterpreterIsEnding(); }
 
 /// How often the engine took the GIL in this process: by task steps, by native threads, and back
 /// after waits. Per batch, never per record; `_core.gil_acquisitions()`, read by tests.
@@ -86,14 +95,14 @@ class FrameRef {
 /// Holds the GIL in a scope, whether or not the thread held it before. May be used on any thread.
 class GilScope {
  public:
-  GilScope() : taken_(PyGILState_Check() == 0) {
+  GilScope() : taken_(!ThreadHoldsGil()) {
     if (!taken_) return;
     state_ = PyGILState_Ensure();
     CountGilAcquisition();
   }
   ~GilScope() {
     // Forced unwinding comes through here without the GIL.
-    if (taken_ && PyGILState_Check() != 0) PyGILState_Release(state_);
+    if (taken_ && ThreadHoldsGil()) PyGILState_Release(state_);
   }
   GilScope(const GilScope&) = delete;
   GilScope& operator=(const GilScope&) = delete;

@@ -22,7 +22,6 @@ struct Graveyard {
   std::condition_variable changed;
   std::vector<std::vector<void*>> blocks;
   std::vector<void*> singles;
-  std::vector<PyThreadState*> states;
   size_t references = 0;
   uint64_t drains = 0;
   bool stopping = false;
@@ -92,24 +91,15 @@ void Bury(PyObject* reference) {
   if (wake) yard.changed.notify_one();
 }
 
-void BuryThreadState(PyThreadState* state) {
-  Graveyard& yard = Yard();
-  std::lock_guard<std::mutex> lock(yard.mutex);
-  yard.states.push_back(state);
-  yard.occupied.store(true, std::memory_order_release);
-}
-
 void DrainGraveyard() {
   Graveyard& yard = Yard();
   if (!yard.occupied.load(std::memory_order_acquire) || InterpreterIsEnding()) return;
   std::vector<std::vector<void*>> blocks;
   std::vector<void*> singles;
-  std::vector<PyThreadState*> states;
   {
     std::lock_guard<std::mutex> lock(yard.mutex);
     blocks.swap(yard.blocks);
     singles.swap(yard.singles);
-    states.swap(yard.states);
     yard.references = 0;
     ++yard.drains;
     yard.occupied.store(false, std::memory_order_relaxed);
@@ -118,10 +108,6 @@ void DrainGraveyard() {
     for (void* reference : block) Py_XDECREF(static_cast<PyObject*>(reference));
   }
   for (void* reference : singles) Py_DECREF(static_cast<PyObject*>(reference));
-  for (PyThreadState* state : states) {
-    PyThreadState_Clear(state);
-    PyThreadState_Delete(state);
-  }
 }
 
 void StartReaper() {

@@ -17,9 +17,6 @@ void Bury(PyObject* reference);
 /// Frees what was buried. REQUIRES: the GIL is held. Cost: one relaxed load when there is nothing.
 void DrainGraveyard();
 
-/// A thread of ours ended without the GIL: its state is freed by the next drain.
-void BuryThreadState(PyThreadState* state);
-
 /// Starts and stops the reaper. Stopping waits until it has left Python.
 void StartReaper();
 void StopReaper();

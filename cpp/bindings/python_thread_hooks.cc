@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 #include "bindings/errors.h"
@@ -19,7 +18,7 @@ constexpr double kHoldIntervals = 2;
 
 thread_local PyThreadState* thread_state = nullptr;
 
-/// A task thread keeps one Python thread state for its life.
+/// A task thread keeps one Python thread state for its life and ends it itself.
 class TaskThreads final : public ThreadHooks {
  public:
   explicit TaskThreads(int64_t hold_ns) : hold_ns_(hold_ns) {}
@@ -37,7 +36,16 @@ class TaskThreads final : public ThreadHooks {
       std::lock_guard<std::mutex> lock(mutex_);
       std::erase(states_, thread_state);
     }
-    BuryThreadState(std::exchange(thread_state, nullptr));
+    if (InterpreterIsEnding()) return;  // it frees the states that are left
+    // Here and not on another thread: since Python 3.12 a thread that deletes another's state loses
+    // its own, and would wait for the GIL that it holds.
+    PyEval_RestoreThread(thread_state);
+    CountGilAcquisition();
+    // An interrupt that was meant for a call must not hit a destructor.
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), nullptr);
+    PyThreadState_Clear(thread_state);
+    thread_state = nullptr;
+    PyThreadState_DeleteCurrent();
   }
 
   void EnterStep() override {

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "bindings/boxing.h"
+#include "bindings/cpython_versions.h"
 #include "bindings/errors.h"
 #include "bindings/known_types.h"
 #include "bindings/python_object_hooks.h"
@@ -118,8 +119,7 @@ Status UnboxDecimal(PyObject* value, const Place& place, ColumnBuilder* out) {
     return DoesNotFit(value, place, "it has more digits after the point");
   }
   char bytes[16];
-  if (_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(PyTuple_GET_ITEM(parts.get(), 0)),
-                          reinterpret_cast<unsigned char*>(bytes), sizeof bytes, 1, 1) < 0) {
+  if (!IntToBytes(PyTuple_GET_ITEM(parts.get(), 0), bytes, sizeof bytes)) {
     return DoesNotFit(value, place, "too large");
   }
   out->AppendFixedBytes({bytes, sizeof bytes});

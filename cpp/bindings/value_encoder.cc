@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/class_registry.h"
+#include "bindings/cpython_versions.h"
 #include "bindings/errors.h"
 #include "bindings/gil.h"
 #include "bindings/known_types.h"
@@ -68,9 +69,7 @@ class Encoder {
     }
     const size_t bits = _PyLong_NumBits(value);
     std::string bytes(bits / 8 + 1, '\0');
-    if (_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(value),
-                            reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), 1,
-                            1) < 0) {
+    if (!IntToBytes(value, bytes.data(), bytes.size())) {
       return StatusFromPython(StatusCode::kInvalidArgument, "an int cannot be encoded");
     }
     // -2^(8n - 1) needs one byte less than its number of bits suggests.
