@@ -14,7 +14,7 @@ SECONDS ?= 45
 ARGS ?=
 
 .PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
-        types asan tsan fuzz ci clean
+        types asan tsan fuzz wheel ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -76,6 +76,9 @@ tsan:  ## Run the C++ tests that have threads under ThreadSanitizer
 
 fuzz:  ## Fuzz each target of tests/fuzz; SECONDS=45 says how long
 	@.ci/fuzz.sh $(SECONDS)
+
+wheel:  ## Build a wheel for each CPython there is, libraries inside, and run it alone
+	@.ci/wheel.sh
 
 ci:  ## Run what continuous integration runs
 	@.ci/run
