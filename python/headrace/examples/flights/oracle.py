@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import duckdb
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from headrace.examples.flights.job import ALERT_COUNT, ALERT_DELAY_MINUTES, ALERT_SPAN_MS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 STRIDE_ROWS = 1024
 BOUND_MS = 2 * 3_600_000
@@ -95,7 +99,9 @@ def all_outputs(flights: pa.Table, airlines: dict[str, str]) -> dict[str, list[s
     }
 
 
-def _connect(flights: pa.Table) -> duckdb.DuckDBPyConnection:
+def _connect(flights: pa.Table) -> DuckDBPyConnection:
+    import duckdb  # not needed to say that it is missing
+
     connection = duckdb.connect()
     connection.execute("SET threads = 1")  # row_number() in order of the table
     connection.register("flights", flights)
