@@ -13,6 +13,8 @@ namespace {
 
 // Bounds how late the loop sees that a background write is done or an interval is over.
 constexpr int64_t kLoopIntervalNs = 5'000'000;
+// When the loop comes later than this, the whole process stood still, and nobody else got on.
+constexpr int64_t kStallMaxNs = 1'000'000'000;
 constexpr int64_t kInterruptAfterNs = 100'000'000;
 // After a failure a slow operator is given longer than after a cancel: nobody waits at a prompt.
 constexpr int64_t kFailureStopFactor = 10;
@@ -60,7 +62,9 @@ void JobImpl::RunLoop() {
 }
 
 int64_t JobImpl::RunLoopOnce() {
-  last_loop_ns_ = env_->SteadyNs();
+  const int64_t now_ns = env_->SteadyNs();
+  awake_ns_ += std::min(now_ns - last_loop_ns_, kStallMaxNs);
+  last_loop_ns_ = now_ns;
   const Phase before = phase_;
   switch (phase_) {
     case Phase::kStarting:
@@ -194,7 +198,7 @@ void JobImpl::WatchAttempt() {
 
 void JobImpl::BeginStop(Status why) {
   stop_reason_ = std::move(why);
-  stop_started_ns_ = last_loop_ns_;
+  stop_started_ns_ = awake_ns_;
   interrupted_ = false;
   phase_ = Phase::kStopping;
   attempt_->RequestStop();
@@ -212,7 +216,7 @@ void JobImpl::WatchStop() {
     AfterStop(/*abandoned=*/false);
     return;
   }
-  const int64_t waited_ns = last_loop_ns_ - stop_started_ns_;
+  const int64_t waited_ns = awake_ns_ - stop_started_ns_;
   if (!interrupted_ && waited_ns >= kInterruptAfterNs) {
     interrupted_ = true;
     if (options_.hooks) options_.hooks->InterruptThreads();
@@ -307,7 +311,7 @@ void JobImpl::End(JobState state, Status status) {
   lock.unlock();
   end_state_ = state;
   end_status_ = std::move(status);
-  release_started_ns_ = last_loop_ns_;
+  release_started_ns_ = awake_ns_;
   phase_ = Phase::kReleasing;
   WatchRelease();
 }
@@ -315,7 +319,7 @@ void JobImpl::End(JobState state, Status status) {
 void JobImpl::WatchRelease() {
   // A checkpoint that was given up may still be written in the background. Until that is over it
   // holds the directory, and the next job there would be refused.
-  const int64_t waited_ns = last_loop_ns_ - release_started_ns_;
+  const int64_t waited_ns = awake_ns_ - release_started_ns_;
   if (!released_store_.expired() && waited_ns < options_.stop_timeout_ms * 1'000'000) return;
   phase_ = Phase::kEnded;
   std::unique_lock lock(mutex_);

@@ -92,6 +92,7 @@ class JobImpl final : public Job {
   int64_t failed_at_ns_ = 0;
   int64_t started_ns_ = 0;
   int64_t last_loop_ns_ = 0;
+  int64_t awake_ns_ = 0;  ///< passed so far, without the time in which the process stood still
   JobState end_state_ = JobState::kFinished;
   Status end_status_;
   std::weak_ptr<CheckpointStore> released_store_;  // alive while background work still writes
