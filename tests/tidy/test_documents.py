@@ -10,7 +10,7 @@ DOCUMENTS = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "cpp/README.md"]
 # The documents name files of the engine without the prefix that all of them share.
 BASES = ("", "cpp/", "cpp/headrace/", "python/headrace/")
 NAMED_FILE = re.compile(r"(?:[\w.-]+/)+(?:[\w-]+(?:\.[a-z]+)?)?|[\w-]+\.(?:h|cc|py|md|toml|txt|sh|json)")
-MADE_BY_THE_BUILD = (".venv/", "build/")
+MADE_BY_THE_BUILD = (".venv/", "build/", "dist/")
 
 ARCHITECTURE_LINES_MAX = 300
 
