@@ -14,7 +14,7 @@ SECONDS ?= 45
 ARGS ?=
 
 .PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
-        types asan tsan fuzz wheel ci clean
+        types asan asan-py tsan fuzz wheel ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -70,6 +70,9 @@ types:  ## Check types only
 
 asan:  ## Run the C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@.ci/sanitize.sh asan
+
+asan-py:  ## Run the Python tests with a module under the same; ARGS="-k name" chooses
+	@.ci/sanitize-py.sh $(ARGS)
 
 tsan:  ## Run the C++ tests that have threads under ThreadSanitizer
 	@.ci/sanitize.sh tsan

@@ -40,7 +40,8 @@ RestartSpec RestartOf(const py::dict& options) {
   return spec;
 }
 
-JobOptions OptionsOf(const py::dict& options) {
+JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
+  Read(options, "exactly_once_required", exactly_once_required);
   JobOptions out;
   out.env = &RealEnv();
   out.hooks = PythonThreadHooks();
@@ -109,13 +110,13 @@ bool IsTerminal(JobState state) {
 /// `_core.Job`. The core's job is shared with the list of live jobs, which cancels it at exit.
 class PythonJob {
  public:
-  PythonJob(const GraphHolder& graph, const py::dict& options) {
+  /// `options` is a dict that the caller owns: a reference of our own would be dropped without the
+  /// GIL when the interpreter ends while the job is made.
+  PythonJob(const GraphHolder& graph, py::handle options) {
     ThrowIfError(RefuseInForkedChild());
-    if (options.contains("exactly_once_required") &&
-        py::cast<bool>(options["exactly_once_required"])) {
-      ThrowIfError(RefuseUnreplayable(graph.stream));
-    }
-    JobOptions job_options = OptionsOf(options);
+    bool exactly_once_required = false;
+    JobOptions job_options = OptionsOf(py::cast<py::dict>(options), &exactly_once_required);
+    if (exactly_once_required) ThrowIfError(RefuseUnreplayable(graph.stream));
     JobGraph job_graph = ValueOrThrow(BuildJobGraph(graph.stream, job_options.chaining));
     auto made =
         WithoutGil([&] { return Job::Create(std::move(job_graph), std::move(job_options)); });
@@ -207,7 +208,7 @@ class PythonJob {
 
 void BindJob(py::module_& module) {
   py::class_<PythonJob>(module, "Job", Collectable<PythonJob>())
-      .def(py::init<const GraphHolder&, const py::dict&>())
+      .def(py::init<const GraphHolder&, py::handle>())
       .def("start", &PythonJob::Start)
       .def("wait", &PythonJob::Wait, py::arg("timeout_ms"))
       .def("cancel", &PythonJob::Cancel)

@@ -33,7 +33,7 @@ def test_every_target_is_declared_phony():
 def test_presets_use_ninja_and_builds_use_ccache():
     presets = json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))
     shown = {preset["name"] for preset in presets["configurePresets"] if not preset.get("hidden")}
-    assert shown == {"release", "debug", "asan", "tsan", "fuzz"}
+    assert shown == {"release", "debug", "asan", "asan-py", "tsan", "fuzz"}
     assert presets["configurePresets"][0]["generator"] == "Ninja"
     root_file = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert "include(HeadraceCcache)" in root_file
@@ -96,6 +96,14 @@ def test_sanitizers_see_everything_and_stop_at_the_first_error():
     assert not re.search(r"suppressions|halt_on_error=0|exitcode=0|abort_on_error=0|detect_leaks=0", options)
     flags = (ROOT / "cpp/cmake/HeadraceFlags.cmake").read_text(encoding="utf-8")
     assert "-fno-sanitize-recover=all" in flags
+    assert {preset["name"]: preset for preset in presets["configurePresets"]}["asan-py"]["inherits"] == "asan"
+    # Of what the module does in Python only leaks are not looked for.
+    script = (ROOT / ".ci/sanitize-py.sh").read_text(encoding="utf-8")
+    assert "PYTHONMALLOC=malloc" in script
+    assert "ASAN_OPTIONS=detect_leaks=0:" in script
+    assert "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:" in script
+    assert not re.search(r"halt_on_error=0|exitcode=0|abort_on_error=0|_mismatch=0|odr_violation=0", script)
+    assert re.findall(r"'(\w+:\S+)'", script) == ["null:pybind11/pybind11.h"]  # the one suppression
     # Nothing is left out by the source either.
     excused = [
         name_of(path)
@@ -104,6 +112,21 @@ def test_sanitizers_see_everything_and_stop_at_the_first_error():
         and re.search(r"no_sanitize|__lsan_ignore|__lsan_disable|sanitize-(?:ignore|black)list", path.read_text())
     ]
     assert excused == []
+
+
+def test_python_tests_that_sanitizers_leave_out_exist_and_have_a_reason():
+    script = (ROOT / ".ci/sanitize-py.sh").read_text(encoding="utf-8")
+    listed = re.search(r"^left_out=\(\n(.*?)^\)$", script, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    lines = [line.strip() for line in listed[1].splitlines()]
+    assert lines[0].startswith("# ")
+    names = [line for line in lines if not line.startswith("# ")]
+    for name in names:
+        path, _, test = name.partition("::")
+        assert (ROOT / path).exists(), name
+        assert not test or f"\ndef {test}(" in (ROOT / path).read_text(encoding="utf-8"), name
+    folders = {name for name in names if (ROOT / name).is_dir()}
+    assert folders == {"tests/recovery"}  # the tests of the bindings are left out one by one
 
 
 def test_thread_sanitizer_runs_every_folder_whose_tests_have_threads():
