@@ -75,7 +75,7 @@ def measure(options: Options, report: Report) -> None:
         begin = time.monotonic()
         try:
             while (now := time.monotonic() - begin) < seconds:
-                time.sleep(SAMPLE_SECONDS if not options.quick else 0.5)
+                time.sleep(options.seconds(SAMPLE_SECONDS, 0.5))
                 # The times that Totals notes are this program's, not the engine's.
                 stamps.clear()
                 sample = (resident_bytes(), open_descriptors(), threads(), folder_bytes(folder))

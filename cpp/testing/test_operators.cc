@@ -1,6 +1,7 @@
 #include "testing/test_operators.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "headrace/types/column_builder.h"
 
@@ -33,22 +34,19 @@ class FilterOperator final : public Operator {
   int64_t remainder_;
 };
 
-class MapOperator final : public Operator {
+class EachRowOperator final : public Operator {
  public:
-  explicit MapOperator(int64_t add) : add_(add) {}
+  explicit EachRowOperator(TestRowMaker make) : make_(std::move(make)) {}
   Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
     if (out.RoomRows() == 0) return Progress::kBlocked;
     std::vector<TestRow> rows;
-    for (int64_t i = 0; i < batch.num_rows; ++i) {
-      rows.push_back(TestRowAt(batch, i));
-      rows.back().x = (3 * rows.back().x + add_) % 1000;
-    }
+    for (int64_t i = 0; i < batch.num_rows; ++i) rows.push_back(make_(batch, i));
     out.Emit(MakeTestBatch(rows));
     return Progress::kDone;
   }
 
  private:
-  const int64_t add_;
+  const TestRowMaker make_;
 };
 
 class LinesOperator final : public Operator {
@@ -125,9 +123,17 @@ OperatorFactoryPtr TestKeyBy(int column) {
   });
 }
 
+OperatorFactoryPtr TestEachRow(TestRowMaker make) {
+  return NativeOperator([make = std::move(make)](int) -> Result<std::unique_ptr<Operator>> {
+    return std::unique_ptr<Operator>(std::make_unique<EachRowOperator>(make));
+  });
+}
+
 OperatorFactoryPtr TestMap(int64_t add) {
-  return NativeOperator([=](int) -> Result<std::unique_ptr<Operator>> {
-    return std::unique_ptr<Operator>(std::make_unique<MapOperator>(add));
+  return TestEachRow([add](const RecordBatch& batch, int64_t i) {
+    TestRow row = TestRowAt(batch, i);
+    row.x = (3 * row.x + add) % 1000;
+    return row;
   });
 }
 

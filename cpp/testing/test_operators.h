@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace headrace {
 OperatorFactoryPtr TestFilter(int64_t modulus, int64_t remainder);
 /// Makes column `column` (1 to 3) the key.
 OperatorFactoryPtr TestKeyBy(int column);
+/// Makes one TestRow of each row.
+using TestRowMaker = std::function<TestRow(const RecordBatch& batch, int64_t row)>;
+OperatorFactoryPtr TestEachRow(TestRowMaker make);
 /// Replaces x by (3 · x + add) mod 1000.
 OperatorFactoryPtr TestMap(int64_t add);
 /// One string column with TestRowLine() of each row, as a FileSink takes it.

@@ -6,6 +6,7 @@
 #include "headrace/base/check.h"
 #include "headrace/windows/general_window_operator.h"
 #include "headrace/windows/slicing_window_operator.h"
+#include "testing/test_operators.h"
 
 namespace headrace {
 
@@ -80,28 +81,6 @@ SlicingWindowSpec SlicingSpec(const WindowSpec& window) {
   return spec;
 }
 
-// Columns: key, window_start, window_end, count, total.
-class WindowRowsOperator final : public Operator {
- public:
-  explicit WindowRowsOperator(int64_t step) : step_(step) {}
-
-  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
-    if (out.RoomRows() == 0) return Progress::kBlocked;
-    std::vector<TestRow> rows;
-    const auto at = [&](int column, int64_t row) {
-      return batch.columns[column]->Values<int64_t>()[row];
-    };
-    for (int64_t i = 0; i < batch.num_rows; ++i) {
-      rows.push_back({step_ * 10 + 2, at(0, i), at(3, i), at(4, i), at(2, i) - 1});
-    }
-    out.Emit(MakeTestBatch(rows));
-    return Progress::kDone;
-  }
-
- private:
-  const int64_t step_;
-};
-
 }  // namespace
 
 OperatorFactoryPtr TestWindow(int64_t step, const WindowSpec& window) {
@@ -124,8 +103,10 @@ SchemaPtr TestSlicingWindowSchema(const WindowSpec& window) {
 }
 
 OperatorFactoryPtr TestWindowRows(int64_t step) {
-  return NativeOperator([step](int) -> Result<std::unique_ptr<Operator>> {
-    return std::unique_ptr<Operator>(std::make_unique<WindowRowsOperator>(step));
+  // Columns: key, window_start, window_end, count, total.
+  return TestEachRow([step](const RecordBatch& batch, int64_t row) {
+    const auto at = [&](int column) { return batch.columns[column]->Values<int64_t>()[row]; };
+    return TestRow{step * 10 + 2, at(0), at(3), at(4), at(2) - 1};
   });
 }
 

@@ -144,6 +144,13 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   EXPECT_GE(totals.seeds_rescaled * 10, each * 3);
   EXPECT_GE(totals.MedianRowsAfterRestore(), 200);
   EXPECT_GT(totals.sum.late_rows, each);
+  EXPECT_GT(totals.sum.processes, each * 2);
+  EXPECT_GT(totals.sum.kills, each / 2);
+  EXPECT_GT(totals.sum.power_losses, each / 2);
+  EXPECT_GT(totals.sum.torn_writes, each / 2);
+  EXPECT_GT(totals.sum.rescales, each / 4);
+  EXPECT_GT(totals.sum.restores, each / 4);
+  EXPECT_GT(totals.sum.restarts, 0);
   EXPECT_GE(totals.sum.cancels, each / 20);
   EXPECT_GE(totals.sum.stops, each / 20);
   for (size_t i = 0; i < kFsCalls; ++i) {
