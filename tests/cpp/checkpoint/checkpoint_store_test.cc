@@ -4,6 +4,7 @@
 
 #include "checkpoint/model_job.h"
 #include "headrace/checkpoint/protocol.h"
+#include "headrace/checkpoint/stored_checkpoint.h"
 
 namespace headrace {
 namespace {
@@ -40,7 +41,7 @@ class CheckpointStoreTest : public testing::Test {
     ASSERT_TRUE((*file)->Append(content).ok());
     ASSERT_TRUE((*file)->Sync().ok());
     ASSERT_TRUE((*file)->Close().ok());
-    ASSERT_TRUE(job.env.files().SyncDirectory(directory).ok());
+    ASSERT_TRUE(job.env.files().SyncDirectory(path.substr(0, path.rfind('/'))).ok());
   }
   std::string Read(const std::string& path) {
     const auto bytes = job.env.files().ReadAll(path);
@@ -348,6 +349,28 @@ TEST_F(CheckpointStoreTest, LoadsByFileByIdAndByDirectory) {
   EXPECT_EQ(LoadManifest(job.env.files(), "/nowhere", nullptr).status().code(),
             StatusCode::kNotFound);
   EXPECT_EQ(LoadManifest(job.env.files(), "/out", nullptr).status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(CheckpointStoreTest, AManifestMayHaveAnyNameButTheNumberOfAnother) {
+  Start();
+  Checkpoint(25);
+  FileSystem& files = job.env.files();
+  const std::string content = Read(directory + "/chk-1.manifest");
+  Write(directory + "/saved.manifest", content);
+  EXPECT_TRUE(ReadManifestFile(files, directory + "/saved.manifest").ok());
+  Write(directory + "/chk-9.manifest", content);
+  const auto misnamed = ReadManifestFile(files, directory + "/chk-9.manifest");
+  EXPECT_EQ(misnamed.status().code(), StatusCode::kCorruption);
+  EXPECT_NE(misnamed.status().message().find("holds checkpoint 1"), std::string::npos);
+  const auto missing = ReadManifestFile(files, directory + "/chk-8.manifest");
+  EXPECT_EQ(missing.status().code(), StatusCode::kCorruption);
+}
+
+TEST_F(CheckpointStoreTest, AFileThatIsNothingButTheEndingIsNoManifest) {
+  ASSERT_TRUE(job.env.files().MakeDirectories("/saved").ok());
+  Write("/saved/.manifest", "x");
+  EXPECT_EQ(LoadManifest(job.env.files(), "/saved", nullptr).status().code(),
+            StatusCode::kNotFound);
 }
 
 TEST_F(CheckpointStoreTest, VerifyCountsFilesAndBytesAndReportsAllDamage) {

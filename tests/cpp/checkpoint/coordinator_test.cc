@@ -111,6 +111,21 @@ TEST_F(CoordinatorTest, ATimeoutAbortsFailsTheJobAndNamesTheMissingTask) {
   EXPECT_EQ(Tick(10000), Kinds({})) << "nothing is triggered once the job has failed";
 }
 
+TEST_F(CoordinatorTest, ATimeoutNamesEightMissingTasksAndNoMore) {
+  Make(9);
+  ASSERT_EQ(Tick(100), Kinds({kTrigger}));
+  EXPECT_EQ(Tick(1000), Kinds({kAborted, kFailJob}));
+  EXPECT_NE(last.status.message().find("6, 7, …"), std::string::npos) << last.status.ToString();
+}
+
+TEST_F(CoordinatorTest, ATimeoutNamesAllOfEightMissingTasks) {
+  Make(8);
+  ASSERT_EQ(Tick(100), Kinds({kTrigger}));
+  EXPECT_EQ(Tick(1000), Kinds({kAborted, kFailJob}));
+  EXPECT_NE(last.status.message().find("6, 7"), std::string::npos) << last.status.ToString();
+  EXPECT_EQ(last.status.message().find("…"), std::string::npos) << last.status.ToString();
+}
+
 TEST_F(CoordinatorTest, ToleratesFailuresInARowAndForgetsThemAfterASuccess) {
   checkpoints.tolerable_failures = 1;
   Make(1);

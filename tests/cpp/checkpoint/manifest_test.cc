@@ -164,6 +164,24 @@ TEST(Manifest, FindsEveryZeroedRange) {
   EXPECT_EQ(Parse(std::string(good.size(), '\0')).status().code(), StatusCode::kCorruption);
 }
 
+TEST(Manifest, SaysWhatIsWrongWithAFileThatIsAllHeader) {
+  std::string header = SerializeManifest(Sample()).substr(0, 32);
+  EXPECT_NE(Parse(header).status().message().find("cut short"), std::string::npos);
+  EXPECT_NE(Parse(header.substr(0, 31)).status().message().find("in its header"),
+            std::string::npos);
+  header[0] = 'x';
+  EXPECT_NE(Parse(header).status().message().find("damaged magic"), std::string::npos);
+}
+
+TEST(Manifest, NumbersOf32BitsGoUpToTheLargest) {
+  Manifest manifest = Sample();
+  PartitionRef& ref = manifest.operators[1].subtasks[0].tables[0].partitions[0][0];
+  ref.raw_bytes = std::numeric_limits<uint32_t>::max();
+  const Result<Manifest> read = Parse(SerializeManifest(manifest));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->operators[1].subtasks[0].tables[0].partitions[0][0].raw_bytes, ref.raw_bytes);
+}
+
 TEST(Manifest, TellsForeignFilesFromDamagedOnes) {
   for (const std::string& foreign :
        {std::string("hello"), std::string("{\"a\": 1, \"and\": \"more than a header of json\"}"),

@@ -33,6 +33,10 @@ TEST(ShouldTrigger, NeverTriggersByItselfWithoutAnInterval) {
   EXPECT_FALSE(ShouldTrigger(Every(-1), facts));
 }
 
+TEST(ShouldTrigger, TriggersAtOnceWithAnIntervalOfZero) {
+  EXPECT_TRUE(ShouldTrigger(Every(0), {.now_ms = 1000, .last_trigger_ms = 1000}));
+}
+
 TEST(ShouldTrigger, TakesARequestedOneAtOnceWhateverIntervalAndPauseSay) {
   const TriggerFacts facts{
       .now_ms = 1001, .last_trigger_ms = 1000, .last_end_ms = 1001, .requested = true};
@@ -58,6 +62,10 @@ TEST(TimedOut, AtTheTimeoutAndNotBefore) {
   options.timeout_ms = 10;
   EXPECT_FALSE(TimedOut(options, 100, 109));
   EXPECT_TRUE(TimedOut(options, 100, 110));
+  options.timeout_ms = 0;
+  EXPECT_TRUE(TimedOut(options, 100, 100));
+  options.timeout_ms = -1;
+  EXPECT_FALSE(TimedOut(options, 100, 110));
 }
 
 TEST(OnCheckpointFailure, FirstFailureFailsTheJobByDefault) {
@@ -237,6 +245,8 @@ TEST(DecideCleanUp, DeletesOrphansOfDeadRunsOnceTwoCheckpointsOutlivedThem) {
   EXPECT_TRUE(DecideCleanUp(names, known, {}, 2, 1).data.empty());
   known.push_back(Known(7, {}));
   EXPECT_EQ(DecideCleanUp(names, known, {}, 2, 1).data, names);
+  // One as old as the second newest checkpoint waits for the next.
+  EXPECT_TRUE(DecideCleanUp({DataName(1, 6, 0, 1)}, known, {}, 2, 1).data.empty());
 }
 
 TEST(DecideCleanUp, NeverDeletesFilesOfTheCheckpointUnderWay) {

@@ -248,6 +248,19 @@ TEST_F(RestoreMatchTest, AcceptsTheSameGraphAndNewOperators) {
   EXPECT_FALSE((*plan)->SameParallelism("sum", 1));
 }
 
+TEST_F(RestoreMatchTest, HasNoStateForOperatorsThatAreNewOrSubtasksThatCannotBe) {
+  targets.push_back(Target("new", "map", false, 8));
+  const auto plan = Make();
+  ASSERT_TRUE(plan.ok()) << plan.status().ToString();
+  const auto none = (*plan)->OperatorStateFor("new", 0, 1);
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(none->Encode(), OperatorState().Encode());
+  EXPECT_EQ((*plan)->KeyedStateFor("sum", 1, 1).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ((*plan)->KeyedStateFor("sum", -1, 1).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE((*plan)->KeyedStateFor("sum", 7, 8).ok());
+  EXPECT_EQ((*plan)->KeyedStateFor("sum", 8, 9).status().code(), StatusCode::kInvalidArgument);
+}
+
 TEST_F(RestoreMatchTest, RefusesAMissingOperatorUnlessItMayBeDropped) {
   targets[0].operator_id = "renamed";
   ExpectRefused({"'Sum' (uid sum)", "'Now' (uid renamed)", "ignore-unclaimed-state"});
@@ -284,6 +297,18 @@ TEST_F(RestoreMatchTest, DamageShowsWhenABlockIsReadNamingFileAndOffset) {
   EXPECT_NE(read.status().message().find(path), std::string::npos);
   EXPECT_NE(read.status().message().find("offset 48"), std::string::npos)
       << read.status().ToString();
+}
+
+TEST_F(RestoreMatchTest, AFileThatIsGoneWhenABlockIsReadIsDamage) {
+  const auto plan = Make();
+  ASSERT_TRUE(plan.ok());
+  auto state = (*plan)->KeyedStateFor("sum", 0, 1);
+  ASSERT_TRUE(state.ok());
+  const std::string path = job.JobDirectory() + "/" + manifest.files[0].name;
+  ASSERT_TRUE(job.env.files().Remove(path).ok());
+  const auto read = state->subtasks[0].tables[0]->ReadPartition(0);
+  EXPECT_EQ(read.status().code(), StatusCode::kCorruption);
+  EXPECT_NE(read.status().message().find("missing"), std::string::npos);
 }
 
 WrittenSnapshot SourceTask(int task, int subtask, const std::string& split, int64_t bytes) {
@@ -337,6 +362,19 @@ TEST(AssembleManifest, RefusesASplitReadTwiceAndASubtaskTwice) {
   Manifest manifest;
   EXPECT_EQ(AssembleManifest(tasks, &manifest).code(), StatusCode::kInternal);
   tasks[1] = SourceTask(1, 0, "b", 1);
+  manifest = Manifest();
+  EXPECT_EQ(AssembleManifest(tasks, &manifest).code(), StatusCode::kInternal);
+}
+
+TEST(AssembleManifest, ListsAFileOfTwoTasksOnceAndRefusesTwoOfOneName) {
+  std::vector<WrittenSnapshot> tasks;
+  tasks.push_back(SourceTask(0, 0, "a", 1));
+  tasks.push_back(SourceTask(1, 1, "b", 1));
+  tasks[1].written.files = tasks[0].written.files;
+  Manifest manifest;
+  ASSERT_TRUE(AssembleManifest(tasks, &manifest).ok());
+  EXPECT_EQ(manifest.files.size(), 1u);
+  tasks[1].written.files[0].size_bytes = 7;
   manifest = Manifest();
   EXPECT_EQ(AssembleManifest(tasks, &manifest).code(), StatusCode::kInternal);
 }

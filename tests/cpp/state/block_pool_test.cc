@@ -20,6 +20,13 @@ TEST(BlockPoolTest, block_given_up_is_the_next_of_its_size) {
   EXPECT_EQ(pool.Allocate(33), block);  // 33 and 40 bytes are the same step
 }
 
+TEST(BlockPoolTest, largest_pooled_block_given_up_is_the_next_of_its_size) {
+  BlockPool pool;
+  void* block = pool.Allocate(BlockPool::kPooledBytes);
+  pool.Free(block, BlockPool::kPooledBytes);
+  EXPECT_EQ(pool.Allocate(BlockPool::kPooledBytes), block);
+}
+
 TEST(BlockPoolTest, held_block_keeps_its_content_behind_the_first_eight_bytes) {
   for (const size_t size : {size_t{24}, BlockPool::kPooledBytes, 3 * BlockPool::kPooledBytes}) {
     BlockPool pool;

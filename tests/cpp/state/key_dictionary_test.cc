@@ -58,6 +58,8 @@ TEST(KeyDictionaryTest, key_group_is_that_of_the_canonical_bytes) {
 TEST(KeyDictionaryTest, prefix_and_compare_order_as_canonical_bytes_do) {
   KeyDictionary keys(128);
   std::mt19937_64 random(3);
+  // The first length of two bytes, and the next one that begins with the same byte.
+  for (const size_t size : {128, 256}) keys.LookupOrInsertString(std::string(size, 'a'));
   for (int i = 0; i < 60; ++i) {
     keys.LookupOrInsertInt(static_cast<int64_t>(random() >> (random() % 64)));
     keys.LookupOrInsertString(std::string(random() % 300, 'a' + random() % 3));
@@ -109,6 +111,28 @@ TEST(KeyDictionaryTest, null_is_a_key_of_its_own) {
   EXPECT_EQ(keys.EncodedKey(of_ints[1]), std::string(1, '\0'));
 }
 
+TEST(KeyDictionaryTest, long_string_columns_with_nulls_are_looked_up_row_by_row) {
+  auto made = ColumnBuilder::Make(StringType());
+  std::vector<std::string> expected;
+  for (int row = 0; row < 500; ++row) {
+    if (row % 190 == 130) {
+      (*made)->AppendNull();
+      expected.push_back("None");
+    } else {
+      expected.push_back("key-" + std::to_string(row % 300));
+      (*made)->AppendString(expected.back());
+    }
+  }
+  KeyDictionary keys(128);
+  std::vector<KeyId> ids(expected.size());
+  ASSERT_TRUE(keys.LookupOrInsertBatch(*(*made)->Finish(), 0, 500, ids.data()).ok());
+  std::map<std::string, KeyId> model;
+  for (size_t row = 0; row < ids.size(); ++row) {
+    ASSERT_EQ(model.try_emplace(expected[row], ids[row]).first->second, ids[row]) << row;
+  }
+  EXPECT_EQ(keys.size(), model.size());
+}
+
 TEST(KeyDictionaryTest, struct_and_float_columns_go_by_canonical_bytes) {
   KeyDictionary keys(128);
   auto floats = ColumnBuilder::Make(Float64Type());
@@ -147,6 +171,22 @@ TEST(KeyDictionaryTest, dictionary_column_adds_only_values_that_rows_refer_to) {
   EXPECT_EQ(keys.size(), 2u);
 }
 
+TEST(KeyDictionaryTest, index_outside_of_the_dictionary_of_a_column_is_refused) {
+  for (const int index : {-1, 2}) {
+    KeyDictionary keys(128);
+    auto words = ColumnBuilder::Make(StringType());
+    for (const char* word : {"a", "b"}) (*words)->AppendString(word);
+    auto indices = ColumnBuilder::Make(Int32Type());
+    (*indices)->AppendInt(index);
+    auto column = std::make_shared<Column>(*(*indices)->Finish());
+    column->type = std::make_shared<DataType>(TypeKind::kDictionary, "i",
+                                              std::vector<Field>{{"", Int32Type()}});
+    column->dictionary = (*words)->Finish();
+    KeyId id = 0;
+    EXPECT_EQ(keys.LookupOrInsertBatch(*column, 0, 1, &id).code(), StatusCode::kInvalidArgument);
+  }
+}
+
 // Objects are pointers to their canonical bytes.
 class TextHooks final : public ObjectHooks {
  public:
@@ -177,6 +217,7 @@ TEST(KeyDictionaryTest, objects_are_encoded_by_their_hooks) {
   EXPECT_EQ(ids[1], ids[0]);
   EXPECT_NE(ids[2], ids[0]);
   EXPECT_EQ(keys.LookupOrInsertBatch(*column, 0, 4, ids).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(keys.LookupOrInsertBatch(*column, 3, 1, ids).code(), StatusCode::kInvalidArgument);
 }
 
 TEST(KeyDictionaryTest, equals_a_map_while_it_grows) {
@@ -245,6 +286,40 @@ TEST(KeyDictionaryTest, used_keys_stay_and_the_listener_hears_of_the_others) {
   keys.DropUse(used);
   keys.ReleaseIdle(100);
   EXPECT_FALSE(keys.live(used));
+}
+
+TEST(KeyDictionaryTest, restored_key_that_nothing_uses_is_released) {
+  KeyDictionary written(128);
+  KeyDictionary keys(128);
+  keys.TrackIdleKeys();
+  for (const int64_t number : {1, 2}) {
+    const KeyId id = written.LookupOrInsertInt(number);
+    ASSERT_TRUE(keys.RestoreKey(id, written.EncodedKey(id), written.KeyGroupOf(id)).ok());
+  }
+  keys.AddUse(0);
+  keys.FinishRestore(/*clean=*/true);
+  keys.ReleaseIdle(10);
+  EXPECT_TRUE(keys.live(0));
+  EXPECT_FALSE(keys.live(1));
+}
+
+TEST(KeyDictionaryTest, no_more_keys_are_released_than_asked_for) {
+  KeyDictionary keys(128);
+  keys.TrackIdleKeys();
+  for (int64_t key = 0; key < 5; ++key) keys.LookupOrInsertInt(key);
+  keys.ReleaseIdle(2);
+  EXPECT_EQ(keys.live_keys(), 3);
+}
+
+TEST(KeyDictionaryTest, a_release_looks_at_eight_keys_for_each_it_may_release) {
+  KeyDictionary keys(128);
+  keys.TrackIdleKeys();
+  for (int64_t key = 0; key < 8; ++key) keys.AddUse(keys.LookupOrInsertInt(key));
+  const KeyId unused = keys.LookupOrInsertInt(8);
+  keys.ReleaseIdle(1);
+  EXPECT_TRUE(keys.live(unused));
+  keys.ReleaseIdle(1);
+  EXPECT_FALSE(keys.live(unused));
 }
 
 TEST(KeyDictionaryTest, memory_of_churning_keys_is_given_back) {

@@ -62,6 +62,32 @@ TEST(KeyedStateTest, budget_error_names_the_largest_state_and_the_setting) {
   EXPECT_TRUE(state.CheckBudget().ok());
 }
 
+TEST(KeyedStateTest, registry_of_an_unused_state_is_empty) {
+  const KeyedState state({0, 127}, 128, kNoBudget);
+  EXPECT_TRUE(state.Registry().empty());
+}
+
+TEST(KeyedStateTest, accumulators_without_bytes_are_refused) {
+  KeyedState state({0, 127}, 128, kNoBudget);
+  EXPECT_EQ(state.RegisterSlices("none", "sum", 0).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(state.RegisterSlices("some", "sum", 8).ok());
+}
+
+TEST(KeyedStateTest, state_may_fill_its_budget_and_not_go_over_it) {
+  const auto checked = [](int64_t budget, int64_t* bytes) {
+    KeyedState state({0, 127}, 128, budget);
+    for (int64_t key = 0; key < 100; ++key) state.keys().LookupOrInsertInt(key);
+    *bytes = state.memory_bytes();
+    return state.CheckBudget();
+  };
+  int64_t bytes = 0;
+  ASSERT_TRUE(checked(kNoBudget, &bytes).ok());
+  EXPECT_TRUE(checked(bytes, &bytes).ok());
+  EXPECT_EQ(checked(bytes - 1, &bytes).code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Mentions(checked(1023, &bytes), "(1023 B)"));
+  EXPECT_TRUE(Mentions(checked(1024, &bytes), "(1.0 KiB)"));
+}
+
 TEST(KeyedStateTest, page_copies_of_an_open_snapshot_count_against_the_budget) {
   KeyedState state({0, 127}, 128, kNoBudget);
   FixedValueState* count = *state.RegisterFixed("count", "value<int64>", 8);
@@ -154,6 +180,22 @@ TEST(KeyedStateTest, dropped_slices_are_reported_until_a_checkpoint_without_them
   EXPECT_TRUE(state.Snapshot().dropped.empty());
 }
 
+TEST(KeyedStateTest,
+     dropped_slice_is_reported_no_more_when_the_checkpoint_that_said_so_is_complete) {
+  KeyedState state({0, 127}, 128, kNoBudget);
+  SliceStore* slices = *state.RegisterSlices("total", "sum", 8);
+  slices->FindOrCreate(1000);
+  const uint64_t stored = state.Snapshot().number;
+  slices->Drop(1000);
+  KeyedStateSnapshot snapshot = state.Snapshot();
+  EXPECT_FALSE(snapshot.dropped.empty());
+  const uint64_t number = snapshot.number;
+  ASSERT_TRUE(SnapshotStore().Write(std::move(snapshot)).ok());
+  state.OnCheckpointComplete(stored);
+  state.OnCheckpointComplete(number);
+  EXPECT_TRUE(state.Snapshot().dropped.empty());
+}
+
 TEST(KeyedStateTest, a_slice_made_anew_is_not_reported_as_dropped) {
   KeyedState state({0, 127}, 128, kNoBudget);
   SliceStore* slices = *state.RegisterSlices("total", "sum", 8);
@@ -163,6 +205,28 @@ TEST(KeyedStateTest, a_slice_made_anew_is_not_reported_as_dropped) {
   state.Snapshot();
   slices->FindOrCreate(1000);
   EXPECT_TRUE(state.Snapshot().dropped.empty());
+}
+
+TEST(KeyedStateTest, a_rescaled_subtask_has_only_slices_in_which_it_has_keys) {
+  SnapshotStore store;
+  int group = 0;
+  {
+    KeyedState state({0, 127}, 128, kNoBudget);
+    SliceTable* slice = (*state.RegisterSlices("total", "sum", 8))->FindOrCreate(1000);
+    const KeyId id = slice->keys().LookupOrInsertInt(1);
+    group = slice->keys().KeyGroupOf(id);
+    slice->accumulators().EnsureSize(1);
+    slice->accumulators().MutableRow(id);
+    ASSERT_TRUE(store.Write(state.Snapshot()).ok());
+  }
+  for (const bool ours : {false, true}) {
+    const int mine = ours ? group : (group + 1) % 128;
+    KeyedState state({mine, mine}, 128, kNoBudget);
+    StoredKeyedState stored = store.AsSame();
+    stored.same_parallelism = false;
+    ASSERT_TRUE(state.Restore(std::move(stored)).ok());
+    EXPECT_EQ((*state.RegisterSlices("total", "sum", 8))->Find(1000) != nullptr, ours);
+  }
 }
 
 TEST(KeyedStateTest, unused_keys_get_a_tombstone_at_the_barrier_and_reuse_waits) {

@@ -153,6 +153,56 @@ INSTANTIATE_TEST_SUITE_P(Kinds, PartitionCodecTest,
                                            Case{TableKind::kTimers, false, "timers_delta"}),
                          [](const auto& info) { return info.param.golden; });
 
+// A whole partition with `rows` positions from `first`, none of them live.
+StatusCode DecodedEmpty(uint64_t first, uint64_t rows) {
+  ByteWriter out;
+  out.Fixed<uint8_t>(1);
+  out.Varint(first);
+  out.Varint(rows);
+  out.Varint(0);
+  return DecodePartition(TableKind::kRows, 0, out.view()).status().code();
+}
+
+TEST(PartitionCodecLimits, row_numbers_up_to_the_largest_are_good) {
+  constexpr uint64_t kLargest = 0xfffffffe;
+  EXPECT_EQ(DecodedEmpty(kLargest, 0), StatusCode::kOk);
+  EXPECT_EQ(DecodedEmpty(kLargest + 1, 0), StatusCode::kCorruption);
+  EXPECT_EQ(DecodedEmpty(kLargest - 5, 5), StatusCode::kOk);
+  EXPECT_EQ(DecodedEmpty(kLargest - 5, 6), StatusCode::kCorruption);
+}
+
+// A whole partition of one row with the fields that `append` writes.
+template <typename Append>
+StatusCode DecodedRow(TableKind kind, const Append& append) {
+  ByteWriter out;
+  out.Fixed<uint8_t>(1);
+  for (const uint64_t number : {0, 1, 1, 0}) out.Varint(number);  // first, rows, live, position
+  out.Fixed<uint8_t>(0);
+  append(&out);
+  return DecodePartition(kind, 0, out.view()).status().code();
+}
+
+TEST(PartitionCodecLimits, key_ids_groups_and_domains_up_to_the_largest_are_good) {
+  const auto key = [](uint32_t id) {
+    return DecodedRow(TableKind::kRows,
+                      [id](ByteWriter* out) { AppendRowFields(id, "ns", "sub", "value", out); });
+  };
+  EXPECT_EQ(key(0xfffffffe), StatusCode::kOk);
+  EXPECT_EQ(key(0xffffffff), StatusCode::kCorruption);
+  const auto group = [](int number) {
+    return DecodedRow(TableKind::kDictionary,
+                      [number](ByteWriter* out) { AppendDictionaryFields(number, "key", out); });
+  };
+  EXPECT_EQ(group(0xffff), StatusCode::kOk);
+  EXPECT_EQ(group(0x10000), StatusCode::kCorruption);
+  const auto domain = [](uint8_t number) {
+    return DecodedRow(TableKind::kTimers,
+                      [number](ByteWriter* out) { AppendTimerFields(number, 7, "ns", 42, out); });
+  };
+  EXPECT_EQ(domain(1), StatusCode::kOk);
+  EXPECT_EQ(domain(2), StatusCode::kCorruption);
+}
+
 TEST(PartitionMergeTest, deltas_replace_add_and_remove_rows_of_the_base) {
   const std::vector<std::string> payloads = {Encode(TableKind::kRows, true),
                                              Encode(TableKind::kRows, false)};

@@ -133,6 +133,9 @@ void CompareWithOracle(const WindowSpec& window, KeyKind kind, uint64_t seed, bo
   ASSERT_TRUE(harness.Finish().ok());
   compare_fired(oracle.Watermark(kMaxWatermark));
   EXPECT_EQ(harness.keyed_state().timers().count(TimeDomain::kEventTime), 0);
+  for (const StateRegistration& state : harness.keyed_state().Registry()) {
+    if (state.name == "contents") EXPECT_EQ(state.rows, 0);
+  }
   EXPECT_EQ(harness.metrics().late_rows.value(), oracle.late());
 }
 
@@ -170,6 +173,18 @@ TEST(GeneralWindowOperator, SaysWhatToCallWhenRowsHaveNoEventTime) {
   batch.timestamps = nullptr;
   const Status status = harness.Process(batch);
   EXPECT_NE(status.message().find("call assign_timestamps_and_watermarks"), std::string::npos);
+}
+
+TEST(GeneralWindowOperator, TakesEventTimesUpToTheLimitsAndNoFurther) {
+  const auto processed = [](TimestampMs time) {
+    OperatorHarness harness(SumWindow(WindowSpec::Tumbling(10), KeyKind::kInt64), {});
+    EXPECT_TRUE(harness.Open().ok());
+    return harness.Process(KeyedBatch(KeyKind::kInt64, {1}, {1}, {time}, nullptr)).code();
+  };
+  EXPECT_EQ(processed(kEventTimeLimitMs), StatusCode::kOk);
+  EXPECT_EQ(processed(-kEventTimeLimitMs), StatusCode::kOk);
+  EXPECT_EQ(processed(kEventTimeLimitMs + 1), StatusCode::kInvalidArgument);
+  EXPECT_EQ(processed(-kEventTimeLimitMs - 1), StatusCode::kInvalidArgument);
 }
 
 TEST(TimeWindow, NamespacesSortAsWindowsDo) {

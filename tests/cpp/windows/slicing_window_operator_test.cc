@@ -178,6 +178,35 @@ TEST(SlicingWindowOperator, DropsSlicesWhenTheirLastWindowIsOver) {
   EXPECT_EQ(harness.keyed_state().memory_bytes(), empty_bytes);
 }
 
+TEST(SlicingWindowOperator, SlicesBetweenTheRowsOfABatchTakeNoMemory) {
+  OperatorHarness together(SlicingWindow(SumSpec(WindowSpec::Tumbling(10), KeyKind::kInt64)), {});
+  OperatorHarness apart(SlicingWindow(SumSpec(WindowSpec::Tumbling(10), KeyKind::kInt64)), {});
+  ASSERT_TRUE(together.Open().ok());
+  ASSERT_TRUE(apart.Open().ok());
+  ASSERT_TRUE(together.Process(KeyedBatch(KeyKind::kInt64, {1, 1}, {1, 1}, {5, 95}, nullptr)).ok());
+  ASSERT_TRUE(apart.Process(OneRow(1, 1, 5)).ok());
+  ASSERT_TRUE(apart.Process(OneRow(1, 1, 95)).ok());
+  EXPECT_EQ(together.keyed_state().memory_bytes(), apart.keyed_state().memory_bytes());
+}
+
+TEST(SlicingWindowOperator, BatchesOfResultsKeepToTheRoom) {
+  OperatorHarness::Options options;
+  options.room_rows_max = 1;
+  OperatorHarness harness(
+      SlicingWindow(SumSpec(WithLateness(WindowSpec::Tumbling(10), 50), KeyKind::kInt64)), options);
+  ASSERT_TRUE(harness.Open().ok());
+  const RecordBatch rows = KeyedBatch(KeyKind::kInt64, {1, 2, 3}, {1, 1, 1}, {1, 2, 3}, nullptr);
+  ASSERT_TRUE(harness.Process(rows).ok());
+  ASSERT_TRUE(harness.Watermark(20).ok());  // fires
+  ASSERT_TRUE(harness.Process(rows).ok());  // each row fires again
+  int results = 0;
+  for (const auto& element : harness.output()) {
+    EXPECT_LE(element.batch.num_rows, 1);
+    results += static_cast<int>(element.batch.num_rows);
+  }
+  EXPECT_EQ(results, 6);
+}
+
 TEST(SlicingWindowOperator, SaysWhatToCallWhenRowsHaveNoEventTime) {
   OperatorHarness harness(SlicingWindow(SumSpec(WindowSpec::Tumbling(10), KeyKind::kInt64)), {});
   ASSERT_TRUE(harness.Open().ok());

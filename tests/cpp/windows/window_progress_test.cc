@@ -30,6 +30,8 @@ TEST(WindowProgress, KnowsPerKeyGroupWhatFormerSubtasksFired) {
   EXPECT_EQ(progress.fired_through(), 10);
   EXPECT_FALSE(progress.Fired(0, 20));
   EXPECT_TRUE(progress.Fired(64, 20));
+  EXPECT_TRUE(progress.Fired(64, 30));
+  EXPECT_FALSE(progress.Fired(64, 31));
   EXPECT_TRUE(progress.Fired(0, 10));
   // A second restore from its own snapshot changes nothing.
   OperatorState again;
@@ -37,10 +39,25 @@ TEST(WindowProgress, KnowsPerKeyGroupWhatFormerSubtasksFired) {
   WindowProgress other;
   ASSERT_TRUE(other.Restore(again, {0, 127}).ok());
   EXPECT_FALSE(other.Fired(63, 20));
+  EXPECT_TRUE(other.Fired(127, 20));
   EXPECT_TRUE(other.Fired(64, 20));
   other.Advance(31);
   EXPECT_FALSE(other.uneven());
   EXPECT_TRUE(other.Fired(0, 31));
+}
+
+TEST(WindowProgress, ASubtaskWithoutKeyGroupsHasNothingToKeep) {
+  EXPECT_TRUE(StateAt({5, 4}, 42).Items("window-watermark").empty());
+}
+
+TEST(WindowProgress, RefusesKeyGroupsThatCannotBe) {
+  const auto restored = [](const KeyGroupRange& range) {
+    WindowProgress progress;
+    return progress.Restore(StateAt(range, 42), {0, 127}).code();
+  };
+  EXPECT_EQ(restored({7, 7}), StatusCode::kOk);
+  EXPECT_EQ(restored({0, kMaxParallelismLimit - 1}), StatusCode::kOk);
+  EXPECT_EQ(restored({0, kMaxParallelismLimit}), StatusCode::kCorruption);
 }
 
 TEST(WindowProgress, RefusesDamagedItems) {
