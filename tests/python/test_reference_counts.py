@@ -1,4 +1,4 @@
-"""Nothing that a call leaves behind adds up: 100,000 calls of each callback, and hundreds of failures in each."""
+"""Nothing that a call leaves behind adds up: 100,000 calls of each callback, and thousands of failures in each."""
 
 import gc
 import sys
@@ -10,7 +10,9 @@ from python.callbacks import CALLBACKS, PROGRAMS, Plan, PlannedError, build
 from python.streams import new_env
 
 CALLS = 100_000
-FAILURES = 300
+FAILURES = 3000
+# A program with processing-time timers has to wait for them; its function fails under event time too.
+FAILING = [name for name, (program, _) in CALLBACKS.items() if not program.rows_per_second]
 # Callbacks that an attempt calls once.
 ONCE = {"open", "reset_state", "call", "making it"}
 # Numbers are this far apart, so that each window, key and timer has one of its own; folds of two need more.
@@ -75,7 +77,7 @@ def test_counts_stay_flat_over_many_calls(name, tmp_path):
     assert max(grown.values()) < CALLS / 100, grown
 
 
-@pytest.mark.parametrize("callback", [name for name, (program, _) in CALLBACKS.items() if not program.rows_per_second])
+@pytest.mark.parametrize("callback", FAILING)
 def test_counts_stay_flat_over_many_failures(callback, tmp_path):
     program, _ = CALLBACKS[callback]
 
@@ -88,7 +90,7 @@ def test_counts_stay_flat_over_many_failures(callback, tmp_path):
         assert len(client.result().recoveries) == times
         assert client.status() == JobStatus.FINISHED
 
-    fail(FAILURES)
-    # A leak adds to each round what it is times FAILURES; free lists of the interpreter grow in one and not the next.
-    rounds = [max(growth(program, lambda: fail(FAILURES)).values()) for _ in range(2)]
-    assert min(rounds) < FAILURES / 2, rounds
+    fail(300)
+    grown = growth(program, lambda: fail(FAILURES))
+    # The interpreter's own caches hold some hundreds of blocks more or less, however many the failures.
+    assert max(grown.values()) < FAILURES / 3, grown
