@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-CPP_FILES = $(shell find cpp tests/cpp tests/fuzz benchmarks -name '*.h' -o -name '*.cc')
+CPP_FILES = $(shell find cpp tests/cpp tests/fuzz tests/mutants benchmarks -name '*.h' -o -name '*.cc')
 SEEDS ?= 10000
 START ?= 1
 KILLS ?= 500
@@ -14,7 +14,7 @@ SECONDS ?= 45
 ARGS ?=
 
 .PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
-        types asan asan-py tsan fuzz wheel ci clean
+        types asan asan-py tsan fuzz mutants wheel ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -79,6 +79,9 @@ tsan:  ## Run the C++ tests that have threads under ThreadSanitizer
 
 fuzz:  ## Fuzz each target of tests/fuzz; SECONDS=45 says how long
 	@.ci/fuzz.sh $(SECONDS)
+
+mutants: build  ## Flip each comparison of windows, state and checkpoint; report those that no test notices
+	@$(PY) tests/mutants/run.py $(ARGS)
 
 wheel:  ## Build a wheel for each CPython there is, libraries inside, and run it alone
 	@.ci/wheel.sh

@@ -182,6 +182,22 @@ StatusCode DecodedRow(TableKind kind, const Append& append) {
   return DecodePartition(kind, 0, out.view()).status().code();
 }
 
+TEST(PartitionCodecLimits, row_behind_the_last_position_is_corruption) {
+  const auto rows_of_two = [](uint64_t positions) {
+    ByteWriter out;
+    out.Fixed<uint8_t>(1);
+    for (const uint64_t number : {uint64_t{0}, positions, uint64_t{2}}) out.Varint(number);
+    for (int row = 0; row < 2; ++row) {
+      out.Varint(0);  // the position behind the row before
+      out.Fixed<uint8_t>(0);
+      AppendRowFields(7, "ns", "sub", "value", &out);
+    }
+    return DecodePartition(TableKind::kRows, 0, out.view()).status().code();
+  };
+  EXPECT_EQ(rows_of_two(2), StatusCode::kOk);
+  EXPECT_EQ(rows_of_two(1), StatusCode::kCorruption);
+}
+
 TEST(PartitionCodecLimits, key_ids_groups_and_domains_up_to_the_largest_are_good) {
   const auto key = [](uint32_t id) {
     return DecodedRow(TableKind::kRows,
@@ -218,6 +234,17 @@ TEST(PartitionMergeTest, delta_of_a_shorter_partition_may_leave_no_row_behind_it
   const std::string shorter = EncodeFixedPartition(rows, 4, /*whole=*/false);
   EXPECT_EQ(MergePartition(TableKind::kFixedValue, 4, {base, shorter}).status().code(),
             StatusCode::kCorruption);
+  // The last row of the base is the ninth.
+  rows.row_count = 8;
+  EXPECT_EQ(MergePartition(TableKind::kFixedValue, 4,
+                           {base, EncodeFixedPartition(rows, 4, /*whole=*/false)})
+                .status()
+                .code(),
+            StatusCode::kCorruption);
+  rows.row_count = 9;
+  EXPECT_TRUE(MergePartition(TableKind::kFixedValue, 4,
+                             {base, EncodeFixedPartition(rows, 4, /*whole=*/false)})
+                  .ok());
   // As after a restore, which does not know of rows that were erased.
   rows.row_count = 10;
   rows.live = {0x15};

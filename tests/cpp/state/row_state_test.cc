@@ -48,6 +48,16 @@ TEST_F(RowStateTest, rows_are_told_apart_by_key_namespace_and_sub_key) {
   EXPECT_EQ(rows_.rows(), 4);
 }
 
+TEST_F(RowStateTest, keys_of_any_kind_of_row_or_none_can_be_prefetched) {
+  rows_.Put(a_, "", "", "1");
+  rows_.Put(b_, "", "s", "2");
+  constexpr KeyId kNeverUsed = 1'000'000;
+  const std::vector<KeyId> keys = {a_, b_, b_ + 1, kNeverUsed};
+  rows_.Prefetch(keys.data(), static_cast<int64_t>(keys.size()));
+  EXPECT_EQ(Get(a_, "", ""), "1");
+  EXPECT_EQ(Get(b_, "", "s"), "2");
+}
+
 TEST_F(RowStateTest, value_may_be_a_view_of_the_row_it_replaces) {
   rows_.Put(a_, "", "", "0123456789");
   std::string_view value;

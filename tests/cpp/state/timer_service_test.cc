@@ -91,6 +91,14 @@ TEST_F(TimerServiceTest, deleting_and_registering_does_not_pile_up_memory) {
   EXPECT_LT(timers_.memory_bytes(), before * 2);
 }
 
+TEST_F(TimerServiceTest, memory_counts_the_order_of_timers_as_well_as_their_rows) {
+  timers_.Register(kEvent, a_, "", 1);
+  const int64_t bytes = timers_.memory_bytes();
+  EXPECT_GE(bytes, 64 * 1024);  // the first chunk of a heap
+  for (int i = 2; i < 1000; ++i) timers_.Register(kEvent, a_, "", i);
+  EXPECT_LT(timers_.memory_bytes(), 3 * bytes);  // which is charged once
+}
+
 TEST_F(TimerServiceTest, equals_a_sorted_set_under_random_operations) {
   std::mt19937 random(11);
   std::vector<KeyId> keys;

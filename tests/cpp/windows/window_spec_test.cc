@@ -12,7 +12,7 @@ TEST(WindowSpec, SizesSlidesAndOffsetsUpToTheirLimits) {
   EXPECT_FALSE(WindowSpec::Tumbling(kWindowSizeMaxMs + 1).Validate().ok());
 
   EXPECT_TRUE(WindowSpec::Sliding(10, 1).Validate().ok());
-  EXPECT_FALSE(WindowSpec::Sliding(10, 0).Validate().ok());
+  EXPECT_TRUE(WindowSpec::Sliding(10, 0).Validate().message().starts_with("window slide"));
   EXPECT_TRUE(WindowSpec::Sliding(10, kWindowSizeMaxMs).Validate().ok());
   EXPECT_FALSE(WindowSpec::Sliding(10, kWindowSizeMaxMs + 1).Validate().ok());
 
