@@ -15,6 +15,8 @@ namespace {
 constexpr size_t kBlocksMax = 64;
 constexpr size_t kReferencesMax = (size_t{8} << 20) / sizeof(void*);
 constexpr std::chrono::milliseconds kAgeMax{100};
+// References ahead whose objects are on their way to the cache; most were last used elsewhere.
+constexpr size_t kPrefetched = 16;
 
 struct Graveyard {
   std::atomic<bool> occupied{false};
@@ -105,7 +107,10 @@ void DrainGraveyard() {
     yard.occupied.store(false, std::memory_order_relaxed);
   }
   for (const auto& block : blocks) {
-    for (void* reference : block) Py_XDECREF(static_cast<PyObject*>(reference));
+    for (size_t i = 0; i < block.size(); ++i) {
+      if (i + kPrefetched < block.size()) __builtin_prefetch(block[i + kPrefetched], /*rw=*/1);
+      Py_XDECREF(static_cast<PyObject*>(block[i]));
+    }
   }
   for (void* reference : singles) Py_DECREF(static_cast<PyObject*>(reference));
 }

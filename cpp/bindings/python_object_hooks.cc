@@ -7,9 +7,11 @@
 #include "bindings/errors.h"
 #include "bindings/gil.h"
 #include "bindings/graveyard.h"
+#include "bindings/plain_keys.h"
 #include "bindings/value_copy.h"
 #include "bindings/value_decoder.h"
 #include "bindings/value_encoder.h"
+#include "headrace/types/key_codec.h"
 
 namespace headrace::bindings {
 namespace {
@@ -27,6 +29,27 @@ class PythonHooks final : public ObjectHooks {
     Status status = EncodePythonKey(Py(value), &bytes);
     bytes.buffer().swap(*out);
     return status;
+  }
+
+  Status KeyGroups(const Object* values, int64_t count, int max_parallelism,
+                   uint16_t* out) override {
+    GilScope gil;
+    ByteWriter scratch;
+    for (int64_t i = 0; i < count; ++i) {
+      PyObject* key = Py(values[i]);
+      int64_t number = 0;
+      std::string_view text;
+      if (ReadIntKey(key, &number)) {
+        out[i] = KeyGroupOfInt(number, max_parallelism);
+      } else if (ReadStrKey(key, &text)) {
+        out[i] = KeyGroupOfStr(text, max_parallelism);
+      } else {
+        scratch.Clear();
+        HR_RETURN_IF_ERROR(EncodePythonKey(key, &scratch));
+        out[i] = KeyGroupOf(scratch.view(), max_parallelism);
+      }
+    }
+    return Status::Ok();
   }
 
   Status Encode(Object value, ByteWriter* out) override {

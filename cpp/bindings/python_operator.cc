@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bindings/errors.h"
+#include "bindings/plain_keys.h"
 #include "bindings/value_encoder.h"
 #include "headrace/types/value_codec.h"
 
@@ -11,27 +12,8 @@ namespace {
 
 // Keys that are looked up together.
 constexpr int64_t kKeysMax = 64;
-
-// False for anything but an int of 64 bits.
-bool ReadInt(PyObject* key, int64_t* number) {
-  if (!PyLong_CheckExact(key)) return false;
-  int overflow = 0;
-  *number = PyLong_AsLongLongAndOverflow(key, &overflow);
-  return overflow == 0;
-}
-
-// False for anything but a str; also for one with lone surrogates, which is left to the encoder.
-bool ReadUtf8(PyObject* key, std::string_view* text) {
-  if (!PyUnicode_CheckExact(key)) return false;
-  Py_ssize_t size = 0;
-  const char* utf8 = PyUnicode_AsUTF8AndSize(key, &size);
-  if (!utf8) {
-    PyErr_Clear();
-    return false;
-  }
-  *text = {utf8, static_cast<size_t>(size)};
-  return true;
-}
+// Keys ahead that are on their way to the cache.
+constexpr int64_t kKeysAhead = 16;
 
 }  // namespace
 
@@ -91,7 +73,9 @@ Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
   if (column.type->kind() != TypeKind::kObject) {
     return keys.LookupOrInsertBatch(column, 0, batch.num_rows, ids_.data());
   }
-  const auto key_at = [&column](int64_t row) {
+  const int64_t rows = batch.num_rows;
+  const auto key_at = [&column, rows](int64_t row) {
+    if (row + kKeysAhead < rows) __builtin_prefetch(column.ObjectAt(row + kKeysAhead));
     return column.IsNull(row) ? Py_None : static_cast<PyObject*>(column.ObjectAt(row));
   };
   for (int64_t row = 0; row < batch.num_rows;) {
@@ -100,11 +84,11 @@ Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
     // Runs of small ints and of strs, the usual keys, go to the dictionary together.
     int64_t numbers[kKeysMax];
     int64_t run = 0;
-    while (run < left && ReadInt(key_at(row + run), &numbers[run])) ++run;
+    while (run < left && ReadIntKey(key_at(row + run), &numbers[run])) ++run;
     keys.LookupOrInsertInts(numbers, run, ids);
     if (run == 0) {
       std::string_view texts[kKeysMax];
-      while (run < left && ReadUtf8(key_at(row + run), &texts[run])) ++run;
+      while (run < left && ReadStrKey(key_at(row + run), &texts[run])) ++run;
       keys.LookupOrInsertStrings(texts, run, ids);
     }
     if (run == 0) {

@@ -12,6 +12,11 @@ namespace headrace {
 uint64_t Hash64(const void* data, size_t size);
 inline uint64_t Hash64(std::string_view bytes) { return Hash64(bytes.data(), bytes.size()); }
 
+/// Hash64 of `count` inputs of `size` bytes, each in a word of its own from its first byte in
+/// memory on. Faster than one by one, because the branches on the size are taken once. REQUIRES:
+/// size ≤ 8.
+void Hash64OfWords(const uint64_t* words, size_t size, int64_t count, uint64_t* out);
+
 /// XXH3-128, low half first; the digest of checkpoint files.
 struct Digest128 {
   uint64_t low = 0;

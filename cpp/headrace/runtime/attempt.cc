@@ -11,6 +11,7 @@ constexpr int kNativeElementsPerStep = 8;
 // A step of a task that calls Python holds the interpreter's lock: about one batch through a short
 // chain.
 constexpr int kHostElementsPerStep = 4;
+constexpr int64_t kChannelRowsMin = 1024;
 
 }  // namespace
 
@@ -148,6 +149,10 @@ void Attempt::Connect(const ExchangeSpec& exchange) {
   const StreamNode& to = graph.stream->nodes[exchange.to_node];
   const int from_chain = graph.chain_of_node[from.id];
   const int to_chain = graph.chain_of_node[to.id];
+  const int producers = exchange.partitioning == Partitioning::kForward ? 1 : from.parallelism;
+  // What waits for one consumer should fit a core's cache, however many producers there are.
+  const int64_t channel_rows = std::max(std::min(inputs_.options.channel_rows, kChannelRowsMin),
+                                        inputs_.options.channel_rows / producers);
   for (int i = 0; i < from.parallelism; ++i) {
     Task* producer = tasks_[TaskIndex(from_chain, i)].get();
     std::vector<std::shared_ptr<Channel>> channels;
@@ -155,8 +160,7 @@ void Attempt::Connect(const ExchangeSpec& exchange) {
       if (exchange.partitioning == Partitioning::kForward && i != j) continue;
       const int consumer_index = TaskIndex(to_chain, j);
       Task* consumer = tasks_[consumer_index].get();
-      auto channel =
-          std::make_shared<Channel>(inputs_.options.channel_rows, inputs_.options.channel_bytes);
+      auto channel = std::make_shared<Channel>(channel_rows, inputs_.options.channel_bytes);
       channel->SetWakers([consumer] { consumer->Wake(); }, [producer] { producer->Wake(); });
       channels.push_back(channel);
       channels_.push_back(channel);

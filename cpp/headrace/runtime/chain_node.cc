@@ -169,7 +169,7 @@ Status ChainNode::Forward(const StreamElement& element) {
     if (reader.node) {
       reader.node->Enqueue(element);
     } else {
-      HR_RETURN_IF_ERROR(reader.writer->WriteControl(element));
+      reader.writer->WriteControl(element);
     }
   }
   return Status::Ok();

@@ -32,8 +32,8 @@ bool Channel::HasRoom() {
 
 void Channel::Push(StreamElement element) {
   const bool is_batch = element.kind == StreamElement::Kind::kBatch;
-  const int64_t rows = is_batch ? element.batch.num_rows : 0;
-  const int64_t bytes = is_batch ? element.batch.SizeBytes() : 0;
+  const int64_t rows = is_batch ? element.num_rows() : 0;
+  const int64_t bytes = is_batch ? element.SizeBytes() : 0;
   {
     std::lock_guard lock(mutex_);
     if (closed_) return;
@@ -54,8 +54,8 @@ bool Channel::Pop(StreamElement* out) {
     *out = std::move(queue_.front());
     queue_.pop_front();
     if (out->kind == StreamElement::Kind::kBatch) {
-      rows_.fetch_sub(out->batch.num_rows, std::memory_order_relaxed);
-      bytes_.fetch_sub(out->batch.SizeBytes(), std::memory_order_relaxed);
+      rows_.fetch_sub(out->num_rows(), std::memory_order_relaxed);
+      bytes_.fetch_sub(out->SizeBytes(), std::memory_order_relaxed);
     }
     const int64_t left = elements_.fetch_sub(1, std::memory_order_release) - 1;
     if (producer_waits_ && rows_.load(std::memory_order_relaxed) <= rows_max_ / 2 &&

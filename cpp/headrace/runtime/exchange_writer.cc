@@ -1,5 +1,6 @@
 #include "headrace/runtime/exchange_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "headrace/runtime/batch_concat.h"
@@ -7,7 +8,10 @@
 namespace headrace {
 
 ExchangeWriter::ExchangeWriter(Options options, std::vector<std::shared_ptr<Channel>> channels)
-    : options_(options), channels_(std::move(channels)), pending_(channels_.size()) {
+    : options_(options),
+      enough_rows_(std::max<int64_t>(1, options.batch_rows / 4)),
+      channels_(std::move(channels)),
+      pending_(channels_.size()) {
   if (options_.partitioning == Partitioning::kHash && channels_.size() > 1) {
     scatter_.emplace(static_cast<int>(channels_.size()), options_.max_parallelism);
   }
@@ -48,25 +52,21 @@ Status ExchangeWriter::Write(const RecordBatch& batch, int64_t now_ns) {
 Status ExchangeWriter::WriteByKey(const RecordBatch& batch, int64_t now_ns) {
   HR_RETURN_IF_ERROR(scatter_->Scatter(batch));
   for (size_t i = 0; i < channels_.size(); ++i) {
-    const std::vector<int32_t>& rows = scatter_->rows_of(static_cast<int>(i));
-    if (rows.empty()) continue;
-    RecordBatch part;
-    if (static_cast<int64_t>(rows.size()) == batch.num_rows) {
-      part = batch;
-    } else {
-      HR_ASSIGN_OR_RETURN(part, batch.Take(rows.data(), static_cast<int64_t>(rows.size())));
-    }
+    BatchPart part = scatter_->TakePart(batch, static_cast<int>(i));
+    if (part.num_rows == 0) continue;
     Pending& pending = pending_[i];
     // Batches with and without event time or schema identity do not mix in one column.
-    if (!pending.parts.empty() &&
-        ((pending.parts[0].timestamps == nullptr) != (part.timestamps == nullptr) ||
-         pending.parts[0].columns.size() != part.columns.size())) {
-      HR_RETURN_IF_ERROR(FlushConsumer(i));
+    if (!pending.parts.empty()) {
+      const RecordBatch& first = pending.parts[0].batch;
+      if ((first.timestamps == nullptr) != (part.batch.timestamps == nullptr) ||
+          first.columns.size() != part.batch.columns.size()) {
+        FlushConsumer(i);
+      }
     }
     pending.rows += part.num_rows;
     pending.parts.push_back(std::move(part));
-    if (pending.rows >= options_.batch_rows || options_.buffer_timeout_ms == 0) {
-      HR_RETURN_IF_ERROR(FlushConsumer(i));
+    if (pending.rows >= enough_rows_ || options_.buffer_timeout_ms == 0) {
+      FlushConsumer(i);
     } else if (!flush_due_ns_ && options_.buffer_timeout_ms > 0) {
       flush_due_ns_ = now_ns + options_.buffer_timeout_ms * 1'000'000;
     }
@@ -74,40 +74,26 @@ Status ExchangeWriter::WriteByKey(const RecordBatch& batch, int64_t now_ns) {
   return Status::Ok();
 }
 
-Status ExchangeWriter::FlushConsumer(size_t consumer) {
+void ExchangeWriter::FlushConsumer(size_t consumer) {
   Pending& pending = pending_[consumer];
-  if (pending.parts.empty()) return Status::Ok();
-  std::vector<RecordBatch> parts = std::move(pending.parts);
-  pending.parts.clear();
+  if (pending.parts.empty()) return;
+  channels_[consumer]->Push(StreamElement::Parts(std::exchange(pending.parts, {})));
   pending.rows = 0;
-  Result<RecordBatch> merged = ConcatBatches(parts);
-  if (merged.ok()) {
-    channels_[consumer]->Push(StreamElement::Batch(std::move(*merged)));
-    return Status::Ok();
-  }
-  if (merged.status().code() != StatusCode::kUnimplemented) return merged.status();
-  for (RecordBatch& part : parts) {
-    channels_[consumer]->Push(StreamElement::Batch(std::move(part)));
-  }
-  return Status::Ok();
 }
 
-Status ExchangeWriter::Flush() {
-  if (!scatter_) return Status::Ok();
-  for (size_t i = 0; i < pending_.size(); ++i) HR_RETURN_IF_ERROR(FlushConsumer(i));
+void ExchangeWriter::Flush() {
+  if (!scatter_) return;
+  for (size_t i = 0; i < pending_.size(); ++i) FlushConsumer(i);
   flush_due_ns_.reset();
-  return Status::Ok();
 }
 
-Status ExchangeWriter::FlushIfDue(int64_t now_ns) {
-  if (!flush_due_ns_ || now_ns < *flush_due_ns_) return Status::Ok();
-  return Flush();
+void ExchangeWriter::FlushIfDue(int64_t now_ns) {
+  if (flush_due_ns_ && now_ns >= *flush_due_ns_) Flush();
 }
 
-Status ExchangeWriter::WriteControl(const StreamElement& element) {
-  HR_RETURN_IF_ERROR(Flush());
+void ExchangeWriter::WriteControl(const StreamElement& element) {
+  Flush();
   for (const auto& channel : channels_) channel->Push(element);
-  return Status::Ok();
 }
 
 }  // namespace headrace

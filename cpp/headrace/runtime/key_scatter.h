@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "headrace/runtime/batch_part.h"
 #include "headrace/types/batch.h"
 
 namespace headrace {
@@ -18,14 +19,17 @@ class KeyScatter {
 
   /// Finds the rows of each consumer. kInvalidArgument when a value cannot be a key.
   Status Scatter(const RecordBatch& batch);
-  /// Row numbers in row order, valid until the next Scatter().
-  const std::vector<int32_t>& rows_of(int consumer) const { return rows_[consumer]; }
+  /// The rows of a consumer in row order. `batch` is the one that was scattered last; called once
+  /// for each consumer.
+  BatchPart TakePart(const RecordBatch& batch, int consumer);
 
  private:
   int max_parallelism_;
   std::vector<uint16_t> consumer_of_group_;
   std::vector<uint16_t> groups_;
-  std::vector<std::vector<int32_t>> rows_;
+  /// Row numbers of each consumer, with room for all rows of the batch.
+  std::vector<std::shared_ptr<Buffer>> rows_;
+  std::vector<int32_t*> ends_;
 };
 
 }  // namespace headrace

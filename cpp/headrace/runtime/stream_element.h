@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "headrace/checkpoint/task_snapshot.h"
+#include "headrace/runtime/batch_part.h"
 #include "headrace/time/watermark.h"
 #include "headrace/types/batch.h"
 
@@ -13,7 +15,7 @@ namespace headrace {
 /// Threading: a plain value.
 struct StreamElement {
   enum class Kind : uint8_t {
-    kBatch,       ///< `batch` for input `input` of the operator
+    kBatch,       ///< `batch` for input `input` of the operator; in a channel it may be in `parts`
     kWatermark,   ///< event time advanced to `watermark`
     kIdle,        ///< nothing is expected for now; this input does not hold event time back
     kActive,      ///< ends kIdle
@@ -23,6 +25,7 @@ struct StreamElement {
   Kind kind = Kind::kBatch;
   int input = 0;
   RecordBatch batch;
+  std::vector<BatchPart> parts;  ///< the task that takes them from a channel makes batches of them
   TimestampMs watermark = kMinWatermark;
   CheckpointId checkpoint = 0;
 
@@ -30,6 +33,11 @@ struct StreamElement {
     StreamElement element;
     element.input = input;
     element.batch = std::move(batch);
+    return element;
+  }
+  static StreamElement Parts(std::vector<BatchPart> parts) {
+    StreamElement element;
+    element.parts = std::move(parts);
     return element;
   }
   static StreamElement Watermark(TimestampMs watermark) {
@@ -48,6 +56,17 @@ struct StreamElement {
     StreamElement element;
     element.kind = kind;
     return element;
+  }
+
+  int64_t num_rows() const {
+    int64_t rows = batch.num_rows;
+    for (const BatchPart& part : parts) rows += part.num_rows;
+    return rows;
+  }
+  int64_t SizeBytes() const {
+    int64_t bytes = batch.SizeBytes();
+    for (const BatchPart& part : parts) bytes += part.SizeBytes();
+    return bytes;
   }
 };
 

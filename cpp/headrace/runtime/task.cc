@@ -168,14 +168,14 @@ Result<Task::Outcome> Task::Step() {
     if (!did) break;
     progressed = true;
   }
-  for (const auto& writer : writers_) HR_RETURN_IF_ERROR(writer->FlushIfDue(now_ns_));
+  for (const auto& writer : writers_) writer->FlushIfDue(now_ns_);
   if (acknowledged() < completed_) Acknowledge();
   if (progressed) return Outcome::kProgress;
 
   const bool blocked = nodes_[0]->RoomRows() == 0 || !nodes_[0]->inbox_empty();
   if (!blocked) {
     // Nothing more is ready: rows that wait for company go out alone.
-    for (const auto& writer : writers_) HR_RETURN_IF_ERROR(writer->Flush());
+    for (const auto& writer : writers_) writer->Flush();
     HR_ASSIGN_OR_RETURN(const bool told, TellQuiet());
     if (told) return Outcome::kProgress;
   }
@@ -230,7 +230,15 @@ Result<bool> Task::PullInput() {
   if (!gate_ || !head->inbox_empty()) return false;
   StreamElement element;
   if (!gate_->Next(&element)) return false;
-  head->Enqueue(std::move(element));
+  if (element.parts.empty()) {
+    head->Enqueue(std::move(element));
+    return true;
+  }
+  Result<std::vector<RecordBatch>> batches = TakeParts(element.parts);
+  if (!batches.ok()) return batches.status().WithContext(head->Describe());
+  for (RecordBatch& batch : *batches) {
+    head->Enqueue(StreamElement::Batch(std::move(batch), element.input));
+  }
   return true;
 }
 

@@ -1,10 +1,12 @@
 #include "headrace/types/key_codec.h"
 
 #include <cstring>
+#include <vector>
 
 #include "headrace/base/check.h"
 #include "headrace/base/hash.h"
 #include "headrace/types/dictionary_index.h"
+#include "headrace/types/key_groups_of_ints.h"
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
@@ -105,6 +107,7 @@ KeyView::KeyView(const Column& column) : column_(column) {
   if (column.validity) return;
   if (column.type->kind() == TypeKind::kInt64) ints_ = column.Values<int64_t>();
   all_strings_ = column.type->kind() == TypeKind::kString;
+  all_objects_ = column.type->kind() == TypeKind::kObject;
 }
 
 Status KeyView::Read(int64_t row, Key* out) {
@@ -149,7 +152,7 @@ Status KeyView::Read(int64_t row, Key* out) {
 
 Status KeyView::Groups(int64_t count, int max_parallelism, uint16_t* out) {
   if (ints_) {
-    for (int64_t i = 0; i < count; ++i) out[i] = KeyGroupOfInt(ints_[i], max_parallelism);
+    KeyGroupsOfInts(ints_, count, max_parallelism, out);
     return Status::Ok();
   }
   if (all_strings_) {
@@ -157,6 +160,11 @@ Status KeyView::Groups(int64_t count, int max_parallelism, uint16_t* out) {
       out[i] = KeyGroupOfStr(column_.StringAt(i), max_parallelism);
     }
     return Status::Ok();
+  }
+  if (all_objects_) {
+    std::vector<Object> values(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) values[i] = column_.ObjectAt(i);
+    return column_.objects->hooks()->KeyGroups(values.data(), count, max_parallelism, out);
   }
   Key key;
   for (int64_t i = 0; i < count; ++i) {

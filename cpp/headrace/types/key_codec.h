@@ -62,6 +62,7 @@ class KeyView {
   const Column& column_;
   const int64_t* ints_ = nullptr;
   bool all_strings_ = false;
+  bool all_objects_ = false;
   ByteWriter scratch_;
 };
 

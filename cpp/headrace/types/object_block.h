@@ -29,6 +29,8 @@ class ObjectHooks {
   /// Appends the canonical key encoding (key_codec.h) of `value`; kInvalidArgument when it cannot
   /// be a key.
   virtual Status EncodeKey(Object value, std::string* out) = 0;
+  /// Key groups of several values: KeyGroupOf what EncodeKey appends for each, and fails as it.
+  virtual Status KeyGroups(const Object* values, int64_t count, int max_parallelism, uint16_t* out);
   /// Appends the typed value encoding (value_codec.h).
   virtual Status Encode(Object value, ByteWriter* out) = 0;
   /// New owned reference from what Encode wrote.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <random>
 #include <string>
 
 #include "headrace/base/cpu_variants.h"
@@ -49,6 +50,17 @@ TEST(HashTest, Hash64AndHash128AreFrozen) {
   }
   EXPECT_EQ(Hash64(""), 0x2d06800538d394c2ULL);
   EXPECT_EQ(Hash64("headrace"), 0xcb57e9962b2bf0aaULL);
+}
+
+TEST(HashTest, WordsOfOneSizeAreHashedAsEachAlone) {
+  std::mt19937_64 random(1);
+  std::vector<uint64_t> words(50);
+  for (uint64_t& word : words) word = random();
+  std::vector<uint64_t> hashes(words.size());
+  for (size_t size = 0; size <= sizeof(uint64_t); ++size) {
+    Hash64OfWords(words.data(), size, static_cast<int64_t>(words.size()), hashes.data());
+    for (size_t i = 0; i < words.size(); ++i) ASSERT_EQ(hashes[i], Hash64(&words[i], size)) << size;
+  }
 }
 
 TEST(HashTest, StreamGivesTheSameDigestWhereverItIsCut) {

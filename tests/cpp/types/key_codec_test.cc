@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "headrace/base/hash.h"
+#include "headrace/types/key_groups_of_ints.h"
 #include "headrace/types/value_codec.h"
 #include "types/column_of.h"
 
@@ -57,6 +58,26 @@ TEST(KeyCodec, FastPathsAgreeWithTheEncoder) {
     ByteWriter encoded;
     EncodeStr(text, &encoded);
     ASSERT_EQ(KeyGroupOfStr(text, 32768), KeyGroupOf(encoded.view(), 32768)) << size;
+  }
+}
+
+TEST(KeyCodec, GroupsOfManyIntsAreThoseOfEachAlone) {
+  std::mt19937_64 random(2);
+  std::vector<int64_t> keys = {0, 1, -1, 63, 64, -64, -65, INT64_MAX, INT64_MIN};
+  // The first and the last key of each size.
+  for (int digits = 1; digits < 10; ++digits) {
+    const int64_t end = int64_t{1} << (7 * digits - 1);
+    keys.insert(keys.end(), {end - 1, end, -end, -end - 1});
+  }
+  while (keys.size() < 1000) keys.push_back(static_cast<int64_t>(random() >> (random() % 64)));
+  std::vector<uint16_t> groups(keys.size());
+  for (const int max_parallelism : {1, 2, 100, 128, 4096, 32767, 32768}) {
+    for (const int64_t count : {0, 1, 127, 128, 129, 1000}) {
+      KeyGroupsOfInts(keys.data(), count, max_parallelism, groups.data());
+      for (int64_t i = 0; i < count; ++i) {
+        ASSERT_EQ(groups[i], KeyGroupOfInt(keys[i], max_parallelism)) << keys[i];
+      }
+    }
   }
 }
 
