@@ -324,10 +324,17 @@ TEST_F(RealEnvTest, TwoBackgroundWorksRunAtTheSameTime) {
 }
 
 TEST_F(RealEnvTest, BackgroundWorkRunsInAForkedChildAndDoesNotBlockItsExit) {
-  auto warm = std::make_shared<Latch>();
-  RealEnv().RunInBackground([warm] { warm->Done(); });
-  ASSERT_TRUE(warm->WaitFor(1));
-  auto thread = RealEnv().StartThread("parents", [] {});
+  // The parent's threads wait while it forks. One that starts or ends then may hold the allocator's
+  // lock, which a sanitizer's allocator leaves locked in the child.
+  auto running = std::make_shared<Latch>();
+  auto forked = std::make_shared<Latch>();
+  const auto wait = [running, forked] {
+    running->Done();
+    forked->WaitFor(1);
+  };
+  RealEnv().RunInBackground(wait);
+  auto thread = RealEnv().StartThread("parents", wait);
+  ASSERT_TRUE(running->WaitFor(2));
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(30);
@@ -338,6 +345,7 @@ TEST_F(RealEnvTest, BackgroundWorkRunsInAForkedChildAndDoesNotBlockItsExit) {
     RealEnv().RunInBackground([] { ::sleep(20); });
     ::_exit(ran ? 0 : 1);
   }
+  forked->Done();
   int state = 0;
   ASSERT_EQ(::waitpid(child, &state, 0), child);
   ASSERT_TRUE(WIFEXITED(state));
