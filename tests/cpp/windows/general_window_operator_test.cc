@@ -134,7 +134,9 @@ void CompareWithOracle(const WindowSpec& window, KeyKind kind, uint64_t seed, bo
   compare_fired(oracle.Watermark(kMaxWatermark));
   EXPECT_EQ(harness.keyed_state().timers().count(TimeDomain::kEventTime), 0);
   for (const StateRegistration& state : harness.keyed_state().Registry()) {
-    if (state.name == "contents") EXPECT_EQ(state.rows, 0);
+    if (state.name == "contents") {
+      EXPECT_EQ(state.rows, 0);
+    }
   }
   EXPECT_EQ(harness.metrics().late_rows.value(), oracle.late());
 }
