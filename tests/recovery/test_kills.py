@@ -67,3 +67,4 @@ def test_the_ledger_counts_every_kill_by_phase_and_nothing_lost_or_doubled():
     for row in rows:
         assert sum(int(row[phase]) for phase in PHASES) == int(row["kills"])
         assert (row["lost"], row["doubled"]) == ("0", "0")
+    assert sum(int(row["kills"]) for row in rows) >= 5000
