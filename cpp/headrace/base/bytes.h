@@ -12,6 +12,11 @@ namespace headrace {
 
 static_assert(std::endian::native == std::endian::little, "formats on disk are little-endian");
 
+/// Small for numbers near zero of either sign: 0, -1, 1, -2, … become 0, 1, 2, 3, …
+inline uint64_t ZigZagOf(int64_t value) {
+  return (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63);
+}
+
 /// Appends fixed-width little-endian integers, varints and length-prefixed strings to a growing
 /// buffer.
 /// Threading: owned by one thread.
@@ -31,9 +36,7 @@ class ByteWriter {
     }
     buffer_.push_back(static_cast<char>(value));
   }
-  void ZigZag(int64_t value) {
-    Varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
-  }
+  void ZigZag(int64_t value) { Varint(ZigZagOf(value)); }
   void Raw(std::string_view bytes) { buffer_.append(bytes); }
   /// Varint length, then the bytes.
   void String(std::string_view bytes) {

@@ -164,7 +164,7 @@ void ChainNode::Enqueue(StreamElement element) {
   inbox_.push_back(std::move(element));
 }
 
-Status ChainNode::Forward(const StreamElement& element) {
+void ChainNode::Forward(const StreamElement& element) {
   for (const Reader& reader : all_readers_) {
     if (reader.node) {
       reader.node->Enqueue(element);
@@ -172,19 +172,18 @@ Status ChainNode::Forward(const StreamElement& element) {
       reader.writer->WriteControl(element);
     }
   }
-  return Status::Ok();
 }
 
-Status ChainNode::ForwardWatermark(TimestampMs watermark) {
-  if (watermark <= watermark_out_) return Status::Ok();
+void ChainNode::ForwardWatermark(TimestampMs watermark) {
+  if (watermark <= watermark_out_) return;
   watermark_out_ = watermark;
-  return Forward(StreamElement::Watermark(watermark));
+  Forward(StreamElement::Watermark(watermark));
 }
 
-Status ChainNode::FinishSource() {
-  HR_RETURN_IF_ERROR(ForwardWatermark(kMaxWatermark));
+void ChainNode::FinishSource() {
+  ForwardWatermark(kMaxWatermark);
   finished_ = true;
-  return Forward(StreamElement::Control(StreamElement::Kind::kEndOfInput));
+  Forward(StreamElement::Control(StreamElement::Kind::kEndOfInput));
 }
 
 Result<ChainNode::Ran> ChainNode::Run(int64_t now_ms, int64_t now_ns) {
@@ -228,7 +227,7 @@ Result<ChainNode::Ran> ChainNode::RunElement() {
     case StreamElement::Kind::kActive:
       inputs_idle_ = inbox_.front().kind == StreamElement::Kind::kIdle;
       inbox_.pop_front();
-      HR_RETURN_IF_ERROR(SendIdleness());
+      SendIdleness();
       return Ran::kProgress;
     default:
       break;
@@ -240,7 +239,7 @@ Result<ChainNode::Ran> ChainNode::RunElement() {
     spec_.metrics->rows_in.Add(inbox_.front().batch.num_rows);
     spec_.metrics->batches_in.Increment();
     own_idle_ = false;
-    HR_RETURN_IF_ERROR(SendIdleness());
+    SendIdleness();
   }
   call_ = Call::kElement;
   HR_ASSIGN_OR_RETURN(const Progress progress, CallForFront());
@@ -266,22 +265,21 @@ Result<Progress> ChainNode::CallForFront() {
 
 Status ChainNode::AfterCall() {
   if (!emit_failure_.ok()) return std::move(emit_failure_);
-  HR_RETURN_IF_ERROR(ForwardProduced());
+  ForwardProduced();
   next_processing_time_ = op_->NextProcessingTime();
   return Status::Ok();
 }
 
-Status ChainNode::ForwardProduced() {
+void ChainNode::ForwardProduced() {
   const TimestampMs produced = op_->TakeProducedWatermark();
-  return produced == kMinWatermark ? Status::Ok() : ForwardWatermark(produced);
+  if (produced != kMinWatermark) ForwardWatermark(produced);
 }
 
-Status ChainNode::SendIdleness() {
+void ChainNode::SendIdleness() {
   const bool idle = inputs_idle_ || own_idle_;
-  if (idle == sent_idle_) return Status::Ok();
+  if (idle == sent_idle_) return;
   sent_idle_ = idle;
-  return Forward(
-      StreamElement::Control(idle ? StreamElement::Kind::kIdle : StreamElement::Kind::kActive));
+  Forward(StreamElement::Control(idle ? StreamElement::Kind::kIdle : StreamElement::Kind::kActive));
 }
 
 Result<bool> ChainNode::OnQuiet(int64_t now_ms, int64_t* again_ms) {
@@ -290,9 +288,9 @@ Result<bool> ChainNode::OnQuiet(int64_t now_ms, int64_t* again_ms) {
   *again_ms = op_->OnQuiet(now_ms);
   const TimestampMs watermark_before = watermark_out_;
   const bool idle_before = sent_idle_;
-  HR_RETURN_IF_ERROR(ForwardProduced());
+  ForwardProduced();
   own_idle_ = op_->ProducesIdle();
-  HR_RETURN_IF_ERROR(SendIdleness());
+  SendIdleness();
   return watermark_out_ != watermark_before || sent_idle_ != idle_before;
 }
 
@@ -307,7 +305,7 @@ Result<ChainNode::Ran> ChainNode::CompleteFront() {
     case StreamElement::Kind::kWatermark:
       watermark_in_ = std::max(watermark_in_, done.watermark);
       spec_.metrics->watermark_ms.Set(watermark_in_);
-      HR_RETURN_IF_ERROR(ForwardWatermark(op_->ForwardedWatermark(done.watermark)));
+      ForwardWatermark(op_->ForwardedWatermark(done.watermark));
       HR_RETURN_IF_ERROR(MaintainState());
       return Ran::kProgress;
     default:
@@ -317,7 +315,7 @@ Result<ChainNode::Ran> ChainNode::CompleteFront() {
   for (PendingRename& rename : op_->TakePendingRenames()) {
     unconfirmed_.emplace_back(std::numeric_limits<CheckpointId>::max(), std::move(rename));
   }
-  HR_RETURN_IF_ERROR(Forward(done));
+  Forward(done);
   return Ran::kFinished;
 }
 
@@ -360,10 +358,10 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
   return snapshot;
 }
 
-Status ChainNode::PassBarrier() {
+void ChainNode::PassBarrier() {
   const StreamElement barrier = std::move(inbox_.front());
   inbox_.pop_front();
-  return Forward(barrier);
+  Forward(barrier);
 }
 
 std::vector<PendingRename> ChainNode::UnconfirmedRenames() const {

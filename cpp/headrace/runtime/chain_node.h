@@ -75,15 +75,15 @@ class ChainNode final : public Output {
   Result<bool> OnQuiet(int64_t now_ms, int64_t* again_ms);
   CheckpointId front_barrier() const { return inbox_.front().checkpoint; }
   Result<OperatorSnapshot> TakeSnapshot(CheckpointId id);
-  Status PassBarrier();
+  void PassBarrier();
   void NotifyComplete(CheckpointId id) { completed_ = std::max(completed_, id); }
 
   bool told_complete(CheckpointId id) const { return !op_ || told_completed_ >= id; }
 
   /// Sends a control element to all readers (side readers too); watermarks only ever advance.
-  Status Forward(const StreamElement& element);
-  Status ForwardWatermark(TimestampMs watermark);
-  Status FinishSource();
+  void Forward(const StreamElement& element);
+  void ForwardWatermark(TimestampMs watermark);
+  void FinishSource();
 
   bool finished() const { return finished_; }
   /// True when a call returned blocked and waits for room.
@@ -112,8 +112,8 @@ class ChainNode final : public Output {
   Result<Ran> RunProcessingTime(int64_t now_ms);
   Result<Progress> CallForFront();
   Status AfterCall();
-  Status ForwardProduced();
-  Status SendIdleness();
+  void ForwardProduced();
+  void SendIdleness();
   Result<Ran> CompleteFront();
   Status RestoreState();
   /// Lets go of keys that nothing uses any more and holds the state against its budget. REQUIRES:

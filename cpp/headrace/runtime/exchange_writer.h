@@ -14,7 +14,7 @@ namespace headrace {
 /// The sending side of an exchange: finds the consumer of each row and puts the rows into its
 /// channel.
 ///
-/// Rows scattered by key are gathered per consumer and go out as a batch when there are enough of
+/// Rows scattered by key are gathered per consumer and go out together when there are enough of
 /// them, before every control element, when the producer has nothing more ready (Flush), and at the
 /// latest after the buffer timeout (FlushIfDue). Every other partitioning passes batches on as they
 /// are.

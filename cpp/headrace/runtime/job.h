@@ -33,7 +33,7 @@ struct JobOptions {
   Env* env = nullptr;
   int native_threads = 2;  ///< workers shared by tasks without Python
   int64_t buffer_timeout_ms = 100;
-  int64_t channel_rows = 8192;  ///< bound of one channel
+  int64_t channel_rows = 8192;  ///< that wait for one consumer; shared by its producers
   int64_t channel_bytes = 8 << 20;
   int64_t batch_rows = 4096;
   int64_t state_memory_budget_bytes = 0;  ///< 0 = 60 % of RAM

@@ -46,14 +46,14 @@ Result<SourceDriver::Pulled> SourceDriver::Pull(int64_t now_ns, ChainNode* out) 
   if (ended_) return Pulled::kEnded;
   if (!started_) {
     started_ = true;
-    HR_RETURN_IF_ERROR(SendTime(out));  // what a restored generator already knew
+    SendTime(out);  // what a restored generator already knew
   }
   if (out->RoomRows() == 0) {
     quiet_since_ns_ = -1;  // backpressure is not silence
     return Pulled::kNothing;
   }
   if (!at_cut()) {
-    HR_RETURN_IF_ERROR(EmitPiece(out));
+    EmitPiece(out);
     return Pulled::kEmitted;
   }
   const bool all_finished = std::all_of(splits_.begin(), splits_.end(),
@@ -76,7 +76,7 @@ Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) 
   next_poll_ns_ = 0;
   if (polled.kind == PollResult::Kind::kFinished) {
     for (size_t i = 0; i < split_of_reader_.size(); ++i) {
-      HR_RETURN_IF_ERROR(FinishSplit(static_cast<int>(i), out));
+      FinishSplit(static_cast<int>(i), out);
     }
     return End(out);
   }
@@ -87,7 +87,7 @@ Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) 
   rest_split_ = polled.split;
   if (polled.side_batch.num_rows > 0) out->EmitSide(polled.side_tag, std::move(polled.side_batch));
   if (polled.batch.num_rows == 0) {
-    if (polled.split_finished) HR_RETURN_IF_ERROR(FinishSplit(rest_split_, out));
+    if (polled.split_finished) FinishSplit(rest_split_, out);
     return Pulled::kEmitted;
   }
   rest_ = std::move(polled.batch);
@@ -99,12 +99,12 @@ Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) 
   limiter_.Take(rest_.num_rows);
   rows_read_->Add(rest_.num_rows);
   splits_[split_of_reader_[rest_split_]].state.rows_read += rest_.num_rows;
-  HR_RETURN_IF_ERROR(SetActive(out));
-  HR_RETURN_IF_ERROR(EmitPiece(out));
+  SetActive(out);
+  EmitPiece(out);
   return Pulled::kEmitted;
 }
 
-Status SourceDriver::EmitPiece(ChainNode* out) {
+void SourceDriver::EmitPiece(ChainNode* out) {
   const int split = split_of_reader_[rest_split_];
   int64_t rows = rest_.num_rows;
   bool advanced = false;
@@ -124,19 +124,18 @@ Status SourceDriver::EmitPiece(ChainNode* out) {
     out->Emit(rest_.Slice(0, rows));
     rest_ = rest_.Slice(rows, rest_.num_rows - rows);
   }
-  if (advanced) HR_RETURN_IF_ERROR(SendTime(out));
+  if (advanced) SendTime(out);
   if (at_cut() && rest_finishes_split_) {
     rest_finishes_split_ = false;
-    HR_RETURN_IF_ERROR(FinishSplit(rest_split_, out));
+    FinishSplit(rest_split_, out);
   }
-  return Status::Ok();
 }
 
-Status SourceDriver::FinishSplit(int reader_split, ChainNode* out) {
+void SourceDriver::FinishSplit(int reader_split, ChainNode* out) {
   const int split = split_of_reader_[reader_split];
-  if (splits_[split].state.finished) return Status::Ok();
+  if (splits_[split].state.finished) return;
   splits_[split].state.finished = true;
-  return time_.OnFinished(split) ? SendTime(out) : Status::Ok();
+  if (time_.OnFinished(split)) SendTime(out);
 }
 
 Result<SourceDriver::Pulled> SourceDriver::Quiet(int64_t now_ns, int64_t wait_ms, ChainNode* out) {
@@ -145,31 +144,31 @@ Result<SourceDriver::Pulled> SourceDriver::Quiet(int64_t now_ns, int64_t wait_ms
   const int64_t catch_up_ms = options_.source.watermarks.catch_up_ms;
   if (live && catch_up_ms > 0 && now_ns - last_catch_up_ns_ >= catch_up_ms * 1'000'000) {
     last_catch_up_ns_ = now_ns;
-    if (time_.CatchUp()) HR_RETURN_IF_ERROR(SendTime(out));
+    if (time_.CatchUp()) SendTime(out);
   }
   if (quiet_since_ns_ >= 0 && time_.OnQuiet(now_ns - quiet_since_ns_)) {
-    HR_RETURN_IF_ERROR(SendTime(out));
+    SendTime(out);
     if (time_.idle() && !sent_idle_) {
       sent_idle_ = true;
-      HR_RETURN_IF_ERROR(out->Forward(StreamElement::Control(StreamElement::Kind::kIdle)));
+      out->Forward(StreamElement::Control(StreamElement::Kind::kIdle));
     }
   }
   quiet_since_ns_ = now_ns;
   return Pulled::kNothing;
 }
 
-Status SourceDriver::SendTime(ChainNode* out) { return out->ForwardWatermark(time_.watermark()); }
+void SourceDriver::SendTime(ChainNode* out) { out->ForwardWatermark(time_.watermark()); }
 
-Status SourceDriver::SetActive(ChainNode* out) {
-  if (!sent_idle_) return Status::Ok();
+void SourceDriver::SetActive(ChainNode* out) {
+  if (!sent_idle_) return;
   sent_idle_ = false;
-  return out->Forward(StreamElement::Control(StreamElement::Kind::kActive));
+  out->Forward(StreamElement::Control(StreamElement::Kind::kActive));
 }
 
 Result<SourceDriver::Pulled> SourceDriver::End(ChainNode* out) {
   ended_ = true;
-  HR_RETURN_IF_ERROR(SetActive(out));
-  HR_RETURN_IF_ERROR(out->FinishSource());
+  SetActive(out);
+  out->FinishSource();
   return Pulled::kEnded;
 }
 

@@ -53,11 +53,11 @@ class SourceDriver {
 
  private:
   Result<Pulled> Poll(int64_t now_ns, ChainNode* out);
-  Status EmitPiece(ChainNode* out);
-  Status FinishSplit(int reader_split, ChainNode* out);
+  void EmitPiece(ChainNode* out);
+  void FinishSplit(int reader_split, ChainNode* out);
   Result<Pulled> Quiet(int64_t now_ns, int64_t wait_ms, ChainNode* out);
-  Status SendTime(ChainNode* out);
-  Status SetActive(ChainNode* out);
+  void SendTime(ChainNode* out);
+  void SetActive(ChainNode* out);
   Result<Pulled> End(ChainNode* out);
 
   std::shared_ptr<SourceReader> reader_;

@@ -193,7 +193,7 @@ Result<bool> Task::RunDeepest() {
     if (*ran == ChainNode::Ran::kNothing) continue;
     if (*ran == ChainNode::Ran::kBarrier) {
       HR_RETURN_IF_ERROR(SnapshotNode(node, node->front_barrier()));
-      HR_RETURN_IF_ERROR(node->PassBarrier());
+      node->PassBarrier();
     }
     if (*ran == ChainNode::Ran::kFinished) CheckFinished();
     return true;
@@ -213,7 +213,7 @@ Result<bool> Task::AnswerTrigger() {
   if (!driver_ || nodes_[0]->finished() || !driver_->at_cut()) return false;
   const CheckpointId id = triggered_;
   HR_RETURN_IF_ERROR(SnapshotNode(nodes_[0].get(), id));
-  HR_RETURN_IF_ERROR(nodes_[0]->Forward(StreamElement::Barrier(id)));
+  nodes_[0]->Forward(StreamElement::Barrier(id));
   return true;
 }
 

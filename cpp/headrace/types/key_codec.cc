@@ -25,10 +25,6 @@ size_t WriteVarint(uint64_t value, uint8_t* to) {
   return size;
 }
 
-uint64_t ZigZagOf(int64_t value) {
-  return (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63);
-}
-
 uint16_t GroupOfHash(uint64_t hash, int max_parallelism) {
   return static_cast<uint16_t>(hash % static_cast<uint64_t>(max_parallelism));
 }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 
+#include "headrace/base/bytes.h"
 #include "headrace/base/hash.h"
 #include "headrace/types/key_codec.h"
 #include "headrace/types/value_codec.h"
@@ -44,8 +45,7 @@ struct SameSize {
 void GroupsOfBlock(const int64_t* keys, int64_t count, uint64_t max_parallelism, uint16_t* out) {
   SameSize of_size[kWordBytes + 1];
   for (int64_t i = 0; i < count; ++i) {
-    const uint64_t zigzag =
-        (static_cast<uint64_t>(keys[i]) << 1) ^ static_cast<uint64_t>(keys[i] >> 63);
+    const uint64_t zigzag = ZigZagOf(keys[i]);
     if (zigzag >= kVarintInWordEnd) [[unlikely]] {
       out[i] = KeyGroupOfInt(keys[i], static_cast<int>(max_parallelism));
       continue;
@@ -78,7 +78,6 @@ void GroupsOfBlock(const int64_t* keys, int64_t count, uint64_t max_parallelism,
 }  // namespace
 
 void KeyGroupsOfInts(const int64_t* keys, int64_t count, int max_parallelism, uint16_t* out) {
-  static_assert(std::endian::native == std::endian::little);
   for (int64_t from = 0; from < count; from += kBlockKeys) {
     GroupsOfBlock(keys + from, std::min(kBlockKeys, count - from),
                   static_cast<uint64_t>(max_parallelism), out + from);

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "headrace/types/column_builder.h"
+#include <cstring>
+#include <utility>
+
 #include "testing/test_rows.h"
 
 namespace headrace {

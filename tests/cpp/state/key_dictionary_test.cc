@@ -11,6 +11,7 @@
 #include "headrace/types/column_builder.h"
 #include "headrace/types/value_codec.h"
 #include "state/snapshot_store.h"
+#include "types/column_of.h"
 
 namespace headrace {
 namespace {
@@ -155,14 +156,8 @@ TEST(KeyDictionaryTest, struct_and_float_columns_go_by_canonical_bytes) {
 
 TEST(KeyDictionaryTest, dictionary_column_adds_only_values_that_rows_refer_to) {
   KeyDictionary keys(128);
-  auto words = ColumnBuilder::Make(StringType());
-  for (const char* word : {"a", "unused", "b"}) (*words)->AppendString(word);
-  auto indices = ColumnBuilder::Make(Int32Type());
-  for (const int index : {2, 0, 2}) (*indices)->AppendInt(index);
-  auto column = std::make_shared<Column>(*(*indices)->Finish());
-  column->type =
-      std::make_shared<DataType>(TypeKind::kDictionary, "i", std::vector<Field>{{"", Int32Type()}});
-  column->dictionary = (*words)->Finish();
+  const ColumnPtr column =
+      DictionaryOf<int32_t>(Int32Type(), {2, 0, 2}, Strings({"a", "unused", "b"}));
   KeyId ids[3];
   ASSERT_TRUE(keys.LookupOrInsertBatch(*column, 0, 3, ids).ok());
   EXPECT_EQ(keys.BytesOf(ids[0]), "b");
@@ -174,14 +169,7 @@ TEST(KeyDictionaryTest, dictionary_column_adds_only_values_that_rows_refer_to) {
 TEST(KeyDictionaryTest, index_outside_of_the_dictionary_of_a_column_is_refused) {
   for (const int index : {-1, 2}) {
     KeyDictionary keys(128);
-    auto words = ColumnBuilder::Make(StringType());
-    for (const char* word : {"a", "b"}) (*words)->AppendString(word);
-    auto indices = ColumnBuilder::Make(Int32Type());
-    (*indices)->AppendInt(index);
-    auto column = std::make_shared<Column>(*(*indices)->Finish());
-    column->type = std::make_shared<DataType>(TypeKind::kDictionary, "i",
-                                              std::vector<Field>{{"", Int32Type()}});
-    column->dictionary = (*words)->Finish();
+    const ColumnPtr column = DictionaryOf<int32_t>(Int32Type(), {index}, Strings({"a", "b"}));
     KeyId id = 0;
     EXPECT_EQ(keys.LookupOrInsertBatch(*column, 0, 1, &id).code(), StatusCode::kInvalidArgument);
   }
