@@ -1,4 +1,4 @@
-"""The jobs of checkpoint_overhead and barrier_gap: running totals, in native and in Python-object state.
+"""The jobs of checkpoint_overhead, barrier_gap, backpressure and soak: running totals, in native and in Python-object state.
 
 Keys are touched uniformly, by typed rows from memory, with parallelism 1. Native state is the running sum and
 count of `agg`; Python-object state is a tuple in a ValueState without a declared type, which is encoded.
@@ -59,10 +59,10 @@ def python_totals(env: StreamExecutionEnvironment, rows: pa.Table) -> DataStream
 KINDS = {"native": native_totals, "Python": python_totals}
 
 
-def every_key_once(keys: int) -> pa.RecordBatch:
-    """Return one row for each key, in random order."""
+def every_key_once(keys: int, least: int = 0) -> pa.RecordBatch:
+    """Return one row for each key, in random order, with values from `least` up."""
     order = np.random.default_rng(5).permutation(keys).astype(np.int64)
-    return pa.record_batch({"key": order, "value": order % 1000})
+    return pa.record_batch({"key": order, "value": least + order % 1000})
 
 
 def check_results(report: Report) -> None:
