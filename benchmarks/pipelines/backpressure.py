@@ -1,7 +1,8 @@
 """A sink that becomes 100 times slower for three minutes, behind Python-object state of 1 M keys.
 
-What must hold: resident memory stays within 5 % of what it was at full speed, a checkpoint a second goes on
-and none fails, and when the sink is fast again the job is as fast as before. The sink sleeps at every 256th
+What must hold: resident memory stays within 5 % of its budget, which is what it was at full speed and what may wait
+in the queue before the slow step; checkpoints go on and none fails; and when the sink is fast again the job
+is as fast as before. The sink sleeps at every 256th
 record, as many times the time of those records as it is to be slow.
 """
 
@@ -20,6 +21,8 @@ from running_totals import RECORDS_PER_STAMP, EmittedTotals, check_results, ever
 PACKAGES = ("pyarrow",)
 KEYS = 1_000_000
 SLOWNESS = 100
+QUEUE_BYTES = 8 << 20
+"""What may wait for one consumer (channel_bytes in cpp/headrace/runtime/job.h); at full speed little of it does."""
 LEAST_TOTAL = 2**40
 """Totals begin here, so that none takes more bytes when the job has run for a while."""
 
@@ -42,7 +45,8 @@ class Sink:
 
     def speed_between(self, start: float, end: float) -> float:
         """Return the records a second that one whole second in ten exceeds: other processes disturb some seconds."""
-        per_second, _ = np.histogram(self.stamps, bins=np.arange(start, end, 1.0))
+        # A copy, as the array cannot grow while NumPy reads it.
+        per_second, _ = np.histogram(list(self.stamps), bins=np.arange(start, end, 1.0))
         return float(np.quantile(per_second, 0.9)) * RECORDS_PER_STAMP
 
 
@@ -99,7 +103,8 @@ def measure(options: Options, report: Report) -> None:
             client.cancel().result()
     slow_speed = RECORDS_PER_STAMP * sum(slow_start < at < slow_end for at in sink.stamps) / (slow_end - slow_start)
     again = sink.speed_between(slow_end + 1, end)
-    report.ratio("resident memory, most while slow / most before", [max(slow_levels) / max(fast_levels)], ceiling=1.05)
+    budget = max(fast_levels) + QUEUE_BYTES
+    report.ratio("resident memory, most while slow / budget", [max(slow_levels) / budget], ceiling=1.05)
     report.ratio("speed afterwards / before", [again / speed], floor=0.9)
     report.ratio("speed before / while slow", [speed / slow_speed], floor=0.8 * SLOWNESS)
     while_slow = [entry for entry in taken if slow_start < entry["triggered_ms"] / 1000 < slow_end]
