@@ -16,15 +16,13 @@ import jobs
 import numpy as np
 from measuring import Options, Report
 from process_figures import resident_bytes
-from running_totals import RECORDS_PER_STAMP, EmittedTotals, check_results, every_key_once, stamps
+from running_totals import LEAST_TOTAL, RECORDS_PER_STAMP, EmittedTotals, check_results, every_key_once, stamps
 
 PACKAGES = ("pyarrow",)
 KEYS = 1_000_000
 SLOWNESS = 100
 QUEUE_BYTES = 8 << 20
 """What may wait for one consumer (channel_bytes in cpp/headrace/runtime/job.h); at full speed little of it does."""
-LEAST_TOTAL = 2**40
-"""Totals begin here, so that none takes more bytes when the job has run for a while."""
 
 
 class Sink:

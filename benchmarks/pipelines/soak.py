@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from measuring import Options, Report
 from process_figures import folder_bytes, open_descriptors, resident_bytes, threads
-from running_totals import Totals, check_results, every_key_once, stamps
+from running_totals import LEAST_TOTAL, Totals, check_results, every_key_once, stamps
 
 from headrace import Count, Sum
 
@@ -64,7 +64,7 @@ def measure(options: Options, report: Report) -> None:
     keys = options.size(KEYS, KEYS // 10)
     seconds = options.seconds(3600, 60)
     warm_up = seconds / 10
-    chunk, first = jobs.uniform_chunk(1_000_000, keys), every_key_once(keys)
+    chunk, first = jobs.uniform_chunk(1_000_000, keys), every_key_once(keys, LEAST_TOTAL)
     rate = LOAD * highest_speed(jobs.repeated(chunk, 1_000, first), keys, options.seconds(30, 5))
     rows = jobs.repeated(chunk, round(rate * seconds / len(chunk)) + 2, first)
     print(f"  {seconds:.0f} s at {rate:,.0f} rows a second", flush=True)
