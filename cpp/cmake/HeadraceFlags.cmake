@@ -18,6 +18,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   endif()
 endif()
 
+if(HEADRACE_PLANTED_BUGS)
+  target_compile_definitions(hr_flags INTERFACE HEADRACE_PLANTED_BUGS)
+endif()
+
 find_package(Threads REQUIRED)
 target_link_libraries(hr_flags INTERFACE Threads::Threads)
 

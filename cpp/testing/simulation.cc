@@ -93,7 +93,8 @@ class Simulation {
       odds.no_space = rate / 2 * fault_shares_[2];
       odds.short_write = rate / 2 * fault_shares_[3];
     }
-    plan[FsCall::kRead].bit_flip = rate / 2 * fault_shares_[4];
+    // Often, because most flips hit what another check refuses.
+    plan[FsCall::kRead].bit_flip = 2 * rate * fault_shares_[4];
     // Now and then so slow that checkpoints time out.
     plan.slow_ns = random_.Below(8) == 0 ? 31'000'000'000 : 20'000'000;
     return plan;
@@ -131,13 +132,13 @@ class Simulation {
     const int64_t began_ns = env_.SteadyNs();
 
     Result<SimJobGraph> made = MakeSimJobGraph(graph_, choices, kOutput, &random_, &objects_);
-    if (!made.ok()) return Fail("graph: " + made.status().ToString());
+    if (!made.ok()) return Fail("job", "graph: " + made.status().ToString());
     job_graph_ = std::move(*made);
     JobGraph graph = job_graph_.graph;
     Result<std::unique_ptr<Job>> created = Job::Create(std::move(graph), Options(last));
     if (!created.ok()) {
       if (last || !Injected(created.status(), flips_before)) {
-        return Fail("create: " + created.status().ToString());
+        return Fail("job", "create: " + created.status().ToString());
       }
       ++outcome_.failed_jobs;
       Crash(Ending::kKill);
@@ -151,7 +152,7 @@ class Simulation {
     if (restored) outcome_.rows_after_restore += RowsRead();
     const bool finished = AfterLife(plan, ended, last, flips_before);
     if (finished && last && env_.SteadyNs() - began_ns > kFinishWithinNs) {
-      return Fail("the job took more than ten minutes");
+      return Fail("end", "the job took more than ten minutes");
     }
     return finished;
   }
@@ -237,7 +238,7 @@ class Simulation {
       outcome_.checkpoints += record.completed ? 1 : 0;
     }
     Ending ending = plan.ending;
-    if (!ended && last) return Fail("the job does not finish");
+    if (!ended && last) return Fail("end", "the job does not finish");
     if (!ended && ending == Ending::kCancel) {
       job_->Cancel();
       for (int64_t step = 0; step < kStepsMax && StepOnce(); ++step) {
@@ -251,15 +252,15 @@ class Simulation {
     outcome_.restarts += static_cast<int>(result.recoveries.size());
     if (result.status.ok()) {
       const std::string wrong = last ? Leftovers(result) : "";
-      if (!wrong.empty()) return Fail(wrong);
+      if (!wrong.empty()) return Fail("files", wrong);
       // What a finished job has committed survives anything.
       Crash(Ending::kPowerLoss);
       return true;
     }
-    if (last) return Fail("job: " + result.status.ToString());
+    if (last) return Fail("job", result.status.ToString());
     const bool cancelled = !ended && result.status.code() == StatusCode::kCancelled;
     if (!cancelled && !Injected(result.status, flips_before)) {
-      return Fail("job failed for no injected reason: " + result.status.ToString());
+      return Fail("job", "failed for no injected reason: " + result.status.ToString());
     }
     outcome_.failed_jobs += cancelled ? 0 : 1;
     Crash(cancelled ? Ending::kCancel : Ending::kKill);
@@ -288,8 +289,12 @@ class Simulation {
   void InspectDisk() {
     files().set_faults(FaultPlan());
     std::string wrong = FindMissingFiles(files(), job_directory_);
-    if (wrong.empty()) wrong = CompareSnapshot(&env_, job_directory_, graph_, job_graph_);
-    if (!wrong.empty()) Fail(std::move(wrong));
+    if (!wrong.empty()) {
+      Fail("files", wrong);
+      return;
+    }
+    wrong = CompareSnapshot(&env_, job_directory_, graph_, job_graph_);
+    if (!wrong.empty()) Fail("snapshot", wrong);
   }
 
   // What a job that ended without faults should have cleaned up.
@@ -350,14 +355,14 @@ class Simulation {
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
       if (!name.starts_with(SimSinkPrefix(sink) + "-")) continue;
       const Result<std::string> content = files().ReadAll(std::string(kOutput) + "/" + name);
-      if (!content.ok()) return !Fail("output: " + content.status().ToString());
+      if (!content.ok()) return !Fail("output", content.status().ToString());
       std::istringstream in(*content);
       std::map<int64_t, int64_t> last_count;  // of each key
       for (std::string line; std::getline(in, line);) {
         const TestRow row = TestRowOfLine(line);
         if (counts && row.kind == input.step * 10 + 1) {
           int64_t& last = last_count[row.key];
-          if (row.x <= last) return !Fail("file " + name + ": counts of a key out of order");
+          if (row.x <= last) return !Fail("order", "counts of a key in file " + name);
           last = row.x;
         }
         lines->push_back(std::move(line));
@@ -378,10 +383,11 @@ class Simulation {
                         std::back_inserter(missing));
     std::set_difference(lines.begin(), lines.end(), expected.begin(), expected.end(),
                         std::back_inserter(surplus));
-    Fail("output of step " + std::to_string(sink) + " differs: " + std::to_string(missing.size()) +
-         " rows missing, first '" + (missing.empty() ? "" : missing[0]) + "'; " +
-         std::to_string(surplus.size()) + " too many, first '" +
-         (surplus.empty() ? "" : surplus[0]) + "'");
+    Fail("output", "of step " + std::to_string(sink) +
+                       " differs: " + std::to_string(missing.size()) + " rows missing, first '" +
+                       (missing.empty() ? "" : missing[0]) + "'; " +
+                       std::to_string(surplus.size()) + " too many, first '" +
+                       (surplus.empty() ? "" : surplus[0]) + "'");
     return false;
   }
 
@@ -390,12 +396,12 @@ class Simulation {
     env_.Crash(CrashKind::kProcessKill);
     { const TestObjects::HostLock lock(&objects_); }
     if (outcome_.failure.empty() && objects_.live() != 0) {
-      Fail(std::to_string(objects_.live()) + " host objects are still alive");
+      Fail("objects", std::to_string(objects_.live()) + " host objects are still alive");
     }
   }
 
-  bool Fail(std::string why) {
-    outcome_.failure = std::move(why);
+  bool Fail(const std::string& invariant, const std::string& why) {
+    outcome_.failure = invariant + ": " + why;
     return true;
   }
   void Trace(uint64_t value) { outcome_.trace_hash = MixInt64(outcome_.trace_hash ^ value); }

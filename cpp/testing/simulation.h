@@ -9,7 +9,7 @@ namespace headrace {
 
 /// What one seed gave.
 struct SimulationOutcome {
-  std::string failure;      ///< empty = everything held
+  std::string failure;      ///< "invariant: what is wrong"; empty = everything held
   uint64_t trace_hash = 0;  ///< of every step: equal for equal seeds
   FaultCounts disk;         ///< injected by the file system
   int processes = 0;        ///< lives of the process, the last included
@@ -38,11 +38,14 @@ struct SimulationOutcome {
 /// the clock, injected disk and operator failures and rescaled restarts, all on the calling thread
 /// over simulated files and time; then faults stop and the job must finish. What must hold:
 ///
-/// - the committed rows of every sink equal what a plain loop computes, each once, and rows of a
-///   key in the order of its step;
-/// - no watermark goes back, no timer fires twice or never;
-/// - whenever the process is gone: FindMissingFiles(), CompareSnapshot();
-/// - in the end: finished within ten virtual minutes, no host object alive, no file left over.
+/// - output: the committed rows of every sink equal what a plain loop computes, each once;
+/// - order: rows of a key are in the order of its step;
+/// - job: it fails by injected faults only; operators fail it when a watermark goes back or a timer
+///   fires that has fired before;
+/// - snapshot: whenever the process is gone, CompareSnapshot();
+/// - files: then FindMissingFiles(), and in the end no file is left over;
+/// - end: the job finishes within ten virtual minutes once faults have stopped;
+/// - objects: no host object is alive in the end.
 ///
 /// `lying_disk`: the disk says it has synced files, and has not. For the test that failing seeds
 /// are found and replay.

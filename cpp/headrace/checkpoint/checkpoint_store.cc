@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "headrace/base/check.h"
+#include "headrace/base/planted_bug.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/storage/safe_path.h"
 
@@ -322,6 +323,9 @@ Status LocalCheckpointStore::PublishManifest(const Manifest& manifest, const std
   // there, because data and manifest of an abandoned checkpoint stay until two newer ones are
   // complete; and LoadLatest settles the matter before anyone resumes.
   HR_RETURN_IF_ERROR(files_.Rename(temporary, PathOf(name)));
+  if (Planted(PlantedBug::kPublishedUndecided) && manifest.renames.size() > 3) {
+    HR_RETURN_IF_ERROR(PublishAll(files_, manifest.renames));
+  }
   return files_.SyncDirectory(directory_);
 }
 
@@ -335,6 +339,9 @@ Status LocalCheckpointStore::Commit(const Manifest& manifest,
   UseUp(manifest.id);
 
   const std::string bytes = SerializeManifest(manifest);
+  if (Planted(PlantedBug::kSinkBeforeManifest) && manifest.renames.size() > 3) {
+    HR_RETURN_IF_ERROR(PublishAll(files_, manifest.renames));
+  }
   HR_RETURN_IF_ERROR(PublishManifest(manifest, bytes).WithContext(context));
 
   KnownManifest known{.id = manifest.id, .usable = true, .files = {}};
@@ -362,7 +369,14 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
     const std::lock_guard<std::mutex> guard(mutex_);
     abandoned = abandoned_;
   }
-  const CleanUp clean_up = DecideCleanUp(*names, known_, abandoned, run_id_, options_.retained);
+  CleanUp clean_up = DecideCleanUp(*names, known_, abandoned, run_id_, options_.retained);
+  if (Planted(PlantedBug::kReferencedFileDeleted)) {
+    for (const std::string& name : *names) {
+      const StoredName stored = ParseStoredName(name);
+      const bool old = stored.checkpoint + 30 < known_.back().id;
+      if (stored.kind == StoredName::Kind::kData && old) clean_up.data.push_back(name);
+    }
+  }
   for (const std::string& name : clean_up.manifests) {
     if (!files_.Remove(PathOf(name)).ok()) return;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "headrace/base/planted_bug.h"
 #include "headrace/runtime/batch_concat.h"
 
 namespace headrace {
@@ -92,6 +93,10 @@ void ExchangeWriter::FlushIfDue(int64_t now_ns) {
 }
 
 void ExchangeWriter::WriteControl(const StreamElement& element) {
+  if (Planted(PlantedBug::kBufferDroppedAtBarrier) &&
+      element.kind == StreamElement::Kind::kBarrier && element.checkpoint > 5) {
+    pending_.back() = Pending();
+  }
   Flush();
   for (const auto& channel : channels_) channel->Push(element);
 }

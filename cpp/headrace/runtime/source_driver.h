@@ -54,6 +54,8 @@ class SourceDriver {
  private:
   Result<Pulled> Poll(int64_t now_ns, ChainNode* out);
   void EmitPiece(ChainNode* out);
+  /// Of all splits, as the reader tells them.
+  Status TakePositions();
   void FinishSplit(int reader_split, ChainNode* out);
   Result<Pulled> Quiet(int64_t now_ns, int64_t wait_ms, ChainNode* out);
   void SendTime(ChainNode* out);

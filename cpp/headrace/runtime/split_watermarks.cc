@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "headrace/base/planted_bug.h"
+
 namespace headrace {
 
 Status SplitWatermarks::AddSplit(const std::string& snapshot, bool finished) {
   Split split{WatermarkGenerator(spec_)};
-  if (!snapshot.empty()) {
+  const bool forgets = Planted(PlantedBug::kWatermarksForgotten) && splits_.size() > 2;
+  if (!snapshot.empty() && !forgets) {
     ByteReader in(snapshot);
     HR_RETURN_IF_ERROR(in.Fixed(&split.emitted));
     HR_RETURN_IF_ERROR(split.generator.Restore(&in));

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "headrace/base/planted_bug.h"
+
 namespace headrace {
 
 Task::Task(int index, std::string name, TaskHost* host, Env* env)
@@ -213,6 +215,10 @@ Result<bool> Task::AnswerTrigger() {
   if (!driver_ || nodes_[0]->finished() || !driver_->at_cut()) return false;
   const CheckpointId id = triggered_;
   HR_RETURN_IF_ERROR(SnapshotNode(nodes_[0].get(), id));
+  if (Planted(PlantedBug::kRowAfterBarrier) && id > 5) {
+    HR_RETURN_IF_ERROR(PullInput().status());
+    if (nodes_[0]->finished()) return true;
+  }
   nodes_[0]->Forward(StreamElement::Barrier(id));
   return true;
 }

@@ -6,6 +6,7 @@
 
 #include "headrace/base/bytes.h"
 #include "headrace/base/check.h"
+#include "headrace/base/planted_bug.h"
 #include "headrace/state/state_table_snapshots.h"
 #include "headrace/types/value_codec.h"
 
@@ -13,6 +14,12 @@ namespace headrace {
 namespace {
 
 constexpr int64_t kLooksPerRelease = 8;
+
+bool IdsAreFreeEarly() { return Planted(PlantedBug::kKeyIdReused); }
+// Free when the key is released; its row becomes a tombstone with the next complete checkpoint.
+bool FreeBeforeTombstone(KeyForm form, uint64_t epoch) {
+  return IdsAreFreeEarly() && form == KeyForm::kInt && epoch > 8;
+}
 
 }  // namespace
 
@@ -166,6 +173,11 @@ void KeyDictionary::Release(KeyId id) {
       rows_.Retire(chunk.memory, chunk.size_bytes);
     }
   }
+  if (FreeBeforeTombstone(row.form, rows_.epoch()) && !unseen) {
+    free_ids_.push_back(id);
+    released_.push_back(id);
+    return;
+  }
   rows_.Erase(id);
   (unseen ? free_ids_ : released_).push_back(id);
 }
@@ -182,6 +194,13 @@ std::unique_ptr<TableSnapshot> KeyDictionary::Snapshot(TableMeta meta, uint64_t 
 void KeyDictionary::OnCheckpointComplete(uint64_t snapshot_number) {
   while (!pending_.empty() && pending_.front().snapshot_number <= snapshot_number) {
     std::deque<KeyId>& ids = pending_.front().ids;
+    if (IdsAreFreeEarly()) {
+      std::erase_if(ids, [this](KeyId id) {
+        const bool early = rows_.live(id);
+        rows_.Erase(id);
+        return early;
+      });
+    }
     if (free_ids_.empty()) {
       free_ids_.swap(ids);
     } else {

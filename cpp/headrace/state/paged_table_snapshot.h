@@ -36,6 +36,7 @@ class PagedTableSnapshot {
   PagedTableSnapshot(const PagedTableSnapshot&) = delete;
   PagedTableSnapshot& operator=(const PagedTableSnapshot&) = delete;
 
+  uint64_t epoch() const { return epoch_; }  ///< the one it froze
   bool full() const { return full_; }
   uint32_t partition_rows() const { return partition_rows_; }
   uint32_t partition_count() const;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "headrace/base/check.h"
+#include "headrace/base/planted_bug.h"
 #include "headrace/state/state_table_snapshots.h"
 
 namespace headrace {
@@ -109,6 +110,11 @@ bool TimerService::PopDue(TimeDomain domain, TimestampMs until, Timer* out) {
   out->time = row.time;
   const uint32_t hash = HashOf(domain, out->key, out->ns, out->time);
   Erase(index_.Find(hash, [&](const IndexEntry& entry) { return entry.slot == first.slot; }));
+  if (Planted(PlantedBug::kEqualTimerLost) && table_.epoch() > 8 && heap.size > 0 &&
+      heap.entries[0].time == first.time && heap.entries[0].key_prefix != first.key_prefix) {
+    const TimerRow& next = RowAt(heap.entries[0].slot);
+    Delete(domain, next.key, std::string(next.ns()), next.time);
+  }
   return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "headrace/base/bytes.h"
 #include "headrace/base/check.h"
+#include "headrace/base/planted_bug.h"
 
 namespace headrace {
 
@@ -155,7 +156,9 @@ Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t 
                    "block payload of " + std::to_string(header.stored_bytes) + " bytes expected, " +
                        std::to_string(stored.size()) + " found");
   }
-  if (Hash128(stored) != header.stored_digest) {
+  const bool lengths_only =
+      Planted(PlantedBug::kLengthOnlyChecksum) && stored.size() > 40 && stored.size() < 500;
+  if (!lengths_only && Hash128(stored) != header.stored_digest) {
     return Damaged(file, offset, "checksum of the block payload does not match");
   }
   auto payload = Decompress(header.codec, stored, header.raw_bytes);
