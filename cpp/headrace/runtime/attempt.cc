@@ -12,6 +12,20 @@ constexpr int kNativeElementsPerStep = 8;
 // chain.
 constexpr int kHostElementsPerStep = 4;
 constexpr int64_t kChannelRowsMin = 1024;
+// A host object lies apart from its neighbours and has others below it, so that fewer of them fit a
+// core's cache than of typed rows.
+constexpr int64_t kObjectRowsDivisor = 4;
+constexpr int64_t kObjectRowsMin = 256;
+
+// Of a limit that is meant for typed rows, what is right for those of a node.
+int64_t RowsFor(const StreamNode& node, int64_t rows) {
+  if (!node.output_schema) return rows;
+  const std::vector<Field>& fields = node.output_schema->fields();
+  const bool has_objects = std::any_of(fields.begin(), fields.end(), [](const Field& field) {
+    return field.type->kind() == TypeKind::kObject;
+  });
+  return has_objects ? std::min(rows, std::max(rows / kObjectRowsDivisor, kObjectRowsMin)) : rows;
+}
 
 }  // namespace
 
@@ -78,7 +92,7 @@ ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
   spec.context.max_parallelism = node.max_parallelism;
   spec.context.attempt = inputs_.number;
   spec.context.env = inputs_.options.env;
-  spec.context.batch_rows = inputs_.options.batch_rows;
+  spec.context.batch_rows = RowsFor(node, inputs_.options.batch_rows);
   spec.context.job_parameters = &inputs_.options.job_parameters;
   spec.kind = node.kind;
   spec.factory = node.op;
@@ -126,7 +140,7 @@ Result<TaskSource> Attempt::SourceFor(const StreamNode& node, int subtask) const
   source.options.replayable = node.source->replayable();
   source.options.bounded = node.source->bounded();
   source.options.time_ordered = node.source->time_ordered();
-  source.options.batch_rows = inputs_.options.batch_rows;
+  source.options.batch_rows = RowsFor(node, inputs_.options.batch_rows);
   const std::string& id = inputs_.graph->operator_ids[node.id];
   if (inputs_.restore && inputs_.restore->Has(id)) {
     Result<std::vector<SourceDriver::OwnedSplit>> stored =
@@ -151,8 +165,9 @@ void Attempt::Connect(const ExchangeSpec& exchange) {
   const int to_chain = graph.chain_of_node[to.id];
   const int producers = exchange.partitioning == Partitioning::kForward ? 1 : from.parallelism;
   // What waits for one consumer should fit a core's cache, however many producers there are.
-  const int64_t channel_rows = std::max(std::min(inputs_.options.channel_rows, kChannelRowsMin),
-                                        inputs_.options.channel_rows / producers);
+  const int64_t consumer_rows = RowsFor(from, inputs_.options.channel_rows);
+  const int64_t channel_rows =
+      std::max(std::min(consumer_rows, kChannelRowsMin), consumer_rows / producers);
   for (int i = 0; i < from.parallelism; ++i) {
     Task* producer = tasks_[TaskIndex(from_chain, i)].get();
     std::vector<std::shared_ptr<Channel>> channels;
@@ -169,7 +184,7 @@ void Attempt::Connect(const ExchangeSpec& exchange) {
     ExchangeWriter::Options options;
     options.partitioning = exchange.partitioning;
     options.max_parallelism = to.max_parallelism;
-    options.batch_rows = inputs_.options.batch_rows;
+    options.batch_rows = RowsFor(from, inputs_.options.batch_rows);
     options.buffer_timeout_ms =
         from.buffer_timeout_ms >= 0 ? from.buffer_timeout_ms : inputs_.options.buffer_timeout_ms;
     options.first_consumer = i;
