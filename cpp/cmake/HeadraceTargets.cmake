@@ -34,8 +34,17 @@ function(headrace_add_tests directory)
     target_link_libraries(hr_test_${folder} PRIVATE hr_testing GTest::gtest GTest::gtest_main)
     target_compile_definitions(hr_test_${folder} PRIVATE
       HEADRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    # The simulation runs seeds on two cores. The longest first, so that no core waits in the end.
+    set(cost 0)
+    set(processors 1)
+    if(folder STREQUAL simulation)
+      set(processors 2)
+    elseif(folder STREQUAL recovery)
+      set(cost 100)
+    endif()
     gtest_discover_tests(hr_test_${folder} TEST_PREFIX ${folder}. DISCOVERY_TIMEOUT 60
-                         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES TIMEOUT 900)
+                         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+                         PROPERTIES TIMEOUT 900 COST ${cost} PROCESSORS ${processors})
   endforeach()
 endfunction()
 

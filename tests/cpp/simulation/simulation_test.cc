@@ -4,12 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <mutex>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace headrace {
@@ -89,7 +93,7 @@ std::string Failure(uint64_t seed, const SimulationOutcome& outcome) {
          "\nreplay: " + SimulationReplayCommand(seed);
 }
 
-std::string words_if_it_ends;
+thread_local std::string words_if_it_ends;
 
 void TellSeed(int signal) {
   [[maybe_unused]] const ssize_t written =
@@ -106,6 +110,48 @@ SimulationOutcome Simulate(uint64_t seed, bool lying_disk = false) {
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}) std::signal(signal, TellSeed);
   return RunSimulation(seed, lying_disk);
 }
+
+// Runs seeds one after the other, each wholly on one thread, with as many threads as there are
+// cores. Begins no new one when one has failed; every seed below the first that failed has been
+// run.
+class SeedRunner {
+ public:
+  SeedRunner(uint64_t start, uint64_t seeds, bool lying_disk)
+      : end_(start + seeds), lying_disk_(lying_disk), next_(start) {}
+
+  void Run() {
+    // This thread is one of them: it is the one that gets signals from outside.
+    std::vector<std::thread> others;
+    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) {
+      others.emplace_back([this] { RunSeeds(); });
+    }
+    RunSeeds();
+    for (std::thread& other : others) other.join();
+  }
+
+  Totals& totals() { return totals_; }
+  /// By seed.
+  const std::map<uint64_t, SimulationOutcome>& failed() const { return failed_; }
+
+ private:
+  void RunSeeds() {
+    for (uint64_t seed = next_++; seed < end_; seed = next_++) {
+      const SimulationOutcome outcome = Simulate(seed, lying_disk_);
+      const std::lock_guard lock(mutex_);
+      totals_.Add(outcome);
+      if (outcome.failure.empty()) continue;
+      failed_.emplace(seed, outcome);
+      next_ = end_;
+    }
+  }
+
+  const uint64_t end_;
+  const bool lying_disk_;
+  std::atomic<uint64_t> next_;
+  std::mutex mutex_;
+  Totals totals_;
+  std::map<uint64_t, SimulationOutcome> failed_;
+};
 
 // The first number of each line; '#' begins a comment.
 std::vector<uint64_t> SeedsThatFailedBefore() {
@@ -125,12 +171,13 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   const uint64_t start = NumberFromEnvironment("HEADRACE_SIM_START", 1);
   const bool lying_disk = NumberFromEnvironment("HEADRACE_SIM_LYING_DISK", 0) != 0;
   std::cout << seeds << " seeds from " << start << std::endl;
-  Totals totals;
-  for (uint64_t seed = start; seed < start + seeds; ++seed) {
-    const SimulationOutcome outcome = Simulate(seed, lying_disk);
+  SeedRunner runner(start, seeds, lying_disk);
+  runner.Run();
+  if (!runner.failed().empty()) {
+    const auto& [seed, outcome] = *runner.failed().begin();
     ASSERT_EQ(outcome.failure, "") << Failure(seed, outcome);
-    totals.Add(outcome);
   }
+  Totals& totals = runner.totals();
   const std::string report =
       std::to_string(seeds) + " seeds from " + std::to_string(start) + "\n" + totals.Report();
   std::cout << report;
