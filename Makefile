@@ -13,8 +13,8 @@ KILLS ?= 500
 SECONDS ?= 45
 ARGS ?=
 
-.PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim torture lint format \
-        types asan asan-py tsan fuzz mutants wheel ci clean
+.PHONY: help setup build test test-cpp test-py tidy demo bench bench-micro sim planted-bugs \
+        torture leaks lint format types asan asan-py tsan fuzz mutants wheel ci clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -52,8 +52,14 @@ bench-micro: build  ## Measure single kernels with Google Benchmark
 sim: build  ## Run the seeded simulation; SEEDS=10000 says how many
 	@HEADRACE_SIM_SEEDS=$(SEEDS) HEADRACE_SIM_START=$(START) build/release/bin/hr_test_simulation $(ARGS)
 
+planted-bugs:  ## Plant fourteen bugs, one at a time: unit tests pass, the simulation finds each
+	@.ci/planted-bugs.sh
+
 torture: build  ## Kill a small job at any moment, KILLS=500 times; adds a line to tests/recovery/ledger.csv
 	@HEADRACE_KILLS=$(KILLS) HEADRACE_KILL_LEDGER=1 $(PY) -m pytest tests/recovery/test_kills.py -s $(ARGS)
+
+leaks: build  ## Let each Python callback fail 100,000 times; writes tests/python/failures.csv
+	@.ci/leaks.sh $(ARGS)
 
 lint: build  ## Check formatting, style and types
 	@.ci/venv.sh lint

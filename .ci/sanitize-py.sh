@@ -4,8 +4,7 @@
 # fails the run and stays in build/reports/asan-py.<process>. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=asan-py
-tree=$PWD/build/$preset
+tree=$PWD/build/asan  # that of `make asan`, with the module added
 found=$PWD/build/reports/asan-py
 
 # What is left out, each for the reason above it. Everything else of tests/python runs.
@@ -29,10 +28,10 @@ rm -f "$found".*
 .ci/apt.sh
 .ci/venv.sh
 python=$PWD/.venv/bin/python
-cmake --preset "$preset" -DPython_EXECUTABLE="$python" \
-  -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >"build/reports/cmake-$preset.log" ||
-  { cat "build/reports/cmake-$preset.log"; exit 1; }
-cmake --build --preset "$preset"
+cmake --preset asan -DHEADRACE_BUILD_BINDINGS=ON -DPython_EXECUTABLE="$python" \
+  -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >build/reports/cmake-asan-py.log ||
+  { cat build/reports/cmake-asan-py.log; exit 1; }
+cmake --build --preset asan --target _core
 
 # An environment of its own with this module and the package's sources, which borrows the packages of .venv.
 venv=$tree/venv

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds a wheel for each CPython of the machine, puts the shared libraries that it needs inside, and runs
 # each one in a clean virtual environment where neither the project nor the system's copies of those
-# libraries can be seen. Leaves dist/*.whl and build/reports/wheel.log. PYTHONS="3.11 3.12" chooses.
+# libraries can be seen. Leaves dist/*.whl and build/reports/wheel.log, and a line for each wheel in
+# tests/wheel/built.csv, which is committed. PYTHONS="3.11 3.12" chooses, and leaves that table alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project=$PWD
@@ -83,6 +84,8 @@ check_wheel() {  # interpreter, version, wheel
 .ci/apt.sh
 cp tests/wheel/installed_wheel.py "$elsewhere/"
 : >"$log"
+table=$work/built.csv
+echo "python,wheel,kilobytes,seen" >"$table"
 built=()
 missing=()
 for version in ${PYTHONS:-3.10 3.11 3.12 3.13}; do
@@ -94,10 +97,13 @@ for version in ${PYTHONS:-3.10 3.11 3.12 3.13}; do
   repair_wheel "$version"
   wheel=$(echo "$work/$version/repaired"/headrace-*.whl)
   echo "CPython $version ($python): ${wheel##*/}" | tee -a "$log"
-  (check_wheel "$python" "$version" "$wheel") 2>&1 | sed 's/^/  /' | tee -a "$log"
+  seen=$(check_wheel "$python" "$version" "$wheel" 2>&1) || { echo "$seen"; exit 1; }
+  echo "  $seen" | tee -a "$log"
+  echo "$version,${wheel##*/},$(du -k "$wheel" | cut -f 1),\"${seen##*$'\n'}\"" >>"$table"
   cp "$wheel" dist/
   built+=("$version")
   echo "  $((SECONDS - started)) s" | tee -a "$log"
 done
 echo "wheels built and run: ${built[*]:-none}, in $SECONDS s; not on this machine: ${missing[*]:-none}" | tee -a "$log"
 [[ ${#built[@]} -gt 0 && (-z ${PYTHONS:-} || ${#missing[@]} -eq 0) ]]
+[[ -n ${PYTHONS:-} ]] || cp "$table" tests/wheel/built.csv

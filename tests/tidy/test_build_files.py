@@ -9,6 +9,7 @@ import subprocess
 from tidy.source_tree import ROOT, name_of, project_files
 
 CORPUS_BYTES_MAX = 8192
+STEPS = ["test", "asan", "asan-py", "tsan", "fuzz", "lint"]
 
 
 def targets_of_the_makefile() -> set[str]:
@@ -33,7 +34,7 @@ def test_every_target_is_declared_phony():
 def test_presets_use_ninja_and_builds_use_ccache():
     presets = json.loads((ROOT / "CMakePresets.json").read_text(encoding="utf-8"))
     shown = {preset["name"] for preset in presets["configurePresets"] if not preset.get("hidden")}
-    assert shown == {"release", "debug", "asan", "asan-py", "tsan", "fuzz"}
+    assert shown == {"release", "debug", "asan", "tsan", "fuzz"}
     assert presets["configurePresets"][0]["generator"] == "Ninja"
     root_file = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert "include(HeadraceCcache)" in root_file
@@ -71,7 +72,7 @@ def test_nothing_is_built_for_more_than_the_baseline():
 
 def test_continuous_integration_runs_tests_sanitizers_and_linters():
     text = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert re.findall(r"^step (\w+)$", text, re.MULTILINE) == ["test", "asan", "lint"]
+    assert re.findall(r"^step ([\w-]+)$", text, re.MULTILINE) == STEPS
     assert text.index("step lint") < text.index(".ci/summary.sh")
 
 
@@ -90,15 +91,16 @@ def test_sanitizers_see_everything_and_stop_at_the_first_error():
     assert build["inherits"] == "base"  # which builds the C++ tests
     tests = {preset["name"]: preset for preset in presets["testPresets"]}["asan"]
     assert "filter" not in tests  # all of them
+    assert tests["environment"]["HEADRACE_SIM_SEEDS"] == "1000"
     assert "detect_leaks=1" in tests["environment"]["ASAN_OPTIONS"]
     assert "halt_on_error=1" in tests["environment"]["UBSAN_OPTIONS"]
     options = json.dumps(tests["environment"])
     assert not re.search(r"suppressions|halt_on_error=0|exitcode=0|abort_on_error=0|detect_leaks=0", options)
     flags = (ROOT / "cpp/cmake/HeadraceFlags.cmake").read_text(encoding="utf-8")
     assert "-fno-sanitize-recover=all" in flags
-    assert {preset["name"]: preset for preset in presets["configurePresets"]}["asan-py"]["inherits"] == "asan"
     # Of what the module does in Python only leaks are not looked for.
     script = (ROOT / ".ci/sanitize-py.sh").read_text(encoding="utf-8")
+    assert "cmake --preset asan " in script
     assert "PYTHONMALLOC=malloc" in script
     assert "ASAN_OPTIONS=detect_leaks=0:" in script
     assert "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:" in script
@@ -153,6 +155,10 @@ def test_each_fuzz_target_has_a_small_corpus():
         if path.is_relative_to(corpus):
             sizes[path.relative_to(corpus).parts[0]] += path.stat().st_size
     assert {name: size for name, size in sizes.items() if not 0 < size <= CORPUS_BYTES_MAX} == {}
+    assert len(targets) >= 7
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "\nSECONDS ?= 45\n" in makefile  # for each of them
+    assert ".ci/fuzz.sh $(SECONDS)\n" in makefile
 
 
 def test_ci_fails_when_a_step_fails(tmp_path):
@@ -165,14 +171,14 @@ def test_ci_fails_when_a_step_fails(tmp_path):
     make.write_text('#!/bin/sh\nmkdir -p build/reports\necho "$2" >>build/steps\n[ "$2" != "$FAILING" ]\n')
     make.chmod(0o755)
     path = f"{make.parent}:{os.environ['PATH']}"
-    for failing in ("test", "asan", "lint", "none"):
+    for failing in (*STEPS, "none"):
         (tmp_path / "build").mkdir(exist_ok=True)
         (tmp_path / "build/steps").write_text("")
         environment = {**os.environ, "PATH": path, "FAILING": failing}
         ended = subprocess.run([tmp_path / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
         assert (ended.returncode == 0) == (failing == "none"), ended.stdout
         assert (f"FAILED: make {failing}" in ended.stdout) == (failing != "none")
-        assert (tmp_path / "build/steps").read_text().split() == ["test", "asan", "lint"]
+        assert (tmp_path / "build/steps").read_text().split() == STEPS
 
 
 def test_scripts_are_executable_and_stop_at_the_first_error():
