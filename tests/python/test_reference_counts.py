@@ -1,5 +1,6 @@
 """Nothing that a call leaves behind adds up: 100,000 calls of each callback, and thousands of failures in each."""
 
+import csv
 import gc
 import os
 import sys
@@ -102,3 +103,11 @@ def test_counts_stay_flat_over_many_failures(callback, tmp_path):
     if WRITES_LEDGER:
         with LEDGER.open("a") as ledger:
             ledger.write(f"{callback},{FAILURES},{grown['blocks']},{grown['objects']},{grown['references']}\n")
+
+
+def test_the_ledger_has_a_hundred_thousand_failures_of_each_callback():
+    rows = {row["callback"]: row for row in csv.DictReader(LEDGER.read_text().splitlines())}
+    assert sorted(rows) == sorted(FAILING)
+    for row in rows.values():
+        assert int(row["failures"]) >= CALLS
+        assert max(int(row[name]) for name in ("blocks", "objects", "references")) < CALLS / 100, row
