@@ -14,8 +14,7 @@ cmake -S . -B "$tree" -G Ninja -DCMAKE_BUILD_TYPE=Release -DHEADRACE_BUILD_TESTS
   { cat build/reports/cmake-planted.log; exit 1; }
 cmake --build "$tree"
 
-commit=$(git rev-parse --short=8 HEAD 2>/dev/null || echo 1)
-start=${HEADRACE_SIM_START:-$((16#${commit:0:8}))}
+start=$(.ci/first-seed.sh)
 mapfile -t bugs < <(sed -n 's/^    "\([a-z_]*\)",$/\1/p' cpp/headrace/base/planted_bug.cc)
 [[ ${#bugs[@]} -eq 14 ]] || { echo "${#bugs[@]} bugs are planted, not 14"; exit 1; }
 log=build/reports/planted-bugs.log

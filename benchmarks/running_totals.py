@@ -1,4 +1,4 @@
-"""The jobs of checkpoint_overhead, barrier_gap, backpressure and soak: running totals, in native and in Python-object state.
+"""The jobs of checkpoint_overhead, barrier_gap, backpressure and soak: running totals, native and of Python objects.
 
 Keys are touched uniformly, by typed rows from memory, with parallelism 1. Native state is the running sum and
 count of `agg`; Python-object state is a tuple in a ValueState without a declared type, which is encoded.

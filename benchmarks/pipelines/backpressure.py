@@ -1,9 +1,9 @@
 """A sink that becomes 100 times slower for three minutes, behind Python-object state of 1 M keys.
 
-What must hold: resident memory stays within 5 % of its budget, which is what it was at full speed and what may wait
-in the queue before the slow step; checkpoints go on and none fails; and when the sink is fast again the job
-is as fast as before. The sink sleeps at every 256th
-record, as many times the time of those records as it is to be slow.
+What must hold: resident memory stays within 5 % of its budget, which is what it was at full speed and what may
+wait in the queue before the slow step; checkpoints go on and none fails; and when the sink is fast again the
+job is as fast as before. The sink sleeps at every 256th record, as many times the time of those records as it
+is to be slow.
 """
 
 from __future__ import annotations

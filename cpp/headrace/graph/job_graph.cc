@@ -14,13 +14,6 @@ bool NodeCallsPython(const StreamNode& node) {
   return node.op && node.op->calls_python();
 }
 
-bool HasObjects(const SchemaPtr& schema) {
-  if (!schema) return false;
-  return std::any_of(schema->fields().begin(), schema->fields().end(), [](const Field& field) {
-    return field.type && field.type->kind() == TypeKind::kObject;
-  });
-}
-
 Status ValidateKeyedInputs(const StreamNode& node) {
   if (!node.keyed || node.parallelism == 1) return Status::Ok();
   bool hashed = false;
@@ -114,7 +107,7 @@ std::string ChainName(const StreamGraph& graph, const std::vector<int>& nodes, i
 // Copying mutable host values for a second reader and hashing host keys touch host values, so the
 // task that does it must be one that may.
 bool TouchesHostValues(const StreamGraph& graph, int node) {
-  if (!HasObjects(graph.nodes[node].output_schema)) return false;
+  if (!EmitsHostObjects(graph.nodes[node])) return false;
   int readers = 0;
   for (const StreamNode& consumer : graph.nodes) {
     for (const StreamEdge& edge : consumer.inputs) {

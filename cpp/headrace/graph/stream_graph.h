@@ -47,6 +47,9 @@ struct StreamNode {
   std::string delivery_note;       ///< e.g. "at least once" for print
 };
 
+/// True when a column of what the node emits holds host objects.
+bool EmitsHostObjects(const StreamNode& node);
+
 /// The recorded program. Node ids are indices into `nodes`; inputs come before their consumers.
 struct StreamGraph {
   std::vector<StreamNode> nodes;

@@ -19,12 +19,8 @@ constexpr int64_t kObjectRowsMin = 256;
 
 // Of a limit that is meant for typed rows, what is right for those of a node.
 int64_t RowsFor(const StreamNode& node, int64_t rows) {
-  if (!node.output_schema) return rows;
-  const std::vector<Field>& fields = node.output_schema->fields();
-  const bool has_objects = std::any_of(fields.begin(), fields.end(), [](const Field& field) {
-    return field.type->kind() == TypeKind::kObject;
-  });
-  return has_objects ? std::min(rows, std::max(rows / kObjectRowsDivisor, kObjectRowsMin)) : rows;
+  if (!EmitsHostObjects(node)) return rows;
+  return std::min(rows, std::max(rows / kObjectRowsDivisor, kObjectRowsMin));
 }
 
 }  // namespace

@@ -79,9 +79,7 @@ uint64_t KeyDictionary::Prefix(KeyId id) const {
     // Tag, one varint (the int, or the length of the string), then what fits of the string.
     const bool is_int = row.form == KeyForm::kInt;
     canonical[size++] = static_cast<char>(is_int ? ValueTag::kInt : ValueTag::kStr);
-    uint64_t varint =
-        is_int ? (static_cast<uint64_t>(row.number) << 1) ^ static_cast<uint64_t>(row.number >> 63)
-               : row.bytes->size_bytes;
+    uint64_t varint = is_int ? ZigZagOf(row.number) : row.bytes->size_bytes;
     for (; varint >= 0x80; varint >>= 7) canonical[size++] = static_cast<char>(varint | 0x80);
     canonical[size++] = static_cast<char>(varint);
     if (!is_int) size += row.bytes->bytes().copy(canonical + size, 8);
