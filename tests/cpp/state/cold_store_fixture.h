@@ -38,7 +38,7 @@ class ScratchDirectory {
 };
 
 /// Opens stores of one implementation. `Stores` has
-///   static std::unique_ptr<ColdStoreFactory> MakeFactory();
+///   static std::shared_ptr<ColdStoreFactory> MakeFactory();
 ///   static constexpr bool kOnDisk;  // whether rows are in files of the directory
 template <typename Stores>
 class ColdStoreFixture : public ::testing::Test {
@@ -99,7 +99,7 @@ class ColdStoreFixture : public ::testing::Test {
   }
 
   ScratchDirectory scratch_;
-  std::unique_ptr<ColdStoreFactory> factory_ = Stores::MakeFactory();
+  std::shared_ptr<ColdStoreFactory> factory_ = Stores::MakeFactory();
 };
 
 }  // namespace headrace
