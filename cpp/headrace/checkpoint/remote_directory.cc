@@ -18,6 +18,16 @@ std::string Token(Env* env) {
 
 }  // namespace
 
+Status ShownAs(const Status& status, const std::string& directory, const std::string& uri) {
+  if (status.ok() || directory.empty()) return status;
+  std::string message = status.message();
+  for (size_t at = message.find(directory); at != std::string::npos;
+       at = message.find(directory, at + uri.size())) {
+    message.replace(at, directory.size(), uri);
+  }
+  return Status(status.code(), std::move(message), status.payload());
+}
+
 RemoteDirectory::RemoteDirectory(Env* env, std::shared_ptr<CheckpointTransport> transport,
                                  std::string staging)
     : env_(env), transport_(std::move(transport)), staging_(std::move(staging)) {}
@@ -191,16 +201,6 @@ void RemoteDirectory::FreeStaging(CheckpointId id) {
     const Status removed = env_->files().Remove(staging_ + "/" + name);
     if (!removed.ok()) continue;
   }
-}
-
-Status RemoteDirectory::InRemoteTerms(const Status& status) const {
-  if (status.ok()) return status;
-  std::string message = status.message();
-  for (size_t at = message.find(staging_); at != std::string::npos;
-       at = message.find(staging_, at + uri().size())) {
-    message.replace(at, staging_.size(), uri());
-  }
-  return Status(status.code(), std::move(message), status.payload());
 }
 
 }  // namespace headrace

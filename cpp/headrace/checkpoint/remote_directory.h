@@ -12,6 +12,10 @@
 
 namespace headrace {
 
+/// `status` with `directory`, if its message names it, called `uri`; as it is when `directory` is
+/// "".
+Status ShownAs(const Status& status, const std::string& directory, const std::string& uri);
+
 /// A job's directory in a remote storage, with a local staging directory that belongs to one store
 /// alone. The remote names are those of a local job directory (see CheckpointStore), without LOCK
 /// and temporaries; a manifest is decided by its creation there.
@@ -55,7 +59,7 @@ class RemoteDirectory {
   Status Delete(const std::vector<std::string>& names) { return transport_->Delete(names); }
 
   /// `status` with the staging directory called by its remote name.
-  Status InRemoteTerms(const Status& status) const;
+  Status InRemoteTerms(const Status& status) const { return ShownAs(status, staging_, uri()); }
 
  private:
   Result<uint64_t> NewestRun();
