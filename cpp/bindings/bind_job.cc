@@ -13,6 +13,7 @@
 #include "bindings/manifest_dict.h"
 #include "bindings/native_options.h"
 #include "bindings/python_thread_hooks.h"
+#include "bindings/python_transport.h"
 #include "headrace/runtime/job.h"
 
 namespace py = pybind11;
@@ -58,7 +59,12 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "tolerable_checkpoint_failures", &out.checkpoints.tolerable_failures);
   Read(options, "checkpoint_directory", &out.checkpoint_directory);
   Read(options, "retained_checkpoints", &out.retained_checkpoints);
+  if (options.contains("checkpoint_transport")) {
+    out.checkpoint_transport =
+        MakePythonTransport(PyRef::Borrow(py::object(options["checkpoint_transport"]).ptr()));
+  }
   Read(options, "restore_path", &out.restore_path);
+  Read(options, "restore_uri", &out.restore_uri);
   Read(options, "allow_older", &out.allow_older);
   Read(options, "allow_dropped_state", &out.allow_dropped_state);
   Read(options, "chaining", &out.chaining);
@@ -70,6 +76,15 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
     out.on_ended = [buffer](bool finished) { buffer->Close(finished); };
   }
   return out;
+}
+
+/// Ctrl-C while a remote storage was waited for is what it is everywhere else.
+void RaiseInterruptAgain(const Status& status) {
+  if (status.code() != StatusCode::kCancelled) return;
+  const auto* raised = dynamic_cast<const PythonErrorPayload*>(status.payload().get());
+  if (!raised) return;
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(raised->exception())), raised->exception());
+  throw py::error_already_set();
 }
 
 /// Exactly once was asked for by name: a source that cannot go back to a position is refused.
@@ -120,6 +135,7 @@ class PythonJob {
     JobGraph job_graph = ValueOrThrow(BuildJobGraph(graph.stream, job_options.chaining));
     auto made =
         WithoutGil([&] { return Job::Create(std::move(job_graph), std::move(job_options)); });
+    if (!made.ok()) RaiseInterruptAgain(made.status());
     job_ = ValueOrThrow(std::move(made));
     AddLiveJob(job_);
   }

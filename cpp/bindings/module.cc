@@ -7,6 +7,7 @@
 #include "bindings/graveyard.h"
 #include "bindings/known_types.h"
 #include "bindings/python_bindings.h"
+#include "bindings/python_transport.h"
 #include "bindings/row_type.h"
 #include "bindings/running_source.h"
 #include "bindings/runtime_context_type.h"
@@ -46,6 +47,7 @@ void FillModule(py::module_& module) {
   BindPythonSources(module);
   BindNativeOperators(module);
   BindPythonOperators(module);
+  BindTransport(module);
   BindJob(module);
   BindColdStores(module);
   StartReaper();

@@ -306,7 +306,8 @@ class Graph:
 class Job:
     """One execute(). Options: keys of runtime/job.h JobOptions as a dict (checkpoint interval under
     "checkpoint_interval_ms", restart under "restart": {"kind", "attempts", "delay_ms", …}); "collect": the
-    CollectBuffer that ends with the job.
+    CollectBuffer that ends with the job; "checkpoint_transport": a
+    `checkpoint_storage.checkpoint_transport.CheckpointTransport`, then "checkpoint_directory" is its staging directory.
     """
     def __init__(self, graph: Graph, options: dict[str, Any]) -> None: ...
     def start(self) -> None: ...
@@ -323,3 +324,5 @@ def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this 
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def verify_checkpoint(path: str) -> dict[str, Any]: ...
+def sanitize_name(job_name: str) -> str: ...  # the directory of a job below execution.checkpointing.dir
+def manifest_files(content: bytes, shown_path: str) -> tuple[int, str, list[tuple[str, int]]]: ...  # id, job key, files

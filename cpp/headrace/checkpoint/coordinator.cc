@@ -300,7 +300,8 @@ CheckpointCoordinator::Impl::PendingPtr CheckpointCoordinator::Impl::AbortLocked
                            .tolerable = options.tolerable_failures,
                            .savepoint = false,
                            .cancelled = why.code() == StatusCode::kCancelled,
-                           .decided = false});
+                           .decided = false,
+                           .fenced = why.code() == StatusCode::kFailedPrecondition});
   if (decision.counts) ++failures;
   outbox.push_back(
       {.kind = Event::Kind::kAborted, .id = aborted->id, .final = aborted->final, .status = why});

@@ -48,6 +48,7 @@ struct FailureFacts {
   bool savepoint = false;
   bool cancelled = false;  ///< because the job was asked to stop
   bool decided = false;    ///< the manifest is published, what follows it failed
+  bool fenced = false;     ///< a newer run has taken the directory over
 };
 struct FailureDecision {
   bool counts = true;  ///< goes into `earlier_failures` of the next
@@ -55,7 +56,8 @@ struct FailureDecision {
 };
 
 /// A savepoint or a cancelled checkpoint never fails the job. A decided one always does: its
-/// results must become visible before any later ones, and only recovery can still publish them.
+/// results must become visible before any later ones, and only recovery can still publish them. A
+/// fenced one does too: no later one can succeed.
 FailureDecision OnCheckpointFailure(const FailureFacts& facts);
 
 /// Who has delivered a snapshot and whose is written. A plain value; owned by the coordinator.

@@ -40,9 +40,11 @@ struct JobOptions {
   int64_t batch_rows = 4096;
   int64_t state_memory_budget_bytes = 0;  ///< 0 = 60 % of RAM
   CheckpointOptions checkpoints;
-  std::string checkpoint_directory;  ///< "" = none
+  std::string checkpoint_directory;  ///< "" = none; scratch when there is a transport
+  std::shared_ptr<CheckpointTransport> checkpoint_transport;  ///< where they go, null = directory
   int retained_checkpoints = 1;
   std::string restore_path;  ///< "", a path, or "latest"
+  std::string restore_uri;   ///< what messages call the directory of restore_path; "" = as it is
   bool allow_older = false;
   bool allow_dropped_state = false;
   RestartSpec restart;

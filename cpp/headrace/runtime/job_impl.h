@@ -50,6 +50,7 @@ class JobImpl final : public Job {
   enum class Phase : uint8_t { kStarting, kRunning, kStopping, kDelayed, kReleasing, kEnded };
 
   Status FindRestorePoint();
+  Status LoadRestorePath(RestorePoint* point);
   Status PlanSplits();
   std::vector<RestoreTarget> RestoreTargets() const;
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "headrace/checkpoint/remote_directory.h"
 #include "headrace/runtime/job_impl.h"
 
 namespace headrace {
@@ -33,6 +34,7 @@ Status JobImpl::Prepare() {
   if (!options_.checkpoint_directory.empty()) {
     CheckpointStoreOptions store;
     store.directory = options_.checkpoint_directory;
+    store.transport = options_.checkpoint_transport;
     store.job_key = options_.job_key;
     store.retained = options_.retained_checkpoints;
     HR_ASSIGN_OR_RETURN(store_, CheckpointStore::Open(env_, std::move(store)));
@@ -76,10 +78,7 @@ Status JobImpl::FindRestorePoint() {
     point.manifest = std::move(*latest);
     point.directory = store_->job_directory();
   } else {
-    HR_ASSIGN_OR_RETURN(point.manifest,
-                        LoadManifest(env_->files(), options_.restore_path, &point.directory));
-    // As LoadLatest does: damage must show before any task runs, not when its block is read.
-    HR_RETURN_IF_ERROR(CheckFilesWhole(env_->files(), point.manifest, point.directory));
+    HR_RETURN_IF_ERROR(LoadRestorePath(&point));
   }
   HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
   const std::string id = std::to_string(point.manifest.id);
@@ -99,6 +98,19 @@ Status JobImpl::FindRestorePoint() {
   }
   restore_point_ = std::move(point);
   return Status::Ok();
+}
+
+Status JobImpl::LoadRestorePath(RestorePoint* point) {
+  // A copy of a remote checkpoint is called by the name it came from.
+  const std::string& path = options_.restore_path;
+  std::string copy = options_.restore_uri.empty() ? "" : path;
+  if (copy.ends_with(".manifest")) copy.resize(copy.rfind('/'));
+  Result<Manifest> manifest = LoadManifest(env_->files(), path, &point->directory);
+  if (!manifest.ok()) return ShownAs(manifest.status(), copy, options_.restore_uri);
+  point->manifest = std::move(manifest).value();
+  // As LoadLatest does: damage must show before any task runs, not when its block is read.
+  return ShownAs(CheckFilesWhole(env_->files(), point->manifest, point->directory), copy,
+                 options_.restore_uri);
 }
 
 Status JobImpl::PlanSplits() {

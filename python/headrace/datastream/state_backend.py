@@ -19,7 +19,8 @@ class FsStateBackend(HashMapStateBackend):
     """State in memory, checkpoints at a path.
 
     Args:
-        checkpoint_directory_uri: Local directory, plain or as `file://` URI.
+        checkpoint_directory_uri: Local directory, or a URI as `hdfs://host:port/path` or `s3://bucket/prefix`: see
+            `headrace.checkpoint_storage`.
     """
 
     def __init__(self, checkpoint_directory_uri: str) -> None:

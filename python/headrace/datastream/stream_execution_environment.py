@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import _core
+from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
@@ -23,6 +25,7 @@ from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.csv_files import CsvFileSource
 from headrace.datastream.connectors.json_files import JsonLinesSource
 from headrace.datastream.connectors.number_seq import NumberSequenceSource
+from headrace.datastream.connectors.readable_files import ReadableFiles, shown_path
 from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
 from headrace.datastream.functions import SourceFunction
@@ -279,9 +282,12 @@ class StreamExecutionEnvironment:
     def read_text_file(
         self, file_path: str | Path, charset_name: str = "UTF-8", *, rows_per_second: float = 0
     ) -> DataStream:
-        """Lines of the text files that match a path or glob, without line ends, as STRING."""
-        source = file_readers.TextFileSource(file_path, charset_name)
-        return self.from_source(source, None, f"Text {file_path}", rows_per_second=rows_per_second)
+        """Lines of the text files that match a path, URI or glob, without line ends, as STRING.
+
+        A URI (`hdfs://host:port/path`, `s3://bucket/key`, …) is reached with the options of `headrace.checkpoint_storage`.
+        """
+        source = file_readers.TextFileSource(file_path, charset_name, self._files())
+        return self.from_source(source, None, f"Text {shown_path(file_path)}", rows_per_second=rows_per_second)
 
     def read_csv(
         self,
@@ -312,8 +318,9 @@ class StreamExecutionEnvironment:
             FileNotFoundError: nothing matches.
             ValueError: not a CSV file, or no column of a name in `columns`.
         """
-        source = CsvFileSource(file_path, columns, delimiter, null_values, on_bad_row)
-        return self.from_source(source, watermark_strategy, f"CSV {file_path}", rows_per_second=rows_per_second)
+        source = CsvFileSource(file_path, columns, delimiter, null_values, on_bad_row, self._files())
+        name = f"CSV {shown_path(file_path)}"
+        return self.from_source(source, watermark_strategy, name, rows_per_second=rows_per_second)
 
     def read_json(
         self,
@@ -327,8 +334,9 @@ class StreamExecutionEnvironment:
 
         `on_bad_row` is that of `read_csv`, for lines that are not JSON or not of `type_info`.
         """
-        source = JsonLinesSource(file_path, on_bad_row)
-        return self.from_source(source, None, f"JSON {file_path}", type_info, rows_per_second=rows_per_second)
+        source = JsonLinesSource(file_path, on_bad_row, self._files())
+        name = f"JSON {shown_path(file_path)}"
+        return self.from_source(source, None, name, type_info, rows_per_second=rows_per_second)
 
     def read_parquet(
         self,
@@ -339,8 +347,9 @@ class StreamExecutionEnvironment:
         watermark_strategy: WatermarkStrategy | None = None,
     ) -> DataStream:
         """Typed rows of the Parquet files that match a path or glob; resumes at row group and row."""
-        source = file_readers.ParquetFileSource(file_path, columns)
-        return self.from_source(source, watermark_strategy, f"Parquet {file_path}", rows_per_second=rows_per_second)
+        source = file_readers.ParquetFileSource(file_path, columns, self._files())
+        name = f"Parquet {shown_path(file_path)}"
+        return self.from_source(source, watermark_strategy, name, rows_per_second=rows_per_second)
 
     def add_source(
         self,
@@ -415,6 +424,9 @@ class StreamExecutionEnvironment:
 
     # ---- recording --------------------------------------------------------------------------------------------
 
+    def _files(self) -> ReadableFiles:
+        return ReadableFiles(Configuration(self._configuration))
+
     def _record(self, step: Transformation) -> None:
         self._recorded.append(step)
 
@@ -459,9 +471,12 @@ class StreamExecutionEnvironment:
         graph = self._graph(recorded)
         name = job_name or f"job-{next(_unnamed_jobs)}"
         options = self._job_options(name)
+        storage = self._job_storage(name, options)
+        options.update(storage.options)
         if collected is not None:
             options["collect"] = collected
         job = _core.Job(graph, options)
+        weakref.finalize(job, storage.release)
         job.start()
         return RunningJob(job)
 
@@ -478,8 +493,6 @@ class StreamExecutionEnvironment:
             "checkpoint_min_pause_ms": self._checkpoint_config.get_min_pause_between_checkpoints(),
             "tolerable_checkpoint_failures": self._checkpoint_config.get_tolerable_checkpoint_failure_number(),
             "retained_checkpoints": self._configuration.get_integer(RETAINED, 1),
-            "checkpoint_directory": _local_path(get(DIRECTORY) or "", DIRECTORY),
-            "restore_path": _local_path(get(_RECOVERY_PATH) or "", _RECOVERY_PATH),
             "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
             "allow_dropped_state": self._configuration.get_boolean(
                 "execution.state-recovery.ignore-unclaimed-state", False
@@ -489,11 +502,16 @@ class StreamExecutionEnvironment:
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
         }
-        if options["checkpoint_interval_ms"] > 0 and not options["checkpoint_directory"]:
+        if options["checkpoint_interval_ms"] > 0 and not get(DIRECTORY):
             raise ValueError(
                 f"checkpointing is on, but there is no directory for checkpoints: set {DIRECTORY!r} in the Configuration"
             )
         return options
+
+    def _job_storage(self, name: str, options: dict[str, Any]) -> JobStorage:
+        get = self._configuration.get_string
+        directory, restore_path = get(DIRECTORY) or "", get(_RECOVERY_PATH) or ""
+        return JobStorage(directory, restore_path, name, options["checkpoint_timeout_ms"], self._configuration)
 
     def _restart_options(self) -> dict[str, Any]:
         if self._restart_strategy is not None:
@@ -555,14 +573,6 @@ def _time_column(schema: _core.Schema, field: str | int) -> int:
             "event time takes an int64 (milliseconds) or a timestamp"
         )
     return index
-
-
-def _local_path(path: str, key: str) -> str:
-    if path.startswith("file://"):
-        path = path[len("file://") :]
-    if "://" in path:
-        raise ValueError(f"{key}: {path!r}: only local directories and file:// URIs can be used yet")
-    return path if path in ("", "latest") else str(Path(path).absolute())
 
 
 _MEMORY_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}

@@ -1,0 +1,152 @@
+#include "bindings/python_transport.h"
+
+#include <pybind11/stl.h>
+
+#include <utility>
+#include <vector>
+
+#include "bindings/errors.h"
+#include "bindings/python_bindings.h"
+#include "headrace/checkpoint/manifest.h"
+#include "headrace/storage/safe_path.h"
+
+namespace py = pybind11;
+
+namespace headrace::bindings {
+namespace {
+
+// The current Python error of a call to the transport. The message has been cleaned by the Python
+// side; an interrupt keeps its exception, so that whoever waits for the call can raise it again.
+Status TransportError() {
+  PyRef exception = TakeException();
+  PyObject* error = exception.get();
+  PyRef text = PyRef::Steal(PyObject_Str(error));
+  PyErr_Clear();
+  std::string message = TextOf(text.get());
+  const auto is = [&](PyObject* type) { return PyErr_GivenExceptionMatches(error, type) != 0; };
+  if (is(PyExc_FileExistsError)) return Status::AlreadyExists(std::move(message));
+  if (is(PyExc_FileNotFoundError)) return Status::NotFound(std::move(message));
+  if (is(PyExc_OSError)) return Status::IoError(std::move(message));
+  if (is(FailedPreconditionClass())) return Status::FailedPrecondition(std::move(message));
+  if (is(InvalidArgumentClass())) return Status::InvalidArgument(std::move(message));
+  if (is(JobCancelledClass())) return Status::Cancelled(std::move(message));
+  if (!is(PyExc_Exception)) {
+    return {StatusCode::kCancelled, ExceptionText(error),
+            std::make_shared<PythonErrorPayload>(std::move(exception))};
+  }
+  return Status::Internal("checkpoint storage: " + ExceptionText(error));
+}
+
+// A question that Python code may ask while the call lasts; afterwards the answer is no.
+struct Question {
+  CheckpointTransport::StillWanted ask;
+};
+
+class PythonTransport final : public CheckpointTransport {
+ public:
+  PythonTransport(PyRef transport, std::string uri)
+      : transport_(std::move(transport)), uri_(std::move(uri)) {}
+
+  const std::string& uri() const override { return uri_; }
+
+  Status Upload(const std::string& local_directory, const std::vector<std::string>& names,
+                const StillWanted& still_wanted) override {
+    return Call<Status>([&](const py::object& transport) {
+      const auto question = std::make_shared<Question>();
+      question->ask = still_wanted;
+      const py::cpp_function wanted([question] { return question->ask && question->ask(); });
+      const struct EndQuestion {
+        Question* question;
+        ~EndQuestion() { question->ask = nullptr; }
+      } end{question.get()};
+      if (!question->ask) question->ask = [] { return true; };
+      transport.attr("upload")(local_directory, names, wanted);
+      return Status::Ok();
+    });
+  }
+
+  Status Create(const std::string& name, std::string_view bytes) override {
+    return Call<Status>([&](const py::object& transport) {
+      transport.attr("create")(name, py::bytes(bytes.data(), bytes.size()));
+      return Status::Ok();
+    });
+  }
+
+  Result<std::string> Read(const std::string& name) override {
+    return Call<Result<std::string>>([&](const py::object& transport) {
+      return Result<std::string>(py::cast<std::string>(py::bytes(transport.attr("read")(name))));
+    });
+  }
+
+  Result<std::vector<RemoteName>> List() override {
+    return Call<Result<std::vector<RemoteName>>>(
+        [&](const py::object& transport) { return NamesOf(transport.attr("list")()); });
+  }
+
+  Result<std::vector<RemoteName>> Find(const std::vector<std::string>& names) override {
+    return Call<Result<std::vector<RemoteName>>>(
+        [&](const py::object& transport) { return NamesOf(transport.attr("find")(names)); });
+  }
+
+  Status Download(const std::vector<std::string>& names,
+                  const std::string& local_directory) override {
+    return Call<Status>([&](const py::object& transport) {
+      transport.attr("download")(names, local_directory);
+      return Status::Ok();
+    });
+  }
+
+  Status Delete(const std::vector<std::string>& names) override {
+    return Call<Status>([&](const py::object& transport) {
+      transport.attr("delete")(names);
+      return Status::Ok();
+    });
+  }
+
+ private:
+  static Result<std::vector<RemoteName>> NamesOf(const py::object& pairs) {
+    std::vector<RemoteName> names;
+    for (auto& [name, size_bytes] : py::cast<std::vector<std::pair<std::string, uint64_t>>>(pairs)) {
+      names.push_back({std::move(name), size_bytes});
+    }
+    return names;
+  }
+
+  template <typename Outcome, typename Work>
+  Outcome Call(const Work& work) {
+    if (InterpreterIsEnding()) return Status::Cancelled("the interpreter is ending");
+    const GilScope gil;
+    try {
+      return work(py::reinterpret_borrow<py::object>(transport_.get()));
+    } catch (py::error_already_set& error) {
+      error.restore();
+      return TransportError();
+    } catch (const py::cast_error& error) {
+      return Status::Internal("checkpoint storage " + uri_ + ": " + error.what());
+    }
+  }
+
+  const PyRef transport_;
+  const std::string uri_;
+};
+
+}  // namespace
+
+std::shared_ptr<CheckpointTransport> MakePythonTransport(PyRef transport) {
+  const auto uri =
+      py::cast<std::string>(py::reinterpret_borrow<py::object>(transport.get()).attr("uri"));
+  return std::make_shared<PythonTransport>(std::move(transport), uri);
+}
+
+void BindTransport(py::module_& module) {
+  module.def("sanitize_name", &SanitizeName);
+  module.def("manifest_files", [](const py::bytes& content, const std::string& shown_path) {
+    const auto bytes = py::cast<std::string>(content);
+    const Manifest manifest = ValueOrThrow(ParseManifest(bytes, shown_path));
+    std::vector<std::pair<std::string, uint64_t>> files;
+    for (const FileManifest& file : manifest.files) files.emplace_back(file.name, file.size_bytes);
+    return std::make_tuple(manifest.id, manifest.job_key, files);
+  });
+}
+
+}  // namespace headrace::bindings

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "headrace/base/env.h"
+#include "headrace/checkpoint/checkpoint_transport.h"
+#include "headrace/checkpoint/manifest.h"
+
+namespace headrace {
+
+/// `status` with `directory`, if its message names it, called `uri`; as it is when `directory` is
+/// "".
+Status ShownAs(const Status& status, const std::string& directory, const std::string& uri);
+
+/// A job's directory in a remote storage, with a local staging directory that belongs to one store
+/// alone. The remote names are those of a local job directory (see CheckpointStore), without LOCK
+/// and temporaries; a manifest is decided by its creation there.
+///
+/// What stands in for the lock: a run marker is created, never replaced, so runs have different
+/// numbers; and whoever decides looks for a newer marker both before and after. A successor creates
+/// its marker before it reads what is decided. So either it sees the manifest of its predecessor,
+/// or the predecessor sees the marker and publishes nothing.
+///
+/// Nothing rests on a listing being up to date: the names that decide are asked for one by one.
+/// Threading: guarded by the mutex of the store that owns it.
+class RemoteDirectory {
+ public:
+  RemoteDirectory(Env* env, std::shared_ptr<CheckpointTransport> transport, std::string staging);
+
+  const std::string& uri() const { return transport_->uri(); }
+
+  /// Names that exist remotely. Every manifest among them is in staging afterwards, and no other.
+  Result<std::vector<std::string>> Refresh();
+  /// Makes number `run`, or the next one that nobody took, ours and returns it.
+  Result<uint64_t> ClaimRun(uint64_t run);
+  /// kFailedPrecondition when a newer run than ours took over.
+  Status CheckFence();
+
+  /// kCorruption naming the first file of `manifest` that is missing or of another length. Of a
+  /// file that the last Refresh() listed, the length it said counts.
+  Status CheckFilesPresent(const Manifest& manifest);
+  /// Brings the files of `manifest` into staging; what is missing remotely stays missing there.
+  Status Fetch(const Manifest& manifest);
+  /// Copies the files that checkpoint `manifest.id` wrote out of staging.
+  Status Upload(const Manifest& manifest, const CheckpointTransport::StillWanted& still_wanted);
+  /// Creates a manifest: the decision. Ok when it is there, byte for byte, and we are not fenced.
+  /// kAlreadyExists when there is another one of that name; other failures leave it in doubt.
+  Status Decide(const std::string& name, const std::string& bytes);
+  /// Removes the data files of checkpoint `id` and older ones from staging. REQUIRES: no task reads
+  /// or writes them any more.
+  void FreeStaging(CheckpointId id);
+
+  /// Names that exist remotely, without a look at their content.
+  Result<std::vector<std::string>> Names();
+  Status Delete(const std::vector<std::string>& names) { return transport_->Delete(names); }
+
+  /// `status` with the staging directory called by its remote name.
+  Status InRemoteTerms(const Status& status) const { return ShownAs(status, staging_, uri()); }
+
+ private:
+  Result<uint64_t> NewestRun();
+  Result<std::vector<std::string>> ManifestNames();
+  Status ForgetStagedManifests();
+
+  Env* const env_;
+  const std::shared_ptr<CheckpointTransport> transport_;
+  const std::string staging_;
+  std::map<std::string, uint64_t> sizes_;  // of the last listing
+  uint64_t run_ = 0;
+};
+
+}  // namespace headrace
