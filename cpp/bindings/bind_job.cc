@@ -14,6 +14,7 @@
 #include "bindings/native_options.h"
 #include "bindings/python_thread_hooks.h"
 #include "bindings/python_transport.h"
+#include "headrace/checkpoint/savepoint.h"
 #include "headrace/runtime/job.h"
 
 namespace py = pybind11;
@@ -57,6 +58,12 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "checkpoint_timeout_ms", &out.checkpoints.timeout_ms);
   Read(options, "checkpoint_min_pause_ms", &out.checkpoints.min_pause_ms);
   Read(options, "tolerable_checkpoint_failures", &out.checkpoints.tolerable_failures);
+  Read(options, "at_least_once", &out.checkpoints.at_least_once);
+  if (options.contains("checkpoint_retention")) {
+    const auto retention = py::cast<std::string>(options["checkpoint_retention"]);
+    if (retention == "on_failure") out.checkpoint_retention = CheckpointRetention::kOnFailure;
+    if (retention == "never") out.checkpoint_retention = CheckpointRetention::kNever;
+  }
   Read(options, "checkpoint_directory", &out.checkpoint_directory);
   Read(options, "retained_checkpoints", &out.retained_checkpoints);
   if (options.contains("checkpoint_transport")) {
@@ -107,6 +114,7 @@ py::list CheckpointList(const std::vector<CheckpointRecord>& records) {
     item["id"] = record.id;
     item["completed"] = record.completed;
     item["final"] = record.final;
+    item["savepoint"] = record.savepoint;
     item["failure"] = record.failure;
     item["triggered_ms"] = record.triggered_ms;
     item["duration_ms"] = record.duration_ms;
@@ -161,6 +169,17 @@ class PythonJob {
   void Cancel() {
     ThrowIfError(RefuseInForkedChild());
     WithoutGil([&] { job_->Cancel(); });
+  }
+  SavepointRequestPtr RequestSavepoint(std::string directory, const std::string& stop) {
+    ThrowIfError(RefuseInForkedChild());
+    const SavepointStop what = stop == "drain"     ? SavepointStop::kDrain
+                               : stop == "suspend" ? SavepointStop::kSuspend
+                                                   : SavepointStop::kNone;
+    return WithoutGil([&] { return job_->RequestSavepoint(std::move(directory), what); });
+  }
+  void SetCheckpointInterval(int64_t interval_ms) {
+    ThrowIfError(RefuseInForkedChild());
+    WithoutGil([&] { job_->SetCheckpointInterval(interval_ms); });
   }
   std::string State() const {
     ThrowIfError(RefuseInForkedChild());
@@ -223,11 +242,23 @@ class PythonJob {
 }  // namespace
 
 void BindJob(py::module_& module) {
+  py::class_<SavepointRequest, SavepointRequestPtr>(module, "SavepointRequest")
+      .def("done", &SavepointRequest::resolved)
+      .def(
+          "wait",
+          [](SavepointRequest& request, int64_t timeout_ms) {
+            return WithoutGil([&] { return request.WaitFor(timeout_ms); });
+          },
+          py::arg("timeout_ms"))
+      .def("path", [](const SavepointRequest& request) { return ValueOrThrow(request.outcome()); });
+
   py::class_<PythonJob>(module, "Job", Collectable<PythonJob>())
       .def(py::init<const GraphHolder&, py::handle>())
       .def("start", &PythonJob::Start)
       .def("wait", &PythonJob::Wait, py::arg("timeout_ms"))
       .def("cancel", &PythonJob::Cancel)
+      .def("request_savepoint", &PythonJob::RequestSavepoint, py::arg("directory"), py::arg("stop"))
+      .def("set_checkpoint_interval", &PythonJob::SetCheckpointInterval, py::arg("interval_ms"))
       .def("state", &PythonJob::State)
       .def("metrics", &PythonJob::Metrics)
       .def("checkpoints", &PythonJob::Checkpoints)

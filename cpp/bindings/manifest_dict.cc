@@ -89,6 +89,7 @@ py::dict ManifestDict(const Manifest& manifest) {
   out["id"] = manifest.id;
   out["run_id"] = manifest.run_id;
   out["final"] = manifest.kind == CheckpointKind::kFinal;
+  out["savepoint"] = manifest.kind == CheckpointKind::kSavepoint;
   out["full"] = manifest.full;
   out["created_ms"] = manifest.created_ms;
   out["state_bytes"] = manifest.state_bytes();

@@ -404,6 +404,14 @@ bool OperatorManifest::HasState() const {
   });
 }
 
+bool Manifest::Finished() const {
+  if (kind != CheckpointKind::kSavepoint) return kind == CheckpointKind::kFinal;
+  return !operators.empty() && std::all_of(operators.begin(), operators.end(), [](const auto& op) {
+    return !op.subtasks.empty() && std::all_of(op.subtasks.begin(), op.subtasks.end(),
+                                               [](const auto& one) { return one.finished; });
+  });
+}
+
 uint64_t Manifest::state_bytes() const {
   uint64_t sum = 0;
   for (const OperatorManifest& op : operators) {

@@ -4,7 +4,8 @@
 
 namespace headrace {
 
-BarrierAligner::BarrierAligner(int channels) : states_(channels, State::kOpen) {}
+BarrierAligner::BarrierAligner(int channels, bool at_least_once)
+    : at_least_once_(at_least_once), states_(channels, State::kOpen) {}
 
 BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId checkpoint) {
   HR_CHECK(states_[channel] != State::kEnded);
@@ -23,10 +24,12 @@ BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId chec
 }
 
 BarrierAligner::Outcome BarrierAligner::OnEnd(int channel) {
-  HR_CHECK(states_[channel] == State::kOpen);
+  HR_CHECK(states_[channel] != State::kEnded && !blocked(channel));
+  const bool was_aligning = aligning();
+  if (states_[channel] == State::kDelivered) --delivered_;
   states_[channel] = State::kEnded;
   ++ended_;
-  return aligning() ? Check() : Outcome::kNothing;
+  return was_aligning ? Check() : Outcome::kNothing;
 }
 
 BarrierAligner::Outcome BarrierAligner::Check() {

@@ -197,7 +197,7 @@ Result<ChainNode::Ran> ChainNode::Run(int64_t now_ms, int64_t now_ns) {
     return Ran::kProgress;
   }
   if (call_ == Call::kProcessingTime ||
-      (call_ == Call::kNone && !finished_ && next_processing_time_ <= now_ms)) {
+      (call_ == Call::kNone && !finished_ && !suspended_ && next_processing_time_ <= now_ms)) {
     return RunProcessingTime(now_ms);
   }
   if (inbox_.empty()) return Ran::kNothing;
@@ -326,7 +326,7 @@ Status ChainNode::MaintainState() {
   return keyed_->CheckBudget();
 }
 
-Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
+Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id, bool full) {
   OperatorSnapshot snapshot;
   snapshot.operator_id = spec_.context.uid;
   snapshot.name = spec_.context.name;
@@ -340,6 +340,7 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
   HR_RETURN_IF_ERROR(op_->Snapshot(id, &snapshot.operator_state));
   if (keyed_) {
     snapshot.key_groups = keyed_->range();
+    if (full) keyed_->RequireFullSnapshot();
     snapshot.keyed = keyed_->Snapshot();
     snapshot.registry = keyed_->Registry();
   }

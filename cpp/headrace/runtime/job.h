@@ -26,6 +26,13 @@ enum class JobState : uint8_t {
 };
 std::string_view JobStateName(JobState state);
 
+/// Which ends of a job its checkpoints outlive. Savepoints outlive all.
+enum class CheckpointRetention : uint8_t {
+  kOnCancellation,  ///< every end
+  kOnFailure,       ///< all but a cancellation
+  kNever,           ///< none
+};
+
 /// Configuration of one execute().
 struct JobOptions {
   std::string name;
@@ -43,6 +50,9 @@ struct JobOptions {
   std::string checkpoint_directory;  ///< "" = none; scratch when there is a transport
   std::shared_ptr<CheckpointTransport> checkpoint_transport;  ///< where they go, null = directory
   int retained_checkpoints = 1;
+  /// What becomes of the checkpoints when the job ends; a failed or finished job's always stay but
+  /// under kNever.
+  CheckpointRetention checkpoint_retention = CheckpointRetention::kOnCancellation;
   std::string restore_path;  ///< "", a path, or "latest"
   std::string restore_uri;   ///< what messages call the directory of restore_path; "" = as it is
   bool allow_older = false;
@@ -93,6 +103,11 @@ class Job {
   /// Waits up to `timeout_ms` (< 0: for ever); true when the job ended.
   virtual bool WaitFor(int64_t timeout_ms) = 0;
   virtual void Cancel() = 0;
+  /// Asks for a savepoint below `directory`; see SavepointStop for what happens to the job then. A
+  /// savepoint that fails never fails the job; a job that fails or ends first fails the savepoint.
+  virtual SavepointRequestPtr RequestSavepoint(std::string directory, SavepointStop stop) = 0;
+  /// From now on, also for later attempts; -1 = none but requested ones.
+  virtual void SetCheckpointInterval(int64_t interval_ms) = 0;
   virtual JobState state() const = 0;
   /// Snapshot of the numbers while it runs.
   virtual std::map<std::string, int64_t> Metrics() const = 0;

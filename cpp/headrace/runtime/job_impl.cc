@@ -134,6 +134,7 @@ Status JobImpl::BuildAttempt() {
   Attempt::Inputs inputs;
   inputs.graph = graph_;
   inputs.options = options_;
+  inputs.options.checkpoints.interval_ms = interval_ms_;
   inputs.number = attempts_;
   inputs.stepped = stepped_;
   inputs.store = store_;
@@ -145,7 +146,7 @@ Status JobImpl::BuildAttempt() {
     signal->changed.notify_one();
   };
   if (point) {
-    if (point->manifest.kind == CheckpointKind::kFinal) {
+    if (point->manifest.Finished()) {
       // The failure came after the last decision: everything is committed.
       End(JobState::kFinished, Status::Ok());
       return Status::Ok();
@@ -174,6 +175,7 @@ void JobImpl::WatchAttempt() {
     BeginStop(Status::Cancelled("the job was cancelled"));
     return;
   }
+  PassRequests();
   const Attempt::Report report = attempt_->Tick();
   if (failed_at_ns_ > 0 && attempt_->all_open()) {
     std::lock_guard lock(mutex_);
@@ -181,6 +183,8 @@ void JobImpl::WatchAttempt() {
     failed_at_ns_ = 0;
   }
   if (!report.failure.ok()) {
+    // After the last checkpoint there is nothing to restart for.
+    stop_after_success_ = report.settled;
     BeginStop(report.failure);
     return;
   }
@@ -196,12 +200,84 @@ void JobImpl::WatchAttempt() {
   BeginStop(Status::Ok());
 }
 
+// What clients asked for since the last look.
+void JobImpl::PassRequests() {
+  std::vector<SavepointRequestPtr> savepoints;
+  std::optional<int64_t> interval_ms;
+  {
+    std::lock_guard lock(mutex_);
+    savepoints.assign(savepoints_.begin() + static_cast<ptrdiff_t>(savepoints_passed_),
+                      savepoints_.end());
+    savepoints_passed_ = savepoints_.size();
+    interval_ms = std::exchange(new_interval_ms_, std::nullopt);
+  }
+  if (interval_ms) {
+    interval_ms_ = *interval_ms;
+    attempt_->SetCheckpointInterval(*interval_ms);
+  }
+  for (SavepointRequestPtr& request : savepoints) attempt_->RequestSavepoint(std::move(request));
+}
+
+// Of all that are not resolved: the attempt that worked on them is over. Those that no attempt has
+// seen wait for the next, if there is one.
+void JobImpl::RefuseSavepoints(const Status& why) {
+  std::lock_guard lock(mutex_);
+  savepoints_closed_ = phase_ == Phase::kReleasing;
+  const size_t count = savepoints_closed_ ? savepoints_.size() : savepoints_passed_;
+  for (size_t i = 0; i < count; ++i) {
+    if (savepoints_[i]->resolved() && savepoints_[i]->outcome().ok()) {
+      result_.messages.push_back("savepoint " + savepoints_[i]->outcome().value());
+    }
+    savepoints_[i]->Resolve(why);
+  }
+  savepoints_.erase(savepoints_.begin(), savepoints_.begin() + static_cast<ptrdiff_t>(count));
+  savepoints_passed_ = 0;
+}
+
+SavepointRequestPtr JobImpl::RequestSavepoint(std::string directory, SavepointStop stop) {
+  auto request = std::make_shared<SavepointRequest>(std::move(directory), stop);
+  if (options_.checkpoint_directory.empty()) {
+    request->Resolve(Status::FailedPrecondition(
+        "a savepoint is made of a checkpoint, but the job has no directory for them: set "
+        "execution.checkpointing.dir (an interval is not needed)"));
+    return request;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (savepoints_closed_ || cancel_requested_) {
+      request->Resolve(Status::FailedPrecondition("no savepoint: the job is " +
+                                                  std::string(JobStateName(state_))));
+      return request;
+    }
+    savepoints_.push_back(request);
+  }
+  WakeLoop();
+  return request;
+}
+
+void JobImpl::SetCheckpointInterval(int64_t interval_ms) {
+  {
+    std::lock_guard lock(mutex_);
+    new_interval_ms_ = interval_ms;
+  }
+  WakeLoop();
+}
+
+void JobImpl::WakeLoop() {
+  std::lock_guard lock(signal_->mutex);
+  signal_->set = true;
+  signal_->changed.notify_one();
+}
+
 void JobImpl::BeginStop(Status why) {
   stop_reason_ = std::move(why);
   stop_started_ns_ = awake_ns_;
   interrupted_ = false;
   phase_ = Phase::kStopping;
   attempt_->RequestStop();
+  RefuseSavepoints(stop_reason_.ok()
+                       ? Status::FailedPrecondition("no savepoint: the job ended before")
+                       : Status(stop_reason_.code(), "no savepoint: " + stop_reason_.message()));
 }
 
 void JobImpl::WatchStop() {
@@ -290,6 +366,18 @@ void JobImpl::OnFailure(Status failure) {
   result_.recoveries.push_back({failure.ToString(), 0, 0});
 }
 
+bool JobImpl::DeletesCheckpoints(JobState state) const {
+  switch (options_.checkpoint_retention) {
+    case CheckpointRetention::kOnCancellation:
+      return false;
+    case CheckpointRetention::kOnFailure:
+      return state == JobState::kCanceled;
+    case CheckpointRetention::kNever:
+      return true;
+  }
+  return false;
+}
+
 void JobImpl::SetState(JobState state) {
   std::lock_guard lock(mutex_);
   if (cancel_requested_ && state != JobState::kCanceled) return;
@@ -303,6 +391,7 @@ void JobImpl::End(JobState state, Status status) {
   // Code that was left behind keeps its own hold on them.
   graph_.reset();
   const bool left_code_behind = attempt_ && attempt_counted_;
+  if (store_ && DeletesCheckpoints(state)) store_->DeleteAllOnClose();
   if (store_ && !left_code_behind) released_store_ = store_->Share();
   store_.reset();
   std::unique_lock lock(mutex_);
@@ -313,6 +402,8 @@ void JobImpl::End(JobState state, Status status) {
   end_status_ = std::move(status);
   release_started_ns_ = awake_ns_;
   phase_ = Phase::kReleasing;
+  RefuseSavepoints(
+      Status::FailedPrecondition("no savepoint: the job is " + std::string(JobStateName(state))));
   WatchRelease();
 }
 
@@ -350,9 +441,7 @@ void JobImpl::Cancel() {
     cancel_requested_ = true;
     state_ = JobState::kCancelling;
   }
-  std::lock_guard lock(signal_->mutex);
-  signal_->set = true;
-  signal_->changed.notify_one();
+  WakeLoop();
 }
 
 JobState JobImpl::state() const {

@@ -27,6 +27,8 @@ class JobImpl final : public Job {
   Status Start() override;
   bool WaitFor(int64_t timeout_ms) override;
   void Cancel() override;
+  SavepointRequestPtr RequestSavepoint(std::string directory, SavepointStop stop) override;
+  void SetCheckpointInterval(int64_t interval_ms) override;
   JobState state() const override;
   std::map<std::string, int64_t> Metrics() const override;
   std::vector<CheckpointRecord> Checkpoints() const override;
@@ -68,6 +70,10 @@ class JobImpl final : public Job {
   void WatchRelease();
   void SetState(JobState state);
   void NoteLeftBehind(const std::string& text);
+  void PassRequests();
+  void RefuseSavepoints(const Status& why);
+  void WakeLoop();
+  bool DeletesCheckpoints(JobState state) const;
 
   std::shared_ptr<const JobGraph> graph_;  // loop; null once the job has ended
   const JobOptions options_;
@@ -92,6 +98,7 @@ class JobImpl final : public Job {
   int64_t restart_at_ns_ = 0;
   int64_t failed_at_ns_ = 0;
   int64_t started_ns_ = 0;
+  int64_t interval_ms_;  // of checkpoints, as last set
   int64_t last_loop_ns_ = 0;
   int64_t awake_ns_ = 0;  ///< passed so far, without the time in which the process stood still
   JobState end_state_ = JobState::kFinished;
@@ -106,6 +113,10 @@ class JobImpl final : public Job {
   bool cancel_requested_ = false;
   bool started_ = false;
   bool ended_ = false;
+  std::vector<SavepointRequestPtr> savepoints_;  // not resolved when last looked at
+  size_t savepoints_passed_ = 0;                 // of these, to the running attempt
+  bool savepoints_closed_ = false;               // no attempt will come to make any
+  std::optional<int64_t> new_interval_ms_;       // not yet told to the running attempt
   std::shared_ptr<Attempt> attempt_;
   bool attempt_counted_ = false;  // attempt_ is over and in the two below
   std::vector<CheckpointRecord> past_checkpoints_;

@@ -28,7 +28,8 @@ JobImpl::JobImpl(JobGraph graph, JobOptions options)
     : graph_(std::make_shared<const JobGraph>(std::move(graph))),
       options_(WithDefaults(std::move(options))),
       env_(options_.env),
-      restart_strategy_(options_.restart) {}
+      restart_strategy_(options_.restart),
+      interval_ms_(options_.checkpoints.interval_ms) {}
 
 Status JobImpl::Prepare() {
   if (!options_.checkpoint_directory.empty()) {
@@ -82,10 +83,10 @@ Status JobImpl::FindRestorePoint() {
   }
   HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
   const std::string id = std::to_string(point.manifest.id);
-  if (point.manifest.kind == CheckpointKind::kFinal) {
+  if (point.manifest.Finished()) {
     restored_final_ = true;
-    result_.messages.push_back("job '" + options_.job_key + "' had finished with checkpoint " + id +
-                               ": nothing to do");
+    result_.messages.push_back("job '" + point.manifest.job_key +
+                               "' had finished with checkpoint " + id + ": nothing to do");
   } else {
     result_.messages.push_back("resumed from checkpoint " + id);
     for (const OperatorManifest& op : point.manifest.operators) {

@@ -14,6 +14,12 @@
 
 namespace headrace {
 
+/// What the barrier of a checkpoint asks for beyond a snapshot.
+struct BarrierRequest {
+  bool full = false;     ///< the snapshot builds on no earlier one
+  bool suspend = false;  ///< behind it nothing is emitted until Task::Resume()
+};
+
 /// What a task tells the attempt it belongs to. Threading: called from task threads.
 class TaskHost {
  public:
@@ -21,6 +27,7 @@ class TaskHost {
   virtual void OnOpened() = 0;
   /// True once every task is open: rows may flow.
   virtual bool all_open() const = 0;
+  virtual BarrierRequest RequestOf(CheckpointId) const { return {}; }
   virtual void OnSnapshot(CheckpointId id, TaskSnapshot snapshot) = 0;
   /// The task used up all its input. It goes on answering checkpoints.
   /// `renames`: files no checkpoint has published yet.
@@ -56,7 +63,7 @@ class Task : public std::enable_shared_from_this<Task> {
   ExchangeWriter* AddWriter(ExchangeWriter::Options options,
                             std::vector<std::shared_ptr<Channel>> channels);
   void SetSource(TaskSource source) { source_ = std::make_unique<TaskSource>(std::move(source)); }
-  void SetInputs(std::vector<InputGate::Input> inputs);
+  void SetInputs(std::vector<InputGate::Input> inputs, bool at_least_once = false);
   void set_elements_per_step(int count) { elements_per_step_ = count; }
   /// Called (from any thread) when the task has something to do.
   void SetWaker(std::function<void()> wake) { wake_ = std::move(wake); }
@@ -77,6 +84,10 @@ class Task : public std::enable_shared_from_this<Task> {
   // Commands, from any thread.
   void TriggerCheckpoint(CheckpointId id);
   void NotifyComplete(CheckpointId id);
+  /// Sources end as if they had no more rows: event time advances to its end.
+  void Drain();
+  /// Takes back the suspension that a barrier asked for.
+  void Resume();
   void Wake() {
     if (wake_) wake_();
   }
@@ -127,6 +138,8 @@ class Task : public std::enable_shared_from_this<Task> {
   CheckpointId answered_ = 0;
   CheckpointId completed_ = 0;
   CheckpointId told_source_ = 0;
+  bool draining_ = false;
+  bool source_suspended_ = false;
   std::map<CheckpointId, TaskSnapshot> snapshots_;  ///< barriers still inside the chain
   std::atomic<int> current_node_{0};
   std::atomic<CheckpointId> acknowledged_{0};
@@ -136,6 +149,8 @@ class Task : public std::enable_shared_from_this<Task> {
   CheckpointId trigger_command_ = 0;
   CheckpointId complete_command_ = 0;
   bool rows_arrived_ = false;
+  bool drain_command_ = false;
+  bool resume_command_ = false;
   bool cancelled_ = false;
   std::shared_ptr<SourceReader> reader_;
   std::vector<StateRegistration> registry_;

@@ -6,7 +6,11 @@ import threading
 import uuid
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from headrace.common.local_paths import local_path
+from headrace.common.time import DurationLike, to_milliseconds
 
 if TYPE_CHECKING:
     from headrace import _core
@@ -123,8 +127,9 @@ class JobExecutionResult:
 class JobClient:
     """A job started by `execute_async`."""
 
-    def __init__(self, job: _core.Job) -> None:
+    def __init__(self, job: _core.Job, savepoint_directory: str | None = None) -> None:
         self._job = job
+        self._savepoint_directory = savepoint_directory
         self._job_id = JobID(uuid.uuid4().hex)
 
     def get_job_id(self) -> JobID:
@@ -143,6 +148,70 @@ class JobClient:
         """Stops the job at the next step of each task; the last checkpoint stays usable."""
         self._job.cancel()
         return CompletableFuture(self._wait, lambda: self.status().is_terminal_state())
+
+    def trigger_savepoint(self, savepoint_directory: str | Path | None = None) -> CompletableFuture[str]:
+        """Asks for a savepoint: a whole, self-contained copy of the state that no clean-up touches.
+
+        Args:
+            savepoint_directory: Where `savepoint-<job>-<checkpoint>` is made; the environment's default if not given.
+
+        Returns:
+            The path of the savepoint, for `execution.state-recovery.path`. Its result() raises what went wrong; the
+            job goes on all the same.
+
+        Raises:
+            ValueError: no directory is given and none is set.
+        """
+        return self._savepoint("", savepoint_directory)
+
+    def stop_with_savepoint(
+        self,
+        *args: bool | str | Path | None,
+        path: str | Path | None = None,
+        drain: bool | None = None,
+        advance_to_end_of_event_time: bool | None = None,
+        savepoint_directory: str | Path | None = None,
+    ) -> CompletableFuture[str]:
+        """Ends the job with a savepoint: `stop_with_savepoint(path, drain)`, or PyFlink's order of the two.
+
+        What was read before the savepoint is committed, and nothing behind it is emitted. Should the savepoint fail,
+        the job goes on (a drained one has ended by then).
+
+        Args:
+            args: `path, drain` or `advance_to_end_of_event_time, savepoint_directory`; a bool tells which is which.
+            path: Where `savepoint-<job>-<checkpoint>` is made; the environment's default if not given.
+            drain: True ends the sources first, so that all windows and timers of event time fire: nothing is left to
+                resume. False (the default) stops exactly at the savepoint.
+            advance_to_end_of_event_time: PyFlink's name of `drain`.
+            savepoint_directory: PyFlink's name of `path`.
+
+        Returns:
+            The path of the savepoint; there once the job has ended.
+
+        Raises:
+            ValueError: no directory is given and none is set.
+            TypeError: more arguments than two, or one twice.
+        """
+        flags = [value for value in (*args, drain, advance_to_end_of_event_time) if isinstance(value, bool)]
+        paths = [value for value in (*args, path, savepoint_directory) if isinstance(value, str | Path)]
+        if len(flags) > 1 or len(paths) > 1 or len(args) > 2:
+            raise TypeError("stop_with_savepoint takes one directory and one flag: stop_with_savepoint(path, drain)")
+        stop = "drain" if flags and flags[0] else "suspend"
+        return self._savepoint(stop, paths[0] if paths else None)
+
+    def set_checkpoint_interval(self, interval: DurationLike | None) -> None:
+        """Changes the time between checkpoints of the running job, also behind restarts.
+
+        Args:
+            interval: At least 10 ms; None turns periodic checkpoints off.
+
+        Raises:
+            ValueError: less than 10 ms.
+        """
+        interval_ms = -1 if interval is None else to_milliseconds(interval, "interval")
+        if 0 <= interval_ms < 10 or interval_ms < -1:
+            raise ValueError(f"interval: must be at least 10 ms, got {interval_ms} ms")
+        self._job.set_checkpoint_interval(interval_ms)
 
     def result(self) -> JobExecutionResult:
         """Waits for the end; raises the job's failure."""
@@ -164,6 +233,25 @@ class JobClient:
     def state_registry(self) -> list[dict[str, Any]]:
         """Every task's registered states with type, rows and bytes."""
         return self._job.state_registry()
+
+    def _savepoint(self, stop: str, directory: str | Path | None) -> CompletableFuture[str]:
+        chosen = directory or self._savepoint_directory
+        if not chosen:
+            raise ValueError(
+                "a savepoint needs a directory: give one, or set 'execution.checkpointing.savepoint-dir' "
+                "(env.set_default_savepoint_directory)"
+            )
+        request = self._job.request_savepoint(local_path(str(chosen), "savepoint directory"), stop)
+
+        def wait() -> str:
+            while not request.wait(50):  # short waits, so that the main thread sees signals
+                pass
+            written = request.path()
+            if stop:
+                self._wait()
+            return written
+
+        return CompletableFuture(wait, lambda: request.done() and (not stop or self.status().is_terminal_state()))
 
     def _wait(self) -> None:
         # Short waits, so that the main thread sees signals: Ctrl-C must stop a job within a second.

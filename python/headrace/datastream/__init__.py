@@ -1,6 +1,10 @@
 """The DataStream API: PyFlink's `pyflink.datastream`."""
 
-from headrace.datastream.checkpoint_config import CheckpointConfig, CheckpointingMode
+from headrace.datastream.checkpoint_config import (
+    CheckpointConfig,
+    CheckpointingMode,
+    ExternalizedCheckpointRetention,
+)  # fmt: skip
 from headrace.datastream.collected_rows import CloseableIterator
 from headrace.datastream.connectors import (
     FileSink,
@@ -57,6 +61,7 @@ __all__ = [
     "Collector",
     "DataStream",
     "DataStreamSink",
+    "ExternalizedCheckpointRetention",
     "FileSink",
     "FileSource",
     "FilterFunction",

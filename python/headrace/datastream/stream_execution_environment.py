@@ -20,7 +20,12 @@ from headrace.common.restart_strategy import RestartStrategies, RestartStrategyC
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
-from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
+from headrace.datastream.checkpoint_config import (
+    DIRECTORY,
+    SAVEPOINT_DIRECTORY,
+    CheckpointConfig,
+    CheckpointingMode,
+)  # fmt: skip
 from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.csv_files import CsvFileSource
 from headrace.datastream.connectors.json_files import JsonLinesSource
@@ -43,13 +48,16 @@ from headrace.datastream.transformation import (
 _unnamed_jobs = itertools.count(1)
 _LIVE_SOURCES = frozenset({"source_function", "iterator"})
 _RECOVERY_PATH = "execution.state-recovery.path"
+_FORMER_RECOVERY_PATH = "execution.savepoint.path"  # Flink's names before 1.20
+_DROP_STATE = "execution.state-recovery.ignore-unclaimed-state"
+_FORMER_DROP_STATE = "execution.savepoint.ignore-unclaimed-state"
 
 
 class RunningJob:
     """A started job as the API's own loops use it."""
 
-    def __init__(self, job: _core.Job) -> None:
-        self.client = JobClient(job)
+    def __init__(self, job: _core.Job, savepoint_directory: str | None) -> None:
+        self.client = JobClient(job, savepoint_directory)
         self._job = job
 
     def finish(self) -> JobExecutionResult:
@@ -153,6 +161,27 @@ class StreamExecutionEnvironment:
     def get_checkpointing_mode(self) -> CheckpointingMode:
         """Exactly once unless set otherwise."""
         return self._checkpoint_config.get_checkpointing_mode()
+
+    def get_checkpointing_consistency_mode(self) -> CheckpointingMode:
+        """Exactly once unless set otherwise."""
+        return self._checkpoint_config.get_checkpointing_mode()
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        """Always False: barriers are aligned."""
+        return self._checkpoint_config.is_unaligned_checkpoints_enabled()
+
+    def is_force_unaligned_checkpoints(self) -> bool:
+        """Always False: barriers are aligned."""
+        return self._checkpoint_config.is_force_unaligned_checkpoints()
+
+    def set_default_savepoint_directory(self, directory: str | Path) -> StreamExecutionEnvironment:
+        """Sets where savepoints go that are asked for without a directory."""
+        self._configuration.set_string(SAVEPOINT_DIRECTORY, str(directory))
+        return self
+
+    def get_default_savepoint_directory(self) -> str | None:
+        """Where savepoints go that are asked for without a directory, or None."""
+        return self._configuration.get_string(SAVEPOINT_DIRECTORY)
 
     def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
         """Chooses where keyed state lives. FsStateBackend also sets the checkpoint directory.
@@ -478,7 +507,7 @@ class StreamExecutionEnvironment:
         job = _core.Job(graph, options)
         weakref.finalize(job, storage.release)
         job.start()
-        return RunningJob(job)
+        return RunningJob(job, self.get_default_savepoint_directory())
 
     def _job_options(self, name: str) -> dict[str, Any]:
         get = self._configuration.get_string
@@ -488,15 +517,10 @@ class StreamExecutionEnvironment:
             "buffer_timeout_ms": self.get_buffer_timeout(),
             "chaining": self.is_chaining_enabled(),
             "job_parameters": self._config.get_global_job_parameters(),
-            "checkpoint_interval_ms": self.get_checkpoint_interval(),
-            "checkpoint_timeout_ms": self._checkpoint_config.get_checkpoint_timeout(),
-            "checkpoint_min_pause_ms": self._checkpoint_config.get_min_pause_between_checkpoints(),
-            "tolerable_checkpoint_failures": self._checkpoint_config.get_tolerable_checkpoint_failure_number(),
-            "retained_checkpoints": self._configuration.get_integer(RETAINED, 1),
+            **self._checkpoint_config._describe(),
             "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
-            "allow_dropped_state": self._configuration.get_boolean(
-                "execution.state-recovery.ignore-unclaimed-state", False
-            ),
+            "allow_dropped_state": self._configuration.get_boolean(_DROP_STATE, False)
+            or self._configuration.get_boolean(_FORMER_DROP_STATE, False),
             "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
             "restart": self._restart_options(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
@@ -510,7 +534,8 @@ class StreamExecutionEnvironment:
 
     def _job_storage(self, name: str, options: dict[str, Any]) -> JobStorage:
         get = self._configuration.get_string
-        directory, restore_path = get(DIRECTORY) or "", get(_RECOVERY_PATH) or ""
+        directory = get(DIRECTORY) or ""
+        restore_path = get(_RECOVERY_PATH) or get(_FORMER_RECOVERY_PATH) or ""
         return JobStorage(directory, restore_path, name, options["checkpoint_timeout_ms"], self._configuration)
 
     def _restart_options(self) -> dict[str, Any]:
