@@ -50,6 +50,7 @@ void FillModule(py::module_& module) {
   BindTransport(module);
   BindJob(module);
   BindColdStores(module);
+  BindCheckpointReader(module);
   StartReaper();
 }
 
