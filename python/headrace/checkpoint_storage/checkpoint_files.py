@@ -45,7 +45,7 @@ def find_checkpoint(path: str | Path, configuration: Configuration | None = None
         if name.endswith(_MANIFEST_END):
             raise FileNotFoundError(f"there is no checkpoint at {location.uri}")
     transport = CheckpointTransport(open_storage(text, configuration))
-    names = [name for name, _ in transport.list() if name.endswith(_MANIFEST_END)]
+    names = [name for name, _ in transport.names() if name.endswith(_MANIFEST_END)]
     numbered = sorted(((int(m[1]), name) for name in names if (m := _MANIFEST.match(name))), reverse=True)
     manifests = [name for _, name in numbered] or (names if len(names) == 1 else [])
     if not manifests:

@@ -128,7 +128,7 @@ class HdfsStorage(Storage):
                 client.delete(status.path)
 
 
-class _closed_on_success:  # noqa: N801 - used as a function
+class _closed_on_success:
     """Closes the writer only when everything was written: a broken one is not to be completed."""
 
     def __init__(self, writer: Any) -> None:

@@ -80,12 +80,12 @@ class ReadableFiles:
         directory, _, last = uri.rstrip("/").rpartition("/")
         above = CheckpointTransport(open_storage(directory, self._configuration))
         if any(sign in last for sign in "*?["):
-            names = [name for name, _ in above.list() if fnmatch.fnmatchcase(name, last)]
+            names = [name for name, _ in above.names() if fnmatch.fnmatchcase(name, last)]
             matches = [f"{directory}/{name}" for name in names]
         elif above.find([last]):
             matches = [f"{directory}/{last}"]
         else:
-            inside = CheckpointTransport(open_storage(uri, self._configuration)).list()
+            inside = CheckpointTransport(open_storage(uri, self._configuration)).names()
             matches = [f"{uri.rstrip('/')}/{name}" for name, _ in inside if not name.startswith((".", "_"))]
         if not matches:
             raise FileNotFoundError(f"no file matches {shown!r}")
