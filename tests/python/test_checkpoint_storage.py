@@ -328,7 +328,8 @@ def test_an_unreachable_endpoint_is_named(tmp_path):
 def test_locations_show_no_credentials():
     location = parse_location("s3://me:hidden-word@bucket/a/b/?sig=hidden-too")
     assert location.uri == "s3://bucket/a/b"
-    assert "hidden" in location.credentials
+    assert set(location.secrets) == {"me:hidden-word", "hidden-word", "sig=hidden-too", "hidden-too"}
+    assert parse_location(location.full_uri) == location
     assert parse_location("abfss://box@account.dfs.core.windows.net/x").authority == "box@account.dfs.core.windows.net"
     assert parse_location("file:///tmp/x").path == "/tmp/x"
     assert [is_remote(text) for text in ("/tmp/x", "file:///x", "latest", "", "hdfs://h:1/x")] == [False] * 4 + [True]

@@ -65,9 +65,12 @@ class ServerProcess:
 
 
 def answer(url):
-    """The body that a URL answers with, None when it does not."""
+    """The body that a URL answers with, also with a refusal; None when nobody answers."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return response.read().decode("utf-8", "replace")
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.read().decode("utf-8", "replace")
+    except OSError:
         return None

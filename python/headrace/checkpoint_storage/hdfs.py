@@ -179,5 +179,5 @@ def open_hdfs(location: Location, configuration: Configuration) -> HdfsStorage:
         for key, value in configuration.to_dict().items()
         if key.startswith(_HADOOP_PREFIX)
     }
-    storage = HdfsStorage(location, Secrets([location.credentials]), HdfsClient(location, options))
+    storage = HdfsStorage(location, Secrets(location.secrets), HdfsClient(location, options))
     return storage
