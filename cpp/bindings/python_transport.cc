@@ -80,7 +80,7 @@ class PythonTransport final : public CheckpointTransport {
 
   Result<std::vector<RemoteName>> List() override {
     return Call<Result<std::vector<RemoteName>>>(
-        [&](const py::object& transport) { return NamesOf(transport.attr("list")()); });
+        [&](const py::object& transport) { return NamesOf(transport.attr("names")()); });
   }
 
   Result<std::vector<RemoteName>> Find(const std::vector<std::string>& names) override {
@@ -106,7 +106,8 @@ class PythonTransport final : public CheckpointTransport {
  private:
   static Result<std::vector<RemoteName>> NamesOf(const py::object& pairs) {
     std::vector<RemoteName> names;
-    for (auto& [name, size_bytes] : py::cast<std::vector<std::pair<std::string, uint64_t>>>(pairs)) {
+    for (auto& [name, size_bytes] :
+         py::cast<std::vector<std::pair<std::string, uint64_t>>>(pairs)) {
       names.push_back({std::move(name), size_bytes});
     }
     return names;

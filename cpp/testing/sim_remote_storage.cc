@@ -95,8 +95,8 @@ class SimRemoteStorage::Client final : public CheckpointTransport {
 
   Status Delete(const std::vector<std::string>& names) override {
     for (const std::string& name : names) {
-      HR_RETURN_IF_ERROR(storage_.Perform(
-          RemoteCall::kDelete, [&storage = storage_, name] { storage.Erase(name); }));
+      HR_RETURN_IF_ERROR(storage_.Perform(RemoteCall::kDelete,
+                                          [&storage = storage_, name] { storage.Erase(name); }));
     }
     return Status::Ok();
   }

@@ -6,7 +6,7 @@
 [10, 20, 30]
 """
 
-from headrace import _core, aggregates, checkpoint_storage, common, datastream
+from headrace import _core, aggregates, common, datastream
 from headrace._core import (
     CorruptionError,
     FailedPreconditionError,

@@ -112,7 +112,7 @@ def test_a_file_of_many_blocks_is_never_half_visible(cluster, path, tmp_path):
 def test_damage_of_a_file_is_refused_by_its_name(cluster, path, tmp_path):
     life = (configuration(cluster.uri + path), tmp_path / "out", 300)
     with JobLife(*life) as job:
-        job.end()
+        assert job.end()[0][-1] == "finished 0"
     name = next(name for name in cluster.listing(path + JOB) if name.startswith("data-"))
     content = bytearray(cluster.read(f"{path}{JOB}/{name}"))
     content[len(content) // 2] ^= 1

@@ -35,7 +35,8 @@ class HdfsCluster:
     def __init__(self):
         self._data = tempfile.TemporaryDirectory(prefix="headrace-hdfs-")
         root = Path(self._data.name)
-        port, self._http_port = free_ports(2)
+        # The DataNode keeps its ports: for a while the NameNode sends clients to where it was.
+        port, self._http_port, data_port, self._data_http_port, data_ipc_port = free_ports(5)
         self.uri = f"hdfs://localhost:{port}"
         (root / "conf").mkdir()
         self._write(root / "conf" / "core-site.xml", {"fs.defaultFS": self.uri, "hadoop.tmp.dir": root / "tmp"})
@@ -51,9 +52,9 @@ class HdfsCluster:
             "dfs.namenode.safemode.extension": 0,
             "dfs.namenode.heartbeat.recheck-interval": 5000,
             "dfs.heartbeat.interval": 1,
-            "dfs.datanode.address": "127.0.0.1:0",
-            "dfs.datanode.http.address": "127.0.0.1:0",
-            "dfs.datanode.ipc.address": "127.0.0.1:0",
+            "dfs.datanode.address": f"127.0.0.1:{data_port}",
+            "dfs.datanode.http.address": f"127.0.0.1:{self._data_http_port}",
+            "dfs.datanode.ipc.address": f"127.0.0.1:{data_ipc_port}",
             "dfs.datanode.hostname": "localhost",
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
@@ -71,8 +72,12 @@ class HdfsCluster:
         assert done.returncode == 0, f"formatting failed:\n{done.stdout}\n{done.stderr}"
         self._name_node = ServerProcess("the NameNode", [*java, _NAME_NODE], root / "namenode.log")
         self._data_node = ServerProcess("the DataNode", [*java, _DATA_NODE], root / "datanode.log")
-        self._name_node.start()
-        self.start_data_node()
+        try:
+            self._name_node.start()
+            self.start_data_node()
+        except BaseException:
+            self.stop()
+            raise
 
     @staticmethod
     def _write(path, properties):
@@ -89,9 +94,10 @@ class HdfsCluster:
 
     def _ready(self):
         beans = f"http://127.0.0.1:{self._http_port}/jmx?qry=Hadoop:service=NameNode,name="
-        return '"NumLiveDataNodes" : 1,' in answer(beans + "FSNamesystemState") and '"Safemode" : "",' in answer(
-            beans + "NameNodeInfo"
-        )
+        state, info = (answer(beans + name) or "" for name in ("FSNamesystemState", "NameNodeInfo"))
+        data_node = answer(f"http://127.0.0.1:{self._data_http_port}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo")
+        registered = '\\"ActorState\\":\\"RUNNING\\"' in (data_node or "")
+        return registered and '"NumLiveDataNodes" : 1,' in state and '"Safemode" : "",' in info
 
     def kill_data_node(self):
         """SIGKILL; its blocks stay."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from services.server_process import ServerProcess, answer, free_ports
 
-ACCESS_KEY = "headrace-tests"
+ACCESS_KEY = "canary-access-key"
 SECRET_KEY = "canary-secret-of-the-s3-server"
 # May use buckets, but not make them.
-WRITER_ACCESS_KEY = "headrace-writer"
+WRITER_ACCESS_KEY = "canary-writer-access-key"
 WRITER_SECRET_KEY = "canary-secret-of-the-writer"
 
 
@@ -23,16 +23,18 @@ class S3Server:
         (root / "files").mkdir()
         keys = [(ACCESS_KEY, SECRET_KEY, ["Admin"]), (WRITER_ACCESS_KEY, WRITER_SECRET_KEY, [])]
         (root / "s3.json").write_text(
-            json.dumps({
-                "identities": [
-                    {
-                        "name": access_key,
-                        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-                        "actions": [*more, "Read", "List", "Tagging", "Write"],
-                    }
-                    for access_key, secret_key, more in keys
-                ]
-            })
+            json.dumps(
+                {
+                    "identities": [
+                        {
+                            "name": access_key,
+                            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+                            "actions": [*more, "Read", "List", "Tagging", "Write"],
+                        }
+                        for access_key, secret_key, more in keys
+                    ]
+                }
+            )
         )
         # A port for gRPC is chosen as well where none is given: the port plus 10,000, which may not exist.
         port, self._master, *more = free_ports(8)
@@ -52,13 +54,18 @@ class S3Server:
             "SeaweedFS", [str(weed), "-logtostderr=true", "server", *arguments, "-filer", "-s3"], root / "log",
             {"HOME": str(root)},
         )  # fmt: skip
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def start(self):
         self._server.start()
-        self._server.wait_until(lambda: answer(f"{self.endpoint}/status"), "its S3 gateway answers")
+        self._server.wait_until(lambda: answer(f"{self.endpoint}/status") is not None, "its S3 gateway answers")
         self._server.wait_until(
-            lambda: '"fid"' in answer(f"http://127.0.0.1:{self._master}/dir/assign"), "it has a writable volume"
+            lambda: '"fid"' in (answer(f"http://127.0.0.1:{self._master}/dir/assign") or ""),
+            "it has a writable volume",
         )
 
     def kill(self):

@@ -1,8 +1,6 @@
 """A server that a test starts, kills and starts again. It never outlives the test run."""
 
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -10,9 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.05
-_libc = ctypes.CDLL(None)
 
 
 def free_ports(count):
@@ -25,10 +21,6 @@ def free_ports(count):
     finally:
         for one in sockets:
             one.close()
-
-
-def _die_with_the_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ServerProcess:
@@ -44,8 +36,8 @@ class ServerProcess:
     def start(self):
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env,
-                preexec_fn=_die_with_the_parent,
+                ["setpriv", "--pdeathsig", "KILL", *self._command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env,
             )  # fmt: skip
 
     def kill(self):
@@ -73,9 +65,12 @@ class ServerProcess:
 
 
 def answer(url):
-    """The body that a URL answers with, "" when it does not."""
+    """The body that a URL answers with, also with a refusal; None when nobody answers."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return response.read().decode("utf-8", "replace")
-    except (urllib.error.URLError, OSError):
-        return ""
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.read().decode("utf-8", "replace")
+    except OSError:
+        return None

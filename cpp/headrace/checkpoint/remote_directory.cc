@@ -114,8 +114,8 @@ Result<uint64_t> RemoteDirectory::ClaimRun(uint64_t run) {
     const Status created = transport_->Create(name, token);
     if (!created.ok()) {
       const Result<std::string> content = transport_->Read(name);
-      if (!content.ok()) return created.code() == StatusCode::kAlreadyExists ? content.status()
-                                                                             : created;
+      if (!content.ok())
+        return created.code() == StatusCode::kAlreadyExists ? content.status() : created;
       if (*content != token) continue;
     }
     HR_ASSIGN_OR_RETURN(const uint64_t newest, NewestRun());
@@ -149,10 +149,10 @@ Status RemoteDirectory::CheckFilesPresent(const Manifest& manifest) {
     const auto size = sizes.find(file.name);
     if (size == sizes.end()) return Status::Corruption("file " + path + ", offset 0: missing");
     if (size->second == file.size_bytes) continue;
-    return Status::Corruption(
-        "file " + path + ", offset " + std::to_string(std::min(size->second, file.size_bytes)) +
-        ": has " + std::to_string(size->second) + " bytes where the manifest says " +
-        std::to_string(file.size_bytes));
+    return Status::Corruption("file " + path + ", offset " +
+                              std::to_string(std::min(size->second, file.size_bytes)) + ": has " +
+                              std::to_string(size->second) + " bytes where the manifest says " +
+                              std::to_string(file.size_bytes));
   }
   return Status::Ok();
 }
@@ -181,8 +181,8 @@ Status RemoteDirectory::Decide(const std::string& name, const std::string& bytes
     const Result<std::string> content = transport_->Read(name);
     if (!content.ok()) {
       if (created.code() != StatusCode::kAlreadyExists) return created;
-      return Status::IoError("file " + uri() + "/" + name + " exists but cannot be read back: " +
-                             content.status().message());
+      return Status::IoError("file " + uri() + "/" + name +
+                             " exists but cannot be read back: " + content.status().message());
     }
     if (*content != bytes) {
       return Status::AlreadyExists("file " + uri() + "/" + name + " exists; it was left alone");

@@ -34,18 +34,17 @@ def find_checkpoint(path: str | Path, configuration: Configuration | None = None
     Raises:
         FileNotFoundError: there is none.
     """
-    text = str(path).rstrip("/")
-    location = parse_location(text)
-    directory, _, name = text.rpartition("/")
-    if location.path and directory:
+    location = parse_location(path)
+    directory, name = location.split()
+    if name:
         above = CheckpointTransport(open_storage(directory, configuration))
         candidates = [name] if name.endswith(_MANIFEST_END) else [name + _MANIFEST_END]
         if found := above.find(candidates):
             return FoundCheckpoint(above, [found[0][0]])
         if name.endswith(_MANIFEST_END):
             raise FileNotFoundError(f"there is no checkpoint at {location.uri}")
-    transport = CheckpointTransport(open_storage(text, configuration))
-    names = [name for name, _ in transport.list() if name.endswith(_MANIFEST_END)]
+    transport = CheckpointTransport(open_storage(location, configuration))
+    names = [name for name, _ in transport.names() if name.endswith(_MANIFEST_END)]
     numbered = sorted(((int(m[1]), name) for name in names if (m := _MANIFEST.match(name))), reverse=True)
     manifests = [name for _, name in numbered] or (names if len(names) == 1 else [])
     if not manifests:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,7 +49,7 @@ class CheckpointTransport:
 
         try:
             self._calls.run(
-                [lambda name=name: put(name) for name in names], wanted, self._timeout_s, f"the upload to {self.uri}"
+                [partial(put, name) for name in names], wanted, self._timeout_s, f"the upload to {self.uri}"
             )
         finally:
             given_up.set()
@@ -61,7 +62,7 @@ class CheckpointTransport:
         """Content of a small file; FileNotFoundError when there is none."""
         return self._attempt(f"read {name} of", lambda: self._storage.read(name))
 
-    def list(self) -> list[tuple[str, int]]:
+    def names(self) -> list[tuple[str, int]]:
         """Names and lengths."""
         return self._attempt("list", self._storage.sizes)
 
@@ -71,7 +72,7 @@ class CheckpointTransport:
         def size(name: str) -> int | None:
             return self._attempt(f"look for {name} in", lambda: self._storage.size(name))
 
-        sizes = self._calls.run([lambda name=name: size(name) for name in names])
+        sizes = self._calls.run([partial(size, name) for name in names])
         return [(name, size) for name, size in zip(names, sizes, strict=True) if size is not None]
 
     def download(self, names: list[str], directory: str) -> None:
@@ -88,7 +89,7 @@ class CheckpointTransport:
             partial.replace(local)
 
         if names:
-            self._calls.run([lambda name=name: get(name) for name in names])
+            self._calls.run([partial(get, name) for name in names])
 
     def delete(self, names: list[str]) -> None:
         """Removes files; one that is gone already is fine."""
@@ -100,7 +101,7 @@ class CheckpointTransport:
                 return
 
         if names:
-            self._calls.run([lambda name=name: remove(name) for name in names])
+            self._calls.run([partial(remove, name) for name in names])
 
     def remove_abandoned(self) -> None:
         """Deletes what killed writers left under temporary names."""

@@ -106,7 +106,7 @@ class FsspecDirectory(Storage):
         return f"{self._root}/{name}"
 
 
-def open_fsspec(location: Location, uri: str, configuration: Configuration) -> FsspecDirectory:
+def open_fsspec(location: Location, configuration: Configuration) -> FsspecDirectory:
     """Any other scheme. Options `fsspec.<scheme>.<key>` are given to the file system as `<key>`.
 
     Raises:
@@ -115,9 +115,9 @@ def open_fsspec(location: Location, uri: str, configuration: Configuration) -> F
     fsspec = require("fsspec", location.scheme)
     start = f"{_PREFIX}{location.scheme}."
     options = {k.removeprefix(start): v for k, v in configuration.to_dict().items() if k.startswith(start)}
-    secrets = Secrets([*options.values(), location.credentials, location.credentials.partition(":")[2]])
+    secrets = Secrets([*options.values(), *location.secrets])
     try:
-        file_system, root = fsspec.core.url_to_fs(uri, **options)
+        file_system, root = fsspec.core.url_to_fs(location.full_uri, **options)
     except ValueError as error:
         raise ValueError(f"{location.uri}: no storage is known for {location.scheme}://: {error}") from None
     except ImportError as error:

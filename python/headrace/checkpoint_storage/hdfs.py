@@ -128,7 +128,7 @@ class HdfsStorage(Storage):
                 client.delete(status.path)
 
 
-class _closed_on_success:  # noqa: N801 - used as a function
+class _closed_on_success:
     """Closes the writer only when everything was written: a broken one is not to be completed."""
 
     def __init__(self, writer: Any) -> None:
@@ -179,5 +179,5 @@ def open_hdfs(location: Location, configuration: Configuration) -> HdfsStorage:
         for key, value in configuration.to_dict().items()
         if key.startswith(_HADOOP_PREFIX)
     }
-    storage = HdfsStorage(location, Secrets([location.credentials]), HdfsClient(location, options))
+    storage = HdfsStorage(location, Secrets(location.secrets), HdfsClient(location, options))
     return storage

@@ -145,8 +145,7 @@ def secrets_of(configuration: Configuration, location: Location) -> Secrets:
         for key, value in os.environ.items()
         if key.startswith(prefixes) and is_sensitive(key.lower().replace("_", "-"))
     ]
-    user, _, password = location.credentials.partition(":")
-    return Secrets([*values, password, location.credentials] + ([user] if not password else []))
+    return Secrets([*values, *location.secrets])
 
 
 def open_s3(location: Location, configuration: Configuration) -> ObjectStoreStorage:

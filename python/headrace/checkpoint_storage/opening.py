@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace.checkpoint_storage.fsspec_directory import open_fsspec
 from headrace.checkpoint_storage.hdfs import open_hdfs
 from headrace.checkpoint_storage.local_directory import LocalDirectory
-from headrace.checkpoint_storage.location import parse_location
+from headrace.checkpoint_storage.location import Location, parse_location
 from headrace.checkpoint_storage.object_store import open_azure, open_gcs, open_s3
 from headrace.checkpoint_storage.storage import Storage
 from headrace.common.configuration import Configuration
@@ -21,7 +21,7 @@ _OPENERS = {
 }  # fmt: skip
 
 
-def open_storage(uri: str | Path, configuration: Configuration | None = None) -> Storage:
+def open_storage(uri: str | Path | Location, configuration: Configuration | None = None) -> Storage:
     """The directory at a URI or local path; whether it can be reached shows at the first call.
 
     Args:
@@ -40,4 +40,4 @@ def open_storage(uri: str | Path, configuration: Configuration | None = None) ->
     opener = _OPENERS.get(location.scheme)
     if opener is not None:
         return opener(location, options)
-    return open_fsspec(location, str(uri), options)
+    return open_fsspec(location, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from headrace import _core
 
@@ -44,7 +44,7 @@ class ParallelCalls:
         """
         if len(calls) == 1 and wanted is None:
             return [calls[0]()]
-        round_ = _Round(calls)
+        round_ = _Round[T](calls)
         for _ in range(min(self._threads, len(calls))):
             threading.Thread(target=round_.work, name="headrace-storage", daemon=True).start()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -58,7 +58,7 @@ class ParallelCalls:
         return round_.results()
 
 
-class _Round:
+class _Round(Generic[T]):
     """The calls of one run and how far they are. Guarded by `_changed`."""
 
     def __init__(self, calls: list[Callable[[], T]]) -> None:

@@ -61,7 +61,8 @@ class Configuration:
         try:
             return int(value)
         except (TypeError, ValueError):
-            raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is not an integer") from None
+            pass  # its text quotes the value, which may be secret
+        raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is not an integer")
 
     def get_boolean(self, key: str, default_value: bool | None = None) -> bool | None:
         """The option as a bool; strings 'true' and 'false' count. Raises ValueError naming the key otherwise."""
@@ -83,7 +84,8 @@ class Configuration:
         try:
             return float(value)
         except (TypeError, ValueError):
-            raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is not a number") from None
+            pass
+        raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is not a number")
 
     def get_bytearray(self, key: str, default_value: bytearray | None = None) -> bytearray | None:
         """The option as bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,8 @@ _PARTS = (
     "basic-auth", "jaas.config", "http-headers", "access-key", "access.key", "account-key", "sas-", "credential",
     "private-key",
 )  # fmt: skip
+_USER_AND_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_QUERY = re.compile(r"([?&][^=&\s]*)=[^&\s]*")
 _HIDDEN = "******"
 _SHORTEST = 4  # a shorter value stands in too many other words
 
@@ -23,8 +26,12 @@ def is_sensitive(key: str) -> bool:
 
 
 def shown_value(key: str, value: Any) -> Any:
-    """The value for messages: itself, or stars."""
-    return _HIDDEN if is_sensitive(key) else value
+    """The value for messages: itself, or stars; of a URI what is no password."""
+    if is_sensitive(key):
+        return _HIDDEN
+    if isinstance(value, str) and "://" in value:
+        return _QUERY.sub(rf"\1={_HIDDEN}", _USER_AND_PASSWORD.sub(f"://{_HIDDEN}@", value))
+    return value
 
 
 class Secrets:

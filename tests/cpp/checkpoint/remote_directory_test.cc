@@ -318,8 +318,7 @@ TEST_F(RemoteDirectoryTest, KeepsWhatIsRetainedAndDeletesTheRestOfOurNames) {
             std::vector<std::string>({"chk-7.manifest", "chk-8.manifest"}));
   std::set<std::string> referenced;
   for (const CheckpointId id : {7u, 8u}) {
-    const auto manifest =
-        ParseManifest(storage.content().at(ManifestName(id)), ManifestName(id));
+    const auto manifest = ParseManifest(storage.content().at(ManifestName(id)), ManifestName(id));
     ASSERT_TRUE(manifest.ok());
     for (const FileManifest& file : manifest->files) referenced.insert(file.name);
   }

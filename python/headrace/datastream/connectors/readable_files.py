@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
-from headrace.checkpoint_storage.location import is_remote, parse_location
+from headrace.checkpoint_storage.location import Location, is_remote, parse_location
 from headrace.checkpoint_storage.opening import open_storage
 from headrace.common.configuration import Configuration
 
@@ -33,7 +33,7 @@ class ReadableFiles:
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         self._configuration = configuration
-        self._full_uris: dict[str, str] = {}
+        self._locations: dict[str, Location] = {}
 
     def find(self, paths: str | Path | list[str]) -> list[str]:
         """Names of the files that the paths, URIs and globs name, sorted; directories stand for their files.
@@ -56,7 +56,7 @@ class ReadableFiles:
         """
         if not is_remote(name):
             return cast("BinaryIO", Path(name).open("rb"))
-        directory, _, last = self._full_uris.get(name, name).rpartition("/")
+        directory, last = (self._locations.get(name) or parse_location(name)).split()
         transport = CheckpointTransport(open_storage(directory, self._configuration))
         sizes = dict(transport.find([last]))
         if last not in sizes:
@@ -76,22 +76,21 @@ class ReadableFiles:
         return pa.input_stream(pa.PythonFile(self.open(name), mode="r"), compression=compression)
 
     def _find_remote(self, uri: str) -> list[str]:
-        shown = parse_location(uri).uri
-        directory, _, last = uri.rstrip("/").rpartition("/")
+        location = parse_location(uri)
+        directory, last = location.split()
         above = CheckpointTransport(open_storage(directory, self._configuration))
         if any(sign in last for sign in "*?["):
-            names = [name for name, _ in above.list() if fnmatch.fnmatchcase(name, last)]
-            matches = [f"{directory}/{name}" for name in names]
-        elif above.find([last]):
-            matches = [f"{directory}/{last}"]
+            matches = [directory.join(name) for name, _ in above.names() if fnmatch.fnmatchcase(name, last)]
+        elif last and above.find([last]):
+            matches = [location]
         else:
-            inside = CheckpointTransport(open_storage(uri, self._configuration)).list()
-            matches = [f"{uri.rstrip('/')}/{name}" for name, _ in inside if not name.startswith((".", "_"))]
+            inside = CheckpointTransport(open_storage(location, self._configuration)).names()
+            matches = [location.join(name) for name, _ in inside if not name.startswith((".", "_"))]
         if not matches:
-            raise FileNotFoundError(f"no file matches {shown!r}")
-        named = {parse_location(match).uri: match for match in sorted(matches)}
-        self._full_uris.update(named)
-        return list(named)
+            raise FileNotFoundError(f"no file matches {location.uri!r}")
+        found = {match.uri: match for match in sorted(matches)}
+        self._locations.update(found)
+        return list(found)
 
 
 class _RemoteFile(io.RawIOBase):
