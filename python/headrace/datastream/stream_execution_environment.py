@@ -16,7 +16,11 @@ from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
-from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
+from headrace.common.restart_strategy import (
+    RestartStrategies,
+    RestartStrategyConfiguration,
+    restart_strategy_of,
+)  # fmt: skip
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
@@ -522,7 +526,7 @@ class StreamExecutionEnvironment:
             "allow_dropped_state": self._configuration.get_boolean(_DROP_STATE, False)
             or self._configuration.get_boolean(_FORMER_DROP_STATE, False),
             "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
-            "restart": self._restart_options(),
+            "restart": (self._restart_strategy or restart_strategy_of(self._configuration))._describe(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
         }
@@ -537,27 +541,6 @@ class StreamExecutionEnvironment:
         directory = get(DIRECTORY) or ""
         restore_path = get(_RECOVERY_PATH) or get(_FORMER_RECOVERY_PATH) or ""
         return JobStorage(directory, restore_path, name, options["checkpoint_timeout_ms"], self._configuration)
-
-    def _restart_options(self) -> dict[str, Any]:
-        if self._restart_strategy is not None:
-            return self._restart_strategy._describe()
-        kind = self._configuration.get_string("restart-strategy.type")
-        if kind is None:
-            return RestartStrategies.fall_back_restart()._describe()
-        if kind in ("none", "off", "disable"):
-            return RestartStrategies.no_restart()._describe()
-        if kind in ("fixed-delay", "fixeddelay"):
-            attempts = self._configuration.get_integer("restart-strategy.fixed-delay.attempts", 1) or 0
-            delay = self._duration("restart-strategy.fixed-delay.delay", 1000)
-            return RestartStrategies.fixed_delay_restart(attempts, delay)._describe()
-        if kind in ("exponential-delay", "exponentialdelay"):
-            return RestartStrategies.exponential_delay_restart(
-                self._duration("restart-strategy.exponential-delay.initial-backoff", 1000),
-                self._duration("restart-strategy.exponential-delay.max-backoff", 60_000),
-                self._configuration.get_float("restart-strategy.exponential-delay.backoff-multiplier", 1.5) or 1.5,
-                self._duration("restart-strategy.exponential-delay.reset-backoff-threshold", 3_600_000),
-            )._describe()
-        raise ValueError(f"restart-strategy.type: {kind!r} is unknown; use none, fixed-delay or exponential-delay")
 
     def _duration(self, key: str, default_ms: int) -> int:
         value = self._configuration.get_string(key)
