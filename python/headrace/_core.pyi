@@ -460,4 +460,12 @@ class CheckpointReader:
     def timers(self, operator_id: str) -> StoredState: ...
     def keys(self, operator_id: str) -> StoredState: ...
 
+def diff_state(
+    before: CheckpointReader | None,
+    after: CheckpointReader | None,
+    operator_id: str,
+    state: str,
+    keys_at_a_time: int = ...,
+) -> dict[str, Any]: ...  # keys_added, …, bytes_before, bytes_after, changes (ArrowBatch)
+def verify_stored(path: str) -> dict[str, Any]: ...  # VerifyReport of headrace.checkpoints as a dict
 def describe_value(encoded: bytes) -> str: ...  # as repr() shows it; runs no code

@@ -197,6 +197,10 @@ class CheckpointConfig:
         self._configuration.set_string(DIRECTORY, str(checkpoint_path))
         return self
 
+    def get_checkpoint_storage_dir(self) -> str | None:
+        """The directory that holds the checkpoints, None when there is none."""
+        return self._configuration.get_string(DIRECTORY)
+
     def get_checkpointing_consistency_mode(self) -> CheckpointingMode:
         """Exactly once unless set otherwise."""
         return self.get_checkpointing_mode()
