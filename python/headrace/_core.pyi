@@ -431,7 +431,6 @@ class Job:
 def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this process; for tests
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
-def verify_checkpoint(path: str) -> dict[str, Any]: ...
 def sanitize_name(job_name: str) -> str: ...  # the directory of a job below execution.checkpointing.dir
 def manifest_files(content: bytes, shown_path: str) -> tuple[int, str, list[tuple[str, int]]]: ...  # id, job key, files
 
