@@ -31,12 +31,14 @@ RestartSpec RestartOf(const py::dict& options) {
   if (kind == "none") spec.kind = RestartSpec::Kind::kNone;
   if (kind == "fixed_delay") spec.kind = RestartSpec::Kind::kFixedDelay;
   if (kind == "exponential_delay") spec.kind = RestartSpec::Kind::kExponentialDelay;
+  if (kind == "failure_rate") spec.kind = RestartSpec::Kind::kFailureRate;
   if (spec.kind == RestartSpec::Kind::kDefault) return spec;
   Read(options, "attempts", &spec.attempts);
   Read(options, "delay_ms", &spec.delay_ms);
   Read(options, "backoff_multiplier", &spec.backoff_multiplier);
   Read(options, "max_delay_ms", &spec.max_delay_ms);
   Read(options, "reset_after_ms", &spec.reset_after_ms);
+  Read(options, "interval_ms", &spec.interval_ms);
   return spec;
 }
 

@@ -17,6 +17,8 @@ const char* KindName(TableKind kind) {
       return "timers";
     case TableKind::kSlice:
       return "slice";
+    case TableKind::kOperatorState:
+      return "operator";
   }
   return "unknown";
 }

@@ -62,6 +62,7 @@ Status ChainNode::Open() {
 Status ChainNode::RestoreState() {
   const OperatorContext& context = spec_.context;
   spec_.context.restored = true;
+  spec_.context.restored_checkpoint = spec_.restore->manifest().id;
   if (keyed_) {
     HR_ASSIGN_OR_RETURN(
         StoredKeyedState stored,
@@ -341,8 +342,8 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
   if (keyed_) {
     snapshot.key_groups = keyed_->range();
     snapshot.keyed = keyed_->Snapshot();
-    snapshot.registry = keyed_->Registry();
   }
+  snapshot.registry = Registry();
   // Not for operators that remember nothing: a program may leave them out when it resumes.
   if (keyed_ || !snapshot.operator_state.lists().empty()) {
     ByteWriter watermark;
@@ -371,7 +372,11 @@ std::vector<PendingRename> ChainNode::UnconfirmedRenames() const {
 }
 
 std::vector<StateRegistration> ChainNode::Registry() const {
-  return keyed_ ? keyed_->Registry() : std::vector<StateRegistration>();
+  std::vector<StateRegistration> registry;
+  if (keyed_) registry = keyed_->Registry();
+  if (!op_) return registry;
+  for (StateRegistration& line : op_->OperatorStateRegistry()) registry.push_back(std::move(line));
+  return registry;
 }
 
 }  // namespace headrace

@@ -1,7 +1,13 @@
 """The DataStream API: PyFlink's `pyflink.datastream`."""
 
 from headrace.datastream.checkpoint_config import CheckpointConfig, CheckpointingMode
+from headrace.datastream.checkpointed_function import (
+    CheckpointedFunction,
+    FunctionInitializationContext,
+    FunctionSnapshotContext,
+)  # fmt: skip
 from headrace.datastream.collected_rows import CloseableIterator
+from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream
 from headrace.datastream.connectors import (
     FileSink,
     FileSource,
@@ -14,10 +20,12 @@ from headrace.datastream.data_stream import DataStream, DataStreamSink, KeyedStr
 from headrace.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
+    BroadcastProcessFunction,
     Collector,
     FilterFunction,
     FlatMapFunction,
     Function,
+    KeyedBroadcastProcessFunction,
     KeyedProcessFunction,
     KeySelector,
     MapFunction,
@@ -31,12 +39,22 @@ from headrace.datastream.functions import (
     SourceFunction,
     WindowFunction,
 )  # fmt: skip
+from headrace.datastream.map_with_state import MapFunctionWithState
 from headrace.datastream.output_tag import OutputTag
 from headrace.datastream.state import (
+    AggregatingState,
+    AggregatingStateDescriptor,
+    BroadcastState,
+    KeyedStateStore,
     ListState,
     ListStateDescriptor,
     MapState,
     MapStateDescriptor,
+    OperatorStateStore,
+    ReadOnlyBroadcastState,
+    ReducingState,
+    ReducingStateDescriptor,
+    StateTtlConfig,
     ValueState,
     ValueStateDescriptor,
 )  # fmt: skip
@@ -49,9 +67,16 @@ from headrace.datastream.windowed_stream import AllWindowedStream, WindowedStrea
 
 __all__ = [
     "AggregateFunction",
+    "AggregatingState",
+    "AggregatingStateDescriptor",
     "AllWindowFunction",
     "AllWindowedStream",
+    "BroadcastConnectedStream",
+    "BroadcastProcessFunction",
+    "BroadcastState",
+    "BroadcastStream",
     "CheckpointConfig",
+    "CheckpointedFunction",
     "CheckpointingMode",
     "CloseableIterator",
     "Collector",
@@ -63,23 +88,32 @@ __all__ = [
     "FlatMapFunction",
     "FsStateBackend",
     "Function",
+    "FunctionInitializationContext",
+    "FunctionSnapshotContext",
     "HashMapStateBackend",
     "KeySelector",
+    "KeyedBroadcastProcessFunction",
     "KeyedProcessFunction",
+    "KeyedStateStore",
     "KeyedStream",
     "ListState",
     "ListStateDescriptor",
     "MapFunction",
+    "MapFunctionWithState",
     "MapState",
     "MapStateDescriptor",
     "MemoryStateBackend",
     "NumberSequenceSource",
+    "OperatorStateStore",
     "OutputFileConfig",
     "OutputTag",
     "ProcessAllWindowFunction",
     "ProcessFunction",
     "ProcessWindowFunction",
+    "ReadOnlyBroadcastState",
     "ReduceFunction",
+    "ReducingState",
+    "ReducingStateDescriptor",
     "RichAggregateFunction",
     "RollingPolicy",
     "RuntimeContext",
@@ -87,6 +121,7 @@ __all__ = [
     "SlidingEventTimeWindows",
     "SourceFunction",
     "StateBackend",
+    "StateTtlConfig",
     "StreamExecutionEnvironment",
     "StreamFormat",
     "TimeDomain",

@@ -14,7 +14,11 @@ from headrace import _core
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
-from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
+from headrace.common.restart_strategy import (
+    RestartStrategies,
+    RestartStrategyConfiguration,
+    restart_strategy_of,
+)  # fmt: skip
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
@@ -485,7 +489,7 @@ class StreamExecutionEnvironment:
                 "execution.state-recovery.ignore-unclaimed-state", False
             ),
             "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
-            "restart": self._restart_options(),
+            "restart": (self._restart_strategy or restart_strategy_of(self._configuration))._describe(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
         }
@@ -494,27 +498,6 @@ class StreamExecutionEnvironment:
                 f"checkpointing is on, but there is no directory for checkpoints: set {DIRECTORY!r} in the Configuration"
             )
         return options
-
-    def _restart_options(self) -> dict[str, Any]:
-        if self._restart_strategy is not None:
-            return self._restart_strategy._describe()
-        kind = self._configuration.get_string("restart-strategy.type")
-        if kind is None:
-            return RestartStrategies.fall_back_restart()._describe()
-        if kind in ("none", "off", "disable"):
-            return RestartStrategies.no_restart()._describe()
-        if kind in ("fixed-delay", "fixeddelay"):
-            attempts = self._configuration.get_integer("restart-strategy.fixed-delay.attempts", 1) or 0
-            delay = self._duration("restart-strategy.fixed-delay.delay", 1000)
-            return RestartStrategies.fixed_delay_restart(attempts, delay)._describe()
-        if kind in ("exponential-delay", "exponentialdelay"):
-            return RestartStrategies.exponential_delay_restart(
-                self._duration("restart-strategy.exponential-delay.initial-backoff", 1000),
-                self._duration("restart-strategy.exponential-delay.max-backoff", 60_000),
-                self._configuration.get_float("restart-strategy.exponential-delay.backoff-multiplier", 1.5) or 1.5,
-                self._duration("restart-strategy.exponential-delay.reset-backoff-threshold", 3_600_000),
-            )._describe()
-        raise ValueError(f"restart-strategy.type: {kind!r} is unknown; use none, fixed-delay or exponential-delay")
 
     def _duration(self, key: str, default_ms: int) -> int:
         value = self._configuration.get_string(key)
