@@ -49,6 +49,7 @@ from python.planned_failures import (
     timed,
 )  # fmt: skip
 from python.state_callbacks import STATE_PROGRAMS
+from python.streams import checkpointed_env, new_env
 
 # Four windows in a feed of RECORDS, so that some fire before its end.
 TEN_MS = TumblingEventTimeWindows.of(Time.milliseconds(10))
@@ -430,8 +431,15 @@ CALLBACKS = {
     for name, program in PROGRAMS.items()
     for method, told in program.methods.items()
 }
+# What checkpoints call, and nothing else.
+BY_CHECKPOINTS = {"checkpointed.snapshot_state"}
 # Part of the API, but nothing calls them yet.
 NOT_CALLED = {(AggregateFunction, "merge")}  # merging windows
+
+
+def env_that_calls(callback: str, folder: Path) -> StreamExecutionEnvironment:
+    """An environment without checkpoints, or for what they call one with a single checkpoint: that of a job's end."""
+    return checkpointed_env(folder / "chk", interval="1 h") if callback in BY_CHECKPOINTS else new_env()
 
 
 def build(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from headrace import JobStatus, RestartStrategies
-from python.callbacks import CALLBACKS, PROGRAMS, Plan, PlannedError, build
-from python.streams import checkpointed_env, new_env
+from python.callbacks import BY_CHECKPOINTS, CALLBACKS, PROGRAMS, build, env_that_calls
+from python.planned_failures import Plan, PlannedError
+from python.streams import new_env
 
 CALLS = 100_000
 # `make leaks` takes as many failures as calls, which is too long for every run, and collects a line for each callback.
@@ -21,8 +22,6 @@ LEDGER = Path(__file__).parent / "failures.csv"
 FAILING = [name for name, (program, _) in CALLBACKS.items() if not program.rows_per_second]
 # Callbacks that an attempt calls once.
 ONCE = {"open", "initialize_state", "reset_state", "call", "making it"}
-# One that checkpoints call: without an interval the one at the end of a bounded job.
-BY_CHECKPOINTS = "checkpointed.snapshot_state"
 # Numbers are this far apart, so that each window, key and timer has one of its own; folds of two need more.
 STRIDE = 10
 PER_CALL = {"reduce in windows": (1, 1.6), "reduce": (STRIDE, 1.1), "reducing state": (STRIDE, 1.1)}
@@ -80,7 +79,7 @@ def test_counts_stay_flat_over_many_calls(name, tmp_path):
         run_job(name, program, 3000, tmp_path / "warm")
     grown = growth(program, lambda: run_job(name, program, CALLS, tmp_path / "out"))
     often = [f"{name}.{method}" for method in program.methods if method not in ONCE]
-    assert all(Plan.calls.get(callback, 0) >= CALLS for callback in often if callback != BY_CHECKPOINTS), Plan.calls
+    assert all(Plan.calls.get(callback, 0) >= CALLS for callback in often if callback not in BY_CHECKPOINTS), Plan.calls
     # A leak of one block, object or reference in a call would be CALLS of them.
     assert max(grown.values()) < CALLS / 100, grown
 
@@ -90,7 +89,7 @@ def test_counts_stay_flat_over_many_failures(callback, tmp_path):
     program, _ = CALLBACKS[callback]
 
     def fail(times):
-        env = checkpointed_env(tmp_path / "chk", interval="1 h") if callback == BY_CHECKPOINTS else new_env()
+        env = env_that_calls(callback, tmp_path)
         env.set_restart_strategy(RestartStrategies.fixed_delay_restart(times, "0 ms"))
         build(env, program, tmp_path / "out")
         Plan.fail_in(callback, times=times)

@@ -16,7 +16,8 @@ from headrace.datastream.connectors import (
     RollingPolicy,
     StreamFormat,
 )
-from headrace.datastream.data_stream import DataStream, DataStreamSink, KeyedStream
+from headrace.datastream.data_stream import DataStream, KeyedStream
+from headrace.datastream.data_stream_sink import DataStreamSink
 from headrace.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -54,11 +55,11 @@ from headrace.datastream.state import (
     ReadOnlyBroadcastState,
     ReducingState,
     ReducingStateDescriptor,
-    StateTtlConfig,
     ValueState,
     ValueStateDescriptor,
 )  # fmt: skip
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, MemoryStateBackend, StateBackend
+from headrace.datastream.state_ttl import StateTtlConfig
 from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 from headrace.datastream.time_domain import TimeDomain
 from headrace.datastream.timerservice import TimerService

@@ -148,8 +148,11 @@ class _SubtaskValue(ValueState[Any]):
 
     def __init__(self, values: Any, updated: Any) -> None:
         self._values, self._updated = values, updated
-        newest = max(zip(updated.get(), range(len(updated.get())), values.get(), strict=True), default=None, key=_age)
-        self._time, _, self._value = newest or (0, 0, None)
+        self._time: int = 0
+        self._value: Any = None
+        for time, value in zip(updated.get(), values.get(), strict=True):
+            if time >= self._time:
+                self._time, self._value = time, value
         self.clock: Callable[[], int] = int
 
     def value(self) -> Any:
@@ -165,7 +168,3 @@ class _SubtaskValue(ValueState[Any]):
         there = [] if self._value is None else [self._value]
         self._values.update(there)
         self._updated.update([self._time] * len(there))
-
-
-def _age(entry: tuple[int, int, Any]) -> tuple[int, int]:
-    return entry[:2]
