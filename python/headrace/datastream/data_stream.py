@@ -535,7 +535,7 @@ class KeyedStream(DataStream):
         *other_broadcast_state_descriptors: MapStateDescriptor,
     ) -> Any:
         """As on DataStream with descriptors of state; without, refused: a keyed stream has its partitioning."""
-        if broadcast_state_descriptor is None:
+        if not isinstance(broadcast_state_descriptor, MapStateDescriptor):
             return _needs_a_step("broadcast")(self)
         return BroadcastStream(self, (broadcast_state_descriptor, *other_broadcast_state_descriptors))
 

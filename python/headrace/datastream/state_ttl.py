@@ -177,10 +177,10 @@ class StateTtlConfig:
             return self.set_ttl_time_characteristic(StateTtlConfig.TtlTimeCharacteristic.ProcessingTime)
 
         def cleanup_full_snapshot(self) -> StateTtlConfig.Builder:
-            """Leaves out what is over where a snapshot writes a partition whole.
+            """Leaves out what is over where a snapshot writes a partition of state in memory whole.
 
-            Partitions are written whole in savepoints, in full checkpoints and when they are rebased. The state itself
-            keeps such entries until they are found. Lists are not looked through.
+            Partitions are written whole in full checkpoints and when they are rebased. The state itself keeps such entries
+            until they are found. Lists are not looked through.
             """
             self._full_snapshot = True
             return self

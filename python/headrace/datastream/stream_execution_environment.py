@@ -23,6 +23,7 @@ from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
+from headrace.datastream.checkpointed_function import CheckpointedFunction
 from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.csv_files import CsvFileSource
 from headrace.datastream.connectors.json_files import JsonLinesSource
@@ -357,8 +358,16 @@ class StreamExecutionEnvironment:
         """A stream of a SourceFunction, or of a Python iterable or a function that returns one. Parallelism 1.
 
         A SourceFunction with `snapshot_state` and `restore_state` is replayed exactly; any other one is at least once.
+
+        Raises:
+            TypeError: none of these, or a CheckpointedFunction.
         """
         schema = schema_of(type_info)
+        if isinstance(source_func, CheckpointedFunction):
+            raise TypeError(
+                f"add_source: {type(source_func).__name__} is a CheckpointedFunction, which a source cannot be: it keeps "
+                "its position by snapshot_state() and restore_state(value)"
+            )
         if isinstance(source_func, SourceFunction) or hasattr(source_func, "run"):
             own_run = type(source_func).__dict__.get("run") or getattr(type(source_func), "run", None)
             _core.deep_copy_function(source_func)  # refuses now, with the attribute's name, what cannot be copied
