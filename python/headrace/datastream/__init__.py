@@ -4,6 +4,7 @@ from headrace.datastream.checkpoint_config import (
     CheckpointConfig,
     CheckpointingMode,
     ExternalizedCheckpointRetention,
+    IntervalEstimator,
 )  # fmt: skip
 from headrace.datastream.collected_rows import CloseableIterator
 from headrace.datastream.connectors import (
@@ -69,6 +70,7 @@ __all__ = [
     "FsStateBackend",
     "Function",
     "HashMapStateBackend",
+    "IntervalEstimator",
     "KeySelector",
     "KeyedProcessFunction",
     "KeyedStream",
