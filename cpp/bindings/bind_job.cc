@@ -44,6 +44,38 @@ RestartSpec RestartOf(const py::dict& options) {
   return spec;
 }
 
+IntervalPolicyOptions AdaptiveOf(const py::dict& options) {
+  IntervalPolicyOptions out;
+  out.enabled = true;
+  Read(options, "min_ms", &out.min_ms);
+  Read(options, "max_ms", &out.max_ms);
+  Read(options, "target_overhead", &out.target_overhead);
+  Read(options, "target_recovery_ms", &out.target_recovery_ms);
+  Read(options, "failure_every_ms", &out.failure_every_ms);
+  Read(options, "last_checkpoints", &out.last_checkpoints);
+  Read(options, "window_ms", &out.window_ms);
+  bool over_time = false;
+  Read(options, "over_time", &over_time);
+  if (over_time) out.estimate = EstimateOver::kTime;
+  return out;
+}
+
+py::dict DecisionDict(const IntervalDecision& decision) {
+  py::dict out;
+  out["interval_ms"] = decision.interval_ms;
+  out["why"] = decision.why;
+  out["change_rate"] = decision.change_rate;
+  out["dirty_bytes"] = decision.dirty_bytes;
+  out["budget_rate"] = decision.budget_rate;
+  out["fixed_seconds"] = decision.fixed_s;
+  out["replay_share"] = decision.replay_share;
+  out["budget_ms"] = decision.budget_ms;
+  out["optimum_ms"] = decision.optimum_ms;
+  out["recovery_ms"] = decision.recovery_ms < 0 ? py::object(py::none())
+                                                : py::object(py::int_(decision.recovery_ms));
+  return out;
+}
+
 JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "exactly_once_required", exactly_once_required);
   JobOptions out;
@@ -61,6 +93,9 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "checkpoint_min_pause_ms", &out.checkpoints.min_pause_ms);
   Read(options, "tolerable_checkpoint_failures", &out.checkpoints.tolerable_failures);
   Read(options, "at_least_once", &out.checkpoints.at_least_once);
+  if (options.contains("adaptive_interval")) {
+    out.checkpoints.adaptive = AdaptiveOf(options["adaptive_interval"]);
+  }
   if (options.contains("checkpoint_retention")) {
     const auto retention = py::cast<std::string>(options["checkpoint_retention"]);
     if (retention == "on_failure") out.checkpoint_retention = CheckpointRetention::kOnFailure;
@@ -123,6 +158,8 @@ py::list CheckpointList(const std::vector<CheckpointRecord>& records) {
     item["bytes_written"] = record.bytes_written;
     item["state_bytes"] = record.state_bytes;
     item["partitions_written"] = record.partitions_written;
+    item["interval"] =
+        record.interval ? py::object(DecisionDict(*record.interval)) : py::object(py::none());
     out.append(std::move(item));
   }
   return out;

@@ -56,6 +56,7 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
     bool final = false;
     int64_t triggered_steady_ms = 0;
     int64_t triggered_ms = 0;
+    int64_t after_ms = 0;  // since the trigger of the one before
     AckBook acks;
     std::vector<WrittenSnapshot> tasks;
     bool committing = false;
@@ -77,6 +78,7 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
         writer(snapshot_writer),
         tasks(task_count),
         options(checkpoint_options),
+        policy(checkpoint_options.adaptive),
         next_id(std::max(first_id, store->next_checkpoint_id())),
         last_trigger_ms(SteadyMs()) {
     HR_CHECK_GT(tasks, 0);
@@ -97,6 +99,8 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
   bool IsWanted(CheckpointId id) const;
   void StartCommit(CheckpointId id);
   void CommitInBackground(CommitWork* commit);
+  void AdaptIntervalLocked(const Pending& checkpoint, const CheckpointRecord& sizes,
+                           const Manifest& manifest);
   void OnDecidedLocked(const CommitWork& commit, const Status& status);
   Result<std::string> CopySavepoints(const CommitWork& commit);
   PendingPtr AbortLocked(const Status& why);
@@ -111,6 +115,8 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
 
   mutable std::mutex mutex;
   CheckpointOptions options;
+  IntervalPolicy policy;
+  std::optional<int64_t> last_rows_read;
   CheckpointId next_id;
   int64_t last_trigger_ms;
   std::optional<int64_t> last_end_ms;
@@ -158,6 +164,7 @@ void CheckpointCoordinator::Impl::TriggerIfDue(int64_t now_ms) {
                                               .final = requested_final,
                                               .triggered_steady_ms = now_ms,
                                               .triggered_ms = env->NowMs(),
+                                              .after_ms = now_ms - last_trigger_ms,
                                               .acks = AckBook(tasks),
                                               .tasks = {},
                                               .committing = false,
@@ -288,6 +295,7 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
     const std::lock_guard<std::mutex> guard(mutex);
     HR_CHECK(pending && pending->id == id);
     Record(*pending, sizes, status);
+    if (status.ok()) AdaptIntervalLocked(*pending, sizes, commit->manifest);
     pending.reset();
     last_end_ms = SteadyMs();
     last_completed = commit->manifest;
@@ -311,6 +319,29 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
                     .status = copied.status(),
                     .savepoint = true,
                     .stop = StopOf(commit->savepoints)});
+}
+
+// REQUIRES: `mutex`. Whole checkpoints teach what all state takes, deltas what changes.
+void CheckpointCoordinator::Impl::AdaptIntervalLocked(const Pending& checkpoint,
+                                                      const CheckpointRecord& sizes,
+                                                      const Manifest& manifest) {
+  int64_t rows_read = 0;
+  for (const OperatorManifest& op : manifest.operators) {
+    for (const SplitSnapshot& split : op.splits) rows_read += split.rows_read;
+  }
+  const int64_t rows = rows_read - last_rows_read.value_or(rows_read);
+  last_rows_read = rows_read;
+  if (!options.adaptive.enabled || options.interval_ms < 0) return;
+  const int64_t now_ms = SteadyMs();
+  const IntervalDecision decision = policy.OnCheckpoint(
+      {.ended_ms = now_ms,
+       .interval_s = static_cast<double>(checkpoint.after_ms) / 1000,
+       .seconds = static_cast<double>(now_ms - checkpoint.triggered_steady_ms) / 1000,
+       .bytes = static_cast<double>(sizes.bytes_written),
+       .state_bytes = static_cast<double>(sizes.state_bytes),
+       .rows = static_cast<double>(rows)});
+  options.interval_ms = decision.interval_ms;
+  history.back().interval = decision;
 }
 
 // Outcome of the first, for the history; those that stop the job count most.
@@ -461,6 +492,11 @@ void CheckpointCoordinator::OnDeclined(CheckpointId id, int task, Status why) {
 }
 
 void CheckpointCoordinator::Shutdown() { impl_->Shutdown(); }
+
+int64_t CheckpointCoordinator::interval_ms() const {
+  const std::lock_guard<std::mutex> guard(impl_->mutex);
+  return impl_->options.interval_ms;
+}
 
 bool CheckpointCoordinator::pending() const {
   const std::lock_guard<std::mutex> guard(impl_->mutex);

@@ -27,6 +27,8 @@ struct CheckpointRecord {
   uint64_t bytes_written = 0;
   uint64_t state_bytes = 0;  ///< S
   uint64_t partitions_written = 0;
+  /// Where the interval adapts: the one that follows, and why.
+  std::optional<IntervalDecision> interval = {};
 };
 
 /// Runs checkpoints of one attempt: decides when to trigger, collects the tasks' snapshots, has
@@ -74,8 +76,9 @@ class CheckpointCoordinator {
   void RequestNow(bool final);
   /// Asks for a savepoint: the next checkpoint serves all requests made by then, and comes at once.
   void RequestSavepoint(SavepointRequestPtr request);
-  /// From now on; -1 = none but requested ones.
+  /// From now on, or until the interval adapts; -1 = none but requested ones.
   void SetInterval(int64_t interval_ms);
+  int64_t interval_ms() const;
   /// A task delivered its snapshot; written in the background by Env::RunInBackground. One that is
   /// late, unknown or a second one of its task is destroyed unread.
   void OnSnapshot(CheckpointId id, TaskSnapshot snapshot);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "headrace/base/status.h"
+#include "headrace/checkpoint/interval_policy.h"
 #include "headrace/checkpoint/task_snapshot.h"
 
 /// The decisions of the checkpoint protocol: facts in, decision out. Nothing here reads a clock or
@@ -25,6 +26,8 @@ struct CheckpointOptions {
   /// waited for, so that rows behind the barrier may be in the snapshot and come again after a
   /// restore.
   bool at_least_once = false;
+  /// Where enabled, `interval_ms` is only the first.
+  IntervalPolicyOptions adaptive = {};
 };
 
 /// What decides whether a checkpoint is triggered now; times are those of one steady clock.

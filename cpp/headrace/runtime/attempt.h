@@ -52,13 +52,14 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
     Status failure;         ///< first failure
     bool finished = false;  ///< all tasks finished and, with a store, the final checkpoint is
                             ///< complete; or the job was stopped by a savepoint that is complete
-    bool settled = false;  ///< as `finished`, but perhaps not all tasks know it yet
+    bool settled = false;   ///< as `finished`, but perhaps not all tasks know it yet
   };
   Report Tick();
   /// REQUIRES: a store. The request is resolved, or left to the caller when the attempt ends first.
   void RequestSavepoint(SavepointRequestPtr request);
   /// -1 = none but requested ones.
   void SetCheckpointInterval(int64_t interval_ms);
+  int64_t checkpoint_interval_ms() const { return coordinator_ ? coordinator_->interval_ms() : -1; }
   /// First failure of any task.
   Status failure() const;
   void RequestStop();

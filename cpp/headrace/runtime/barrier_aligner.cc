@@ -15,6 +15,7 @@ BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId chec
   if (checkpoint > checkpoint_) {
     Unblock();
     checkpoint_ = checkpoint;
+    aligning_ = true;
   }
   if (states_[channel] == State::kOpen) {
     states_[channel] = State::kDelivered;
@@ -25,11 +26,10 @@ BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId chec
 
 BarrierAligner::Outcome BarrierAligner::OnEnd(int channel) {
   HR_CHECK(states_[channel] != State::kEnded && !blocked(channel));
-  const bool was_aligning = aligning();
   if (states_[channel] == State::kDelivered) --delivered_;
   states_[channel] = State::kEnded;
   ++ended_;
-  return was_aligning ? Check() : Outcome::kNothing;
+  return aligning() ? Check() : Outcome::kNothing;
 }
 
 BarrierAligner::Outcome BarrierAligner::Check() {
@@ -43,6 +43,7 @@ void BarrierAligner::Unblock() {
     if (state == State::kDelivered) state = State::kOpen;
   }
   delivered_ = 0;
+  aligning_ = false;
 }
 
 }  // namespace headrace

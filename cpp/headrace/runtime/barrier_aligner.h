@@ -37,7 +37,7 @@ class BarrierAligner {
   bool blocked(int channel) const {
     return states_[channel] == State::kDelivered && !at_least_once_;
   }
-  bool aligning() const { return delivered_ > 0; }
+  bool aligning() const { return aligning_; }
   /// The checkpoint being aligned, or the last one that was.
   CheckpointId checkpoint() const { return checkpoint_; }
   bool all_ended() const { return ended_ == static_cast<int>(states_.size()); }
@@ -50,7 +50,8 @@ class BarrierAligner {
   const bool at_least_once_;
   std::vector<State> states_;
   CheckpointId checkpoint_ = 0;
-  int delivered_ = 0;
+  bool aligning_ = false;
+  int delivered_ = 0;  ///< and not ended
   int ended_ = 0;
 };
 

@@ -327,6 +327,7 @@ void JobImpl::AfterStop(bool abandoned) {
     std::lock_guard lock(mutex_);
     attempt_counted_ = true;
     last_registry_ = attempt_->StateRegistry();
+    interval_ms_ = attempt_->checkpoint_interval_ms();
     for (CheckpointRecord& record : attempt_->Checkpoints()) {
       past_checkpoints_.push_back(std::move(record));
     }
@@ -473,6 +474,10 @@ std::map<std::string, int64_t> JobImpl::Metrics() const {
     ++completed;
     bytes += static_cast<int64_t>(record.bytes_written);
     state_bytes = static_cast<int64_t>(record.state_bytes);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (attempt_) metrics["job.checkpoint_interval_ms"] = attempt_->checkpoint_interval_ms();
   }
   metrics["job.checkpoints_completed"] = completed;
   metrics["job.checkpoint_bytes"] = bytes;

@@ -4,6 +4,7 @@ from headrace.datastream.checkpoint_config import (
     CheckpointConfig,
     CheckpointingMode,
     ExternalizedCheckpointRetention,
+    IntervalEstimator,
 )  # fmt: skip
 from headrace.datastream.checkpointed_function import (
     CheckpointedFunction,
@@ -97,6 +98,7 @@ __all__ = [
     "FunctionInitializationContext",
     "FunctionSnapshotContext",
     "HashMapStateBackend",
+    "IntervalEstimator",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
     "KeyedProcessFunction",

@@ -28,6 +28,13 @@ class CheckpointingMode(Enum):
     AT_LEAST_ONCE = 1
 
 
+class IntervalEstimator(Enum):
+    """Which checkpoints an adaptive interval learns from."""
+
+    SLIDING_WINDOW = 0
+    TIME_WINDOW = 1
+
+
 class ExternalizedCheckpointRetention(Enum):
     """Which ends of a job its checkpoints outlive. Savepoints outlive all."""
 
@@ -41,10 +48,68 @@ class CheckpointConfig:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
+        self._adaptive: dict[str, Any] | None = None
 
     def is_checkpointing_enabled(self) -> bool:
-        """True when an interval is set."""
-        return self.get_checkpoint_interval() > 0
+        """True when an interval is set, or adapts."""
+        return self.get_checkpoint_interval() > 0 or self._adaptive is not None
+
+    def enable_adaptive_interval(
+        self,
+        min: DurationLike,
+        max: DurationLike,
+        target_overhead: float = 0.05,
+        target_recovery_time: DurationLike | None = None,
+        *,
+        mean_time_between_failures: DurationLike = "24 h",
+        estimator: IntervalEstimator = IntervalEstimator.SLIDING_WINDOW,
+        window: int | str | None = None,
+    ) -> CheckpointConfig:
+        """Lets the interval follow the rate at which state changes (document 004's T = D / F).
+
+        After each checkpoint the next interval is the one at which checkpoints and expected replay cost least, but never
+        shorter than the byte budget sustains: D bytes are dirty by then, F = target_overhead x the measured speed of
+        writing may be sent a second. `JobClient.checkpoints()` tells each decision with its inputs under "interval".
+
+        Args:
+            min: Shortest interval, at least 10 ms; the first one, unless an interval is set.
+            max: Longest interval.
+            target_overhead: Share of the time that checkpoints may take, above 0 and at most 1.
+            target_recovery_time: How long restore and replay after a failure may take; the byte budget goes first.
+            mean_time_between_failures: How often a failure is expected: what replay is weighed with.
+            estimator: SLIDING_WINDOW rests on the last checkpoints, TIME_WINDOW on those of the last time.
+            window: How many checkpoints (4 unless given), or how long ("60 s").
+
+        Raises:
+            ValueError: limits that contradict each other.
+        """
+        min_ms, max_ms = to_milliseconds(min, "min"), to_milliseconds(max, "max")
+        if min_ms < 10 or max_ms < min_ms:
+            raise ValueError(f"adaptive interval: needs 10 ms <= min <= max, got {min_ms} ms and {max_ms} ms")
+        if not 0 < target_overhead <= 1:
+            raise ValueError(f"target_overhead: must be above 0 and at most 1, got {target_overhead}")
+        over_time = estimator is IntervalEstimator.TIME_WINDOW
+        options: dict[str, Any] = {
+            "min_ms": min_ms,
+            "max_ms": max_ms,
+            "target_overhead": float(target_overhead),
+            "failure_every_ms": to_milliseconds(mean_time_between_failures, "mean_time_between_failures"),
+            "over_time": over_time,
+        }
+        if target_recovery_time is not None:
+            options["target_recovery_ms"] = to_milliseconds(target_recovery_time, "target_recovery_time")
+        if over_time:
+            options["window_ms"] = to_milliseconds("60 s" if window is None else window, "window")
+        else:
+            options["last_checkpoints"] = 4 if window is None else int(window)
+        if (
+            options["failure_every_ms"] <= 0
+            or options.get("window_ms", 1) <= 0
+            or options.get("last_checkpoints", 1) <= 0
+        ):
+            raise ValueError("adaptive interval: window and mean_time_between_failures must be above 0")
+        self._adaptive = options
+        return self
 
     def get_checkpoint_interval(self) -> int:
         """Milliseconds between two checkpoints, -1 when they are off."""
@@ -214,8 +279,15 @@ class CheckpointConfig:
         self.get_max_concurrent_checkpoints()
         if self._configuration.get_boolean(UNALIGNED, False):
             self.enable_unaligned_checkpoints()
+        interval_ms = self.get_checkpoint_interval()
+        adaptive = {}
+        if self._adaptive is not None:
+            adaptive = {"adaptive_interval": self._adaptive}
+            limits = self._adaptive["min_ms"], self._adaptive["max_ms"]
+            interval_ms = min(max(interval_ms, limits[0]), limits[1])
         return {
-            "checkpoint_interval_ms": self.get_checkpoint_interval(),
+            **adaptive,
+            "checkpoint_interval_ms": interval_ms,
             "checkpoint_timeout_ms": self.get_checkpoint_timeout(),
             "checkpoint_min_pause_ms": self.get_min_pause_between_checkpoints(),
             "tolerable_checkpoint_failures": self.get_tolerable_checkpoint_failure_number(),
