@@ -37,6 +37,28 @@ Status TransportError() {
   return Status::Internal("checkpoint storage: " + ExceptionText(error));
 }
 
+py::bytes DigestBytes(const Digest128& digest) {
+  std::string bytes;
+  for (const uint64_t half : {digest.low, digest.high}) {
+    for (int shift = 0; shift < 64; shift += 8) bytes.push_back(static_cast<char>(half >> shift));
+  }
+  return py::bytes(bytes);
+}
+
+// `_core.FileDigest`: the digest of a file that Python reads piece by piece.
+class FileDigest {
+ public:
+  void Update(const py::buffer& bytes) {
+    const py::buffer_info info = bytes.request();
+    stream_.Update(
+        {static_cast<const char*>(info.ptr), static_cast<size_t>(info.size * info.itemsize)});
+  }
+  py::bytes Digest() const { return DigestBytes(stream_.Digest()); }
+
+ private:
+  Hash128Stream stream_;
+};
+
 // A question that Python code may ask while the call lasts; afterwards the answer is no.
 struct Question {
   CheckpointTransport::StillWanted ask;
@@ -49,7 +71,7 @@ class PythonTransport final : public CheckpointTransport {
 
   const std::string& uri() const override { return uri_; }
 
-  Status Upload(const std::string& local_directory, const std::vector<std::string>& names,
+  Status Upload(const std::string& local_directory, const std::vector<StagedFile>& files,
                 const StillWanted& still_wanted) override {
     return Call<Status>([&](const py::object& transport) {
       const auto question = std::make_shared<Question>();
@@ -60,7 +82,11 @@ class PythonTransport final : public CheckpointTransport {
         ~EndQuestion() { question->ask = nullptr; }
       } end{question.get()};
       if (!question->ask) question->ask = [] { return true; };
-      transport.attr("upload")(local_directory, names, wanted);
+      py::list staged;
+      for (const StagedFile& file : files) {
+        staged.append(py::make_tuple(file.name, DigestBytes(file.digest)));
+      }
+      transport.attr("upload")(local_directory, staged, wanted);
       return Status::Ok();
     });
   }
@@ -144,10 +170,16 @@ void BindTransport(py::module_& module) {
   module.def("manifest_files", [](const py::bytes& content, const std::string& shown_path) {
     const auto bytes = py::cast<std::string>(content);
     const Manifest manifest = ValueOrThrow(ParseManifest(bytes, shown_path));
-    std::vector<std::pair<std::string, uint64_t>> files;
-    for (const FileManifest& file : manifest.files) files.emplace_back(file.name, file.size_bytes);
-    return std::make_tuple(manifest.id, manifest.job_key, files);
+    py::list files;
+    for (const FileManifest& file : manifest.files) {
+      files.append(py::make_tuple(file.name, file.size_bytes, DigestBytes(file.digest)));
+    }
+    return py::make_tuple(manifest.id, manifest.job_key, files);
   });
+  py::class_<FileDigest>(module, "FileDigest")
+      .def(py::init<>())
+      .def("update", &FileDigest::Update)
+      .def("digest", &FileDigest::Digest);
 }
 
 }  // namespace headrace::bindings

@@ -51,6 +51,12 @@ class SimRemoteStorage {
   /// Everything that was to happen later happens now.
   void SettleLate();
 
+  /// Makes `directory` hold what is here and nothing else of our names. Left out is a manifest that
+  /// lacks files while two newer ones have theirs: it arrived after clean-up had been there.
+  void CopyTo(FileSystem& files, const std::string& directory);
+
+  /// For the owner's own decisions about this storage.
+  SimRandom& random() { return random_; }
   uint64_t faults() const { return faults_; }
   uint64_t calls() const { return calls_; }
 

@@ -13,6 +13,7 @@
 #include "headrace/storage/safe_path.h"
 #include "testing/sim_env.h"
 #include "testing/sim_inspection.h"
+#include "testing/sim_remote_storage.h"
 #include "testing/test_object_operators.h"
 
 namespace headrace {
@@ -41,7 +42,7 @@ struct LifePlan {
 
 class Simulation {
  public:
-  Simulation(uint64_t seed, bool lying_disk)
+  Simulation(uint64_t seed, bool lying_disk, bool remote)
       : env_(seed),
         random_(seed ^ 0x5117a11e),
         savepoint_random_(seed ^ 0x5a7e5a7e),
@@ -50,6 +51,7 @@ class Simulation {
     files().set_on_append([this](const std::string& path) { Interleave(path); });
     constexpr double kOdds[] = {0, 0.5, 1};
     for (double& share : fault_shares_) share = kOdds[random_.Below(3)];
+    if (remote) remote_ = std::make_unique<SimRemoteStorage>(seed);
   }
 
   SimulationOutcome Run() {
@@ -62,6 +64,7 @@ class Simulation {
     if (outcome_.failure.empty()) CheckOutput();
     CheckNoObjectIsLeft();
     outcome_.disk = files().fault_counts();
+    if (remote_) outcome_.remote_faults = static_cast<int64_t>(remote_->faults());
     outcome_.torn_writes = static_cast<int64_t>(files().torn_appends());
     outcome_.lost_names = static_cast<int64_t>(files().lost_name_changes());
     return outcome_;
@@ -75,6 +78,10 @@ class Simulation {
     options.name = kJobName;
     options.env = &env_;
     options.checkpoint_directory = kCheckpoints;
+    if (remote_) {
+      options.checkpoint_directory = "/staging-" + std::to_string(outcome_.processes);
+      options.checkpoint_transport = remote_->Connect(files());
+    }
     options.checkpoints.interval_ms = 2 + static_cast<int64_t>(random_.Below(30));
     options.checkpoints.timeout_ms = 30'000;
     options.checkpoints.tolerable_failures = static_cast<int>(random_.Below(3));
@@ -106,6 +113,22 @@ class Simulation {
     return plan;
   }
 
+  // By its own numbers: the rest of the run is the same with and without a remote storage.
+  void DrawRemoteFaults(bool last) {
+    if (!remote_) return;
+    constexpr double kRates[] = {0, 0.01, 0.05, 0.2};
+    remote_->set_fault_probability(last ? 0 : kRates[remote_->random().Below(4)]);
+    remote_->set_list_lag(last ? 0 : remote_->random().Below(8));
+    if (last) remote_->SettleLate();
+  }
+
+  // Brings what is stored remotely to where inspections look. A manifest that arrived after its
+  // checkpoint had been given up and cleaned up is rubbish, which the next clean-up takes.
+  void CopyRemoteNames() {
+    if (!remote_) return;
+    remote_->CopyTo(files(), job_directory_);
+  }
+
   LifePlan DrawLife() {
     constexpr Ending kEndings[] = {Ending::kKill,      Ending::kKill,      Ending::kKill,
                                    Ending::kPowerLoss, Ending::kPowerLoss, Ending::kPowerLoss,
@@ -126,6 +149,7 @@ class Simulation {
   // One life of the process; true when the job finished in it, or something is wrong.
   bool RunProcess(bool last) {
     files().set_faults(FaultPlan());
+    CopyRemoteNames();
     const int64_t newest = NewestCheckpoint(files(), job_directory_);
     const uint64_t flips_before = files().fault_counts().bit_flips;
     LifePlan plan;
@@ -138,6 +162,7 @@ class Simulation {
       choices.failures = random_.Below(2) == 0;
       files().set_faults(DrawFaults());
     }
+    DrawRemoteFaults(last);
     const int64_t began_ns = env_.SteadyNs();
 
     Result<SimJobGraph> made = MakeSimJobGraph(graph_, choices, kOutput, &random_, &objects_);
@@ -316,6 +341,12 @@ class Simulation {
     if (status.code() == StatusCode::kCorruption) {
       return files().fault_counts().bit_flips > flips_before;
     }
+    // A dead process's marker or manifest may arrive late and be in the way.
+    if (remote_ && remote_->faults() > 0 &&
+        (status.code() == StatusCode::kAlreadyExists ||
+         status.code() == StatusCode::kFailedPrecondition)) {
+      return true;
+    }
     return status.code() == StatusCode::kIoError || status.code() == StatusCode::kResourceExhausted;
   }
 
@@ -333,6 +364,7 @@ class Simulation {
 
   void InspectDisk() {
     files().set_faults(FaultPlan());
+    CopyRemoteNames();
     std::string wrong = FindMissingFiles(files(), job_directory_);
     if (!wrong.empty()) {
       Fail("files", wrong);
@@ -363,6 +395,7 @@ class Simulation {
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
       if (name.starts_with(".")) return "file " + name + " is left over";
     }
+    CopyRemoteNames();
     return FindOrphans(files(), job_directory_);
   }
 
@@ -473,8 +506,9 @@ class Simulation {
   const SimGraph graph_;
   double fault_shares_[5];
   SimulationOutcome outcome_;
-  SimJobGraph job_graph_;     // of the running or last process
-  std::unique_ptr<Job> job_;  // null between processes
+  SimJobGraph job_graph_;                     // of the running or last process
+  std::unique_ptr<SimRemoteStorage> remote_;  // null: checkpoints stay on the disk
+  std::unique_ptr<Job> job_;                  // null between processes
   bool in_background_ = false;
   std::string resume_from_;  // the savepoint that stopped the last process; or ""
   std::set<std::string> inspected_;
@@ -489,15 +523,16 @@ class Simulation {
 
 int64_t SimulationOutcome::faults() const {
   return static_cast<int64_t>(disk.total()) + kills + power_losses + torn_writes + lost_names +
-         restarts;
+         restarts + remote_faults;
 }
 
-SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk) {
-  return Simulation(seed, lying_disk).Run();
+SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk, bool remote) {
+  return Simulation(seed, lying_disk, remote).Run();
 }
 
-std::string SimulationReplayCommand(uint64_t seed) {
-  return "make sim SEEDS=1 START=" + std::to_string(seed);
+std::string SimulationReplayCommand(uint64_t seed, bool remote) {
+  return std::string(remote ? "HEADRACE_SIM_REMOTE=1 " : "") +
+         "make sim SEEDS=1 START=" + std::to_string(seed);
 }
 
 }  // namespace headrace

@@ -31,6 +31,7 @@ struct SimulationOutcome {
   int64_t rows_after_restore = 0;  ///< read by sources of processes that restored
   int64_t rows_out = 0;            ///< committed
   int64_t late_rows = 0;           ///< of these: rows that came after their window
+  int64_t remote_faults = 0;       ///< calls of the remote storage that failed
 
   /// Everything that went wrong on purpose; a jump of the clock is none.
   int64_t faults() const;
@@ -51,11 +52,14 @@ struct SimulationOutcome {
 /// - end: the job finishes within ten virtual minutes once faults have stopped;
 /// - objects: no host object is alive in the end.
 ///
+/// `remote`: checkpoints go to a SimRemoteStorage that fails and lags; each process has a staging
+/// directory of its own. The rest of the run does not depend on it.
+///
 /// `lying_disk`: the disk says it has synced files, and has not. For the test that failing seeds
 /// are found and replay.
-SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk = false);
+SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk = false, bool remote = false);
 
 /// The shell line that runs this seed alone.
-std::string SimulationReplayCommand(uint64_t seed);
+std::string SimulationReplayCommand(uint64_t seed, bool remote = false);
 
 }  // namespace headrace

@@ -435,7 +435,13 @@ def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this 
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def sanitize_name(job_name: str) -> str: ...  # the directory of a job below execution.checkpointing.dir
-def manifest_files(content: bytes, shown_path: str) -> tuple[int, str, list[tuple[str, int]]]: ...  # id, job key, files
+def manifest_files(content: bytes, shown_path: str) -> tuple[int, str, list[tuple[str, int, bytes]]]:
+    """Number, job key and files (name, length, digest) of a manifest."""
+
+class FileDigest:
+    """Digest of a checkpoint's file, 16 bytes, from pieces of it."""
+    def update(self, piece: bytes) -> None: ...
+    def digest(self) -> bytes: ...
 
 # ---- stored checkpoints ----------------------------------------------------------------------------------------
 class StoredStateBatches:

@@ -11,6 +11,7 @@ from python.programs.remote_job import expected_lines
 from python.streams import lines_of
 from services.azure_emulator import ACCOUNT_KEY, AzureEmulator
 from services.job_life import JobLife
+from services.staged_file import staged
 
 pytestmark = pytest.mark.serial
 ROWS = 4000
@@ -59,7 +60,7 @@ def test_a_name_is_created_once_and_a_large_file_appears_whole(emulator, tmp_pat
         transport.create("chk-1.manifest", b"second")
     assert transport.read("chk-1.manifest") == b"first"
     (tmp_path / "data").write_bytes(bytes(20 << 20))
-    transport.upload(str(tmp_path), ["data"], lambda: True)
+    transport.upload(str(tmp_path), [staged(tmp_path / "data")], lambda: True)
     assert seen_by_another(emulator, "box/files") == {"chk-1.manifest": 5, "data": 20 << 20}
     transport.delete(["data", "none"])
     assert transport.names() == [("chk-1.manifest", 5)]
@@ -69,7 +70,11 @@ def test_a_name_is_created_once_and_a_large_file_appears_whole(emulator, tmp_pat
     ("uri", "options", "message"),
     [
         ("az://none/x", {}, "there is no bucket 'none'"),
-        ("az://box/x", {"azure.account-key": "Y2FuYXJ5LXdyb25nLWtleQ=="}, "access was denied; check azure.account-name"),
+        (
+            "az://box/x",
+            {"azure.account-key": "Y2FuYXJ5LXdyb25nLWtleQ=="},
+            "access was denied; check azure.account-name",
+        ),
     ],
 )
 def test_a_wrong_container_or_key_is_named(emulator, uri, options, message):

@@ -19,6 +19,7 @@ from headrace.checkpoint_storage.staging_directory import StagingDirectory
 from python.programs.remote_job import expected_lines
 from python.streams import checkpointed_env, collect, file_sink, lines_of
 from services.job_life import JobLife
+from services.staged_file import staged
 
 ROWS = 4000
 
@@ -147,7 +148,7 @@ def test_a_job_starts_from_the_uri_of_a_checkpoint(tmp_path):
 def test_a_cancelled_job_does_not_wait_for_an_upload(tmp_path, monkeypatch):
     entered, release = threading.Event(), threading.Event()
 
-    def stuck(self, local, name):
+    def stuck(self, local, name, digest):
         entered.set()
         release.wait(60)
 
@@ -225,12 +226,15 @@ def test_a_storage_keeps_its_contract(tmp_path, kind):
     local.mkdir()
     for number in range(20):
         (local / f"data-{number}").write_bytes(bytes([number]) * number)
-    transport.upload(str(local), [f"data-{number}" for number in range(20)], lambda: True)
+    transport.upload(str(local), [staged(local / f"data-{number}") for number in range(20)], lambda: True)
     assert dict(transport.names()) == {"chk-1.manifest": 5} | {f"data-{n}": n for n in range(20)}
     assert sorted(transport.find(["data-7", "none", "data-3"])) == [("data-3", 3), ("data-7", 7)]
     (tmp_path / "got").mkdir()
     transport.download(["data-7", "none"], str(tmp_path / "got"))
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "got").iterdir()] == [("data-7", b"\x07" * 7)]
+    with pytest.raises(StorageError, match="data-3 is not read back as it was written"):
+        transport.upload(str(local), [("data-3", staged(local / "data-4")[1])], lambda: True)
+    assert not [name for name, _ in transport.names() if "uploading" in name]
     transport.delete(["data-7", "none"])
     assert transport.find(["data-7"]) == []
 
@@ -250,6 +254,19 @@ def test_a_failing_call_is_tried_again_and_in_the_end_names_the_file(tmp_path, m
     monkeypatch.setattr(FsspecDirectory, "read", lambda self, name: 1 / 0)
     with pytest.raises(StorageError, match=f"read chk-1.manifest of local://{tmp_path}: division by zero"):
         transport.read("chk-1.manifest")
+
+
+def test_a_call_that_hangs_is_given_up(tmp_path, monkeypatch):
+    never = threading.Event()
+    monkeypatch.setattr(FsspecDirectory, "read", lambda self, name: never.wait())
+    monkeypatch.setattr(FsspecDirectory, "size", lambda self, name: never.wait())
+    monkeypatch.setattr("headrace.checkpoint_storage.checkpoint_transport._SOON_S", 0.2)
+    transport = CheckpointTransport(open_storage(f"local://{tmp_path}"))
+    with pytest.raises(StorageError, match=rf"read chk-1.manifest of local://{tmp_path}: not done within 0\.2 s"):
+        transport.read("chk-1.manifest")
+    with pytest.raises(StorageError, match=rf"look into local://{tmp_path}: not done within 0\.2 s"):
+        transport.find(["a", "b"])
+    never.set()
 
 
 def test_what_a_killed_upload_left_goes_when_it_is_old(tmp_path):

@@ -10,9 +10,10 @@ from python.programs.remote_job import expected_lines
 from python.streams import checkpointed_env, collect, lines_of
 from services.hdfs_cluster import HdfsCluster
 from services.job_life import JobLife
+from services.staged_file import staged
 
 pytestmark = pytest.mark.serial
-ROWS = 6000
+ROWS = 2500
 JOB = "/" + headrace._core.sanitize_name("remote job")
 
 
@@ -44,14 +45,14 @@ def whole_manifests(cluster, path):
     for name in names:
         if name.endswith(".manifest"):
             _, _, files = headrace._core.manifest_files(cluster.read(f"{path}/{name}"), name)
-            assert {file: names.get(file) for file, _ in files} == dict(files), name
+            assert {file: names.get(file) for file, _, _ in files} == {file: size for file, size, _ in files}, name
             found.append(name)
     return sorted(found)
 
 
 def test_a_killed_job_resumes_from_hdfs(cluster, path, tmp_path):
     life = (configuration(cluster.uri + path), tmp_path / "out", ROWS)
-    with JobLife(*life, rate=1500.0) as first:
+    with JobLife(*life, rate=500.0) as first:
         first.wait_for("checkpoint", count=2)
         first.kill()
     assert whole_manifests(cluster, path + JOB)
@@ -64,7 +65,7 @@ def test_a_killed_job_resumes_from_hdfs(cluster, path, tmp_path):
 
 
 def test_a_data_node_killed_under_a_job_costs_checkpoints_and_nothing_else(cluster, path, tmp_path):
-    with JobLife(configuration(cluster.uri + path), tmp_path / "out", ROWS, rate=400.0) as job:
+    with JobLife(configuration(cluster.uri + path), tmp_path / "out", ROWS, rate=250.0) as job:
         job.wait_for("checkpoint")
         cluster.kill_data_node()
         failed = job.wait_for("failed")
@@ -78,7 +79,7 @@ def test_a_data_node_killed_under_a_job_costs_checkpoints_and_nothing_else(clust
 
 
 def test_a_name_node_killed_under_a_job_costs_checkpoints_and_nothing_else(cluster, path, tmp_path):
-    with JobLife(configuration(cluster.uri + path), tmp_path / "out", ROWS, rate=400.0) as job:
+    with JobLife(configuration(cluster.uri + path), tmp_path / "out", ROWS, rate=250.0) as job:
         job.wait_for("checkpoint")
         cluster.kill_name_node()
         job.wait_for("failed")
@@ -102,11 +103,25 @@ def test_a_file_of_many_blocks_is_never_half_visible(cluster, path, tmp_path):
         return True
 
     with pytest.raises(StorageError, match=f"upload.* {cluster.uri}{path}"):
-        transport.upload(str(tmp_path), ["data-1-1-0-1.hrs"], stop_the_data_node)
+        transport.upload(str(tmp_path), [staged(tmp_path / "data-1-1-0-1.hrs")], stop_the_data_node)
     assert cluster.listing(path) == {}
     cluster.start_data_node()
-    transport.upload(str(tmp_path), ["data-1-1-0-1.hrs"], lambda: True)
+    transport.upload(str(tmp_path), [staged(tmp_path / "data-1-1-0-1.hrs")], lambda: True)
     assert cluster.listing(path) == {"data-1-1-0-1.hrs": 120 << 20}
+
+
+def test_a_file_that_is_not_read_back_as_it_was_written_does_not_appear(cluster, path, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.checkpoint_storage.checkpoint_transport._DELAYS_S", ())
+    transport = CheckpointTransport(open_storage(cluster.uri + path))
+    for name, size in (("small", 5000), ("large", 20 << 20)):
+        (tmp_path / name).write_bytes(bytes(size))
+        _, digest = staged(tmp_path / name)
+        with (tmp_path / name).open("r+b") as file:
+            file.seek(size // 2)
+            file.write(b"x")
+        with pytest.raises(StorageError, match=f"{name} is not read back as it was written"):
+            transport.upload(str(tmp_path), [(name, digest)], lambda: True)
+    assert cluster.listing(path) == {}
 
 
 def test_damage_of_a_file_is_refused_by_its_name(cluster, path, tmp_path):

@@ -1,6 +1,11 @@
 """Checkpoints in a real S3 server; what is there is looked at through another library."""
 
+import json
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow.fs
 import pytest
@@ -19,9 +24,10 @@ from services.s3_server import (
     WRITER_SECRET_KEY,
     S3Server,
 )  # fmt: skip
+from services.staged_file import staged
 
 pytestmark = pytest.mark.serial
-ROWS = 6000
+ROWS = 2500
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +71,14 @@ def whole_manifests(server, uri):
         if info.base_name.endswith(".manifest"):
             with files.open_input_stream(info.path) as stream:
                 _, _, data = headrace._core.manifest_files(stream.read(), info.path)
-            assert {name: names.get(name) for name, _ in data} == dict(data), info.path
+            assert {name: names.get(name) for name, _, _ in data} == {name: size for name, size, _ in data}, info.path
             found.append(info.base_name)
     return sorted(found)
 
 
 def test_a_killed_job_resumes_from_s3(server, uri, tmp_path):
     life = (configuration(server, uri), tmp_path / "out", ROWS)
-    with JobLife(*life, rate=2000.0) as first:
+    with JobLife(*life, rate=1000.0) as first:
         first.wait_for("checkpoint", count=5)
         first.kill()
     assert whole_manifests(server, uri)
@@ -86,7 +92,7 @@ def test_a_killed_job_resumes_from_s3(server, uri, tmp_path):
 
 
 def test_a_server_killed_under_a_job_costs_checkpoints_and_nothing_else(server, uri, tmp_path):
-    with JobLife(configuration(server, uri), tmp_path / "out", ROWS, rate=600.0) as job:
+    with JobLife(configuration(server, uri), tmp_path / "out", ROWS, rate=400.0) as job:
         job.wait_for("checkpoint", count=2)
         server.kill()
         failed = job.wait_for("failed")
@@ -102,7 +108,7 @@ def test_a_server_killed_under_a_job_costs_checkpoints_and_nothing_else(server, 
 def test_a_failed_checkpoint_fails_the_job_where_none_is_tolerated(server, uri, tmp_path):
     options = configuration(server, uri, **{"execution.checkpointing.tolerable-failed-checkpoints": 0})
     life = (options, tmp_path / "out", ROWS)
-    with JobLife(*life, rate=500.0) as job:
+    with JobLife(*life, rate=400.0) as job:
         job.wait_for("checkpoint", count=2)
         server.kill()
         lines, _ = job.end()
@@ -117,7 +123,7 @@ def test_a_failed_checkpoint_fails_the_job_where_none_is_tolerated(server, uri, 
 
 def test_a_job_that_may_restart_goes_on_when_the_server_is_back(server, uri, tmp_path):
     options = configuration(server, uri, **{"execution.checkpointing.tolerable-failed-checkpoints": 0})
-    with JobLife(options, tmp_path / "out", ROWS, rate=600.0, restarts=100) as job:
+    with JobLife(options, tmp_path / "out", ROWS, rate=400.0, restarts=100) as job:
         job.wait_for("checkpoint", count=2)
         server.kill()
         job.wait_for("failed")
@@ -140,11 +146,25 @@ def test_a_file_of_many_parts_is_never_half_visible(server, uri, tmp_path):
         return True
 
     with pytest.raises(StorageError, match=r"upload data-1-1-0-1\.hrs to s3://"):
-        transport.upload(str(tmp_path), ["data-1-1-0-1.hrs"], stop_the_server)
+        transport.upload(str(tmp_path), [staged(tmp_path / "data-1-1-0-1.hrs")], stop_the_server)
     server.start()
     assert seen_by_another(server, uri) == {}
-    transport.upload(str(tmp_path), ["data-1-1-0-1.hrs"], lambda: True)
+    transport.upload(str(tmp_path), [staged(tmp_path / "data-1-1-0-1.hrs")], lambda: True)
     assert seen_by_another(server, uri) == {"data-1-1-0-1.hrs": 120 << 20}
+
+
+def test_a_file_that_is_not_read_back_as_it_was_written_does_not_appear(server, uri, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.checkpoint_storage.checkpoint_transport._DELAYS_S", ())
+    transport = CheckpointTransport(open_storage(uri, Configuration.from_dict(server.configuration())))
+    for name, size in (("small", 5000), ("large", 20 << 20)):
+        (tmp_path / name).write_bytes(bytes(size))
+        _, digest = staged(tmp_path / name)
+        with (tmp_path / name).open("r+b") as file:
+            file.seek(size // 2)
+            file.write(b"x")
+        with pytest.raises(StorageError, match=f"{name} is not read back as it was written"):
+            transport.upload(str(tmp_path), [(name, digest)], lambda: True)
+    assert seen_by_another(server, uri) == {}
 
 
 def test_damage_of_an_object_is_refused_by_its_name(server, uri, tmp_path):
@@ -226,7 +246,36 @@ def test_a_server_that_hangs_does_not_hang_a_cancelled_job(server, uri, tmp_path
         job.wait_for("checkpoint")
         server.signal(signal.SIGSTOP)
         try:
-            seconds = job.interrupt()
+            seconds, code = job.interrupt()
         finally:
             server.signal(signal.SIGCONT)
     assert seconds < 10
+    assert code == -signal.SIGINT  # as Python leaves after an interrupt: nothing crashed
+
+
+def test_an_upload_takes_bounded_memory(server, uri, tmp_path):
+    program = (
+        "import sys, json, resource\n"
+        "from pathlib import Path\n"
+        "from headrace import Configuration\n"
+        "from services.staged_file import staged\n"
+        "from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport\n"
+        "from headrace.checkpoint_storage.opening import open_storage\n"
+        "uri, directory, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])\n"
+        "transport = CheckpointTransport(open_storage(uri, Configuration.from_dict(options)))\n"
+        "transport.upload(directory, [staged(Path(directory, 'small'))], lambda: True)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "transport.upload(directory, [staged(Path(directory, name)) for name in ('large-1', 'large-2')], lambda: True)\n"
+        "transport.download(['large-1', 'large-2'], directory)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)\n"
+    )
+    (tmp_path / "small").write_bytes(b"x")
+    for name in ("large-1", "large-2"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(96 << 20)
+    done = subprocess.run(
+        [sys.executable, "-c", program, uri, str(tmp_path), json.dumps(server.configuration())],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 96  # MiB, of 192

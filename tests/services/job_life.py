@@ -51,11 +51,11 @@ class JobLife:
         self._process.wait()
 
     def interrupt(self):
-        """Ctrl-C; the seconds until the process is gone."""
+        """Ctrl-C; the seconds until the process is gone, and how it left."""
         begun = time.monotonic()
         self._process.send_signal(signal.SIGINT)
-        self._process.wait(timeout=_LINE_SECONDS)
-        return time.monotonic() - begun
+        code = self._process.wait(timeout=_LINE_SECONDS)
+        return time.monotonic() - begun, code
 
     def end(self):
         """Waits for its end; all it said, and what it wrote to stderr."""

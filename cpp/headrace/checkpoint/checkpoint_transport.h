@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "headrace/base/hash.h"
 #include "headrace/base/status.h"
 
 namespace headrace {
@@ -16,6 +17,12 @@ struct RemoteName {
   uint64_t size_bytes = 0;
 
   bool operator==(const RemoteName&) const = default;
+};
+
+/// A file to be uploaded.
+struct StagedFile {
+  std::string name;
+  Digest128 digest;  ///< of its content, as it was written
 };
 
 /// One job's directory in a storage that is not a local disk, reached over a network. Names are
@@ -34,9 +41,10 @@ class CheckpointTransport {
   /// The directory as messages name it, a URI without credentials and without a slash at its end.
   virtual const std::string& uri() const = 0;
   /// Copies files of a local directory here under their own names, side by side, each through a
-  /// bounded buffer. Names are new: nobody else writes them. Asks `still_wanted` (may be null)
-  /// several times a second and gives up when it says no.
-  virtual Status Upload(const std::string& local_directory, const std::vector<std::string>& names,
+  /// bounded buffer. What does not have its digest on the way does not appear. Names are new:
+  /// nobody else writes them. Asks `still_wanted` (may be null) several times a second and gives up
+  /// when it says no.
+  virtual Status Upload(const std::string& local_directory, const std::vector<StagedFile>& files,
                         const StillWanted& still_wanted) = 0;
   /// Creates a small file. kAlreadyExists when the name is taken, perhaps by an attempt of this
   /// very call that was taken for failed: the caller reads back.

@@ -166,11 +166,11 @@ Status RemoteDirectory::Fetch(const Manifest& manifest) {
 
 Status RemoteDirectory::Upload(const Manifest& manifest,
                                const CheckpointTransport::StillWanted& still_wanted) {
-  std::vector<std::string> names;
+  std::vector<StagedFile> files;
   for (const FileManifest& file : manifest.files) {
-    if (file.checkpoint == manifest.id) names.push_back(file.name);
+    if (file.checkpoint == manifest.id) files.push_back({file.name, file.digest});
   }
-  return names.empty() ? Status::Ok() : transport_->Upload(staging_, names, still_wanted);
+  return files.empty() ? Status::Ok() : transport_->Upload(staging_, files, still_wanted);
 }
 
 Status RemoteDirectory::Decide(const std::string& name, const std::string& bytes) {

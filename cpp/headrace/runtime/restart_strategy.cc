@@ -13,8 +13,10 @@ bool IsTransient(const Status& failure) { return failure.code() == StatusCode::k
 }  // namespace
 
 std::optional<int64_t> RestartStrategy::OnFailure(const Status& failure, int64_t now_ms) {
-  // Neither a wish to stop nor damaged state gets better by trying again.
-  if (failure.code() == StatusCode::kCancelled || failure.code() == StatusCode::kCorruption) {
+  // Neither a wish to stop, damaged state nor a successor that took over gets better by trying
+  // again.
+  if (failure.code() == StatusCode::kCancelled || failure.code() == StatusCode::kCorruption ||
+      failure.code() == StatusCode::kFailedPrecondition) {
     return std::nullopt;
   }
   if (spec_.kind == RestartSpec::Kind::kFailureRate) return OnFailureByRate(now_ms);

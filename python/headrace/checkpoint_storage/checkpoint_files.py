@@ -70,7 +70,7 @@ def fetch_checkpoint(found: FoundCheckpoint, directory: Path) -> Path:
             _, _, files = _core.manifest_files(manifest.read_bytes(), f"{found.transport.uri}/{name}")
         except _core.HeadraceError:
             continue
-        found.transport.download([file for file, _ in files], str(directory))
-        if all((path := directory / file).exists() and path.stat().st_size == size for file, size in files):
+        found.transport.download([file for file, _, _ in files], str(directory))
+        if all((path := directory / file).exists() and path.stat().st_size == size for file, size, _ in files):
             break
     return directory / found.manifests[0] if len(found.manifests) == 1 else directory

@@ -16,6 +16,7 @@ from headrace.checkpoint_storage.storage import Storage
 T = TypeVar("T")
 _DELAYS_S = (0.1, 0.4, 1.2)
 _THREADS = 8
+_SOON_S = 120.0
 
 
 class CheckpointTransport:
@@ -40,31 +41,35 @@ class CheckpointTransport:
         """The directory as messages name it."""
         return self._storage.uri
 
-    def upload(self, directory: str, names: list[str], wanted: Callable[[], bool]) -> None:
-        """Copies files of a local directory, side by side."""
+    def upload(self, directory: str, files: list[tuple[str, bytes]], wanted: Callable[[], bool]) -> None:
+        """Copies files of a local directory, each a name and the digest of its content, side by side."""
         given_up = threading.Event()
 
-        def put(name: str) -> None:
-            self._attempt(f"upload {name} to", lambda: self._storage.put_file(Path(directory, name), name), given_up)
+        def put(name: str, digest: bytes) -> None:
+            local = Path(directory, name)
+            self._attempt(f"upload {name} to", lambda: self._storage.put_file(local, name, digest), given_up)
 
         try:
             self._calls.run(
-                [partial(put, name) for name in names], wanted, self._timeout_s, f"the upload to {self.uri}"
+                [partial(put, name, digest) for name, digest in files],
+                wanted,
+                self._timeout_s,
+                f"the upload to {self.uri}",
             )
         finally:
             given_up.set()
 
     def create(self, name: str, content: bytes) -> None:
         """Creates a small file; FileExistsError when the name is taken."""
-        self._attempt(f"create {name} in", lambda: self._storage.create(name, content))
+        self._soon(f"create {name} in", lambda: self._storage.create(name, content))
 
     def read(self, name: str) -> bytes:
         """Content of a small file; FileNotFoundError when there is none."""
-        return self._attempt(f"read {name} of", lambda: self._storage.read(name))
+        return self._soon(f"read {name} of", lambda: self._storage.read(name))
 
     def names(self) -> list[tuple[str, int]]:
         """Names and lengths."""
-        return self._attempt("list", self._storage.sizes)
+        return self._soon("list", self._storage.sizes)
 
     def find(self, names: list[str]) -> list[tuple[str, int]]:
         """Those of the names that exist, with their lengths."""
@@ -72,7 +77,9 @@ class CheckpointTransport:
         def size(name: str) -> int | None:
             return self._attempt(f"look for {name} in", lambda: self._storage.size(name))
 
-        sizes = self._calls.run([partial(size, name) for name in names])
+        sizes = self._calls.run(
+            [partial(size, name) for name in names], timeout_s=_SOON_S, what=f"look into {self.uri}"
+        )
         return [(name, size) for name, size in zip(names, sizes, strict=True) if size is not None]
 
     def download(self, names: list[str], directory: str) -> None:
@@ -88,8 +95,7 @@ class CheckpointTransport:
                 return
             partial.replace(local)
 
-        if names:
-            self._calls.run([partial(get, name) for name in names])
+        self._calls.run([partial(get, name) for name in names])
 
     def delete(self, names: list[str]) -> None:
         """Removes files; one that is gone already is fine."""
@@ -100,16 +106,20 @@ class CheckpointTransport:
             except FileNotFoundError:
                 return
 
-        if names:
-            self._calls.run([partial(remove, name) for name in names])
+        self._calls.run([partial(remove, name) for name in names], timeout_s=_SOON_S, what=f"delete from {self.uri}")
 
     def remove_abandoned(self) -> None:
         """Deletes what killed writers left under temporary names."""
-        self._attempt("clean up", self._storage.remove_abandoned)
+        self._soon("clean up", self._storage.remove_abandoned)
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
         """Bytes of a file from `start` up to `end`."""
         return self._attempt(f"read {name} of", lambda: self._storage.read_range(name, start, end))
+
+    def _soon(self, what: str, call: Callable[[], T]) -> T:
+        """A call that moves little: one that hangs is given up, whatever the client library thinks."""
+        (result,) = self._calls.run([partial(self._attempt, what, call)], timeout_s=_SOON_S, what=f"{what} {self.uri}")
+        return result
 
     def _attempt(self, what: str, call: Callable[[], T], given_up: threading.Event | None = None) -> T:
         pause = given_up or threading.Event()

@@ -57,8 +57,9 @@ def copy(
         content = (directory / name).read_bytes()
         number, _, files = _core.manifest_files(content, f"{found.transport.uri}/{name}")
         target = CheckpointTransport(open_storage(destination, configuration))
-        present = dict(target.find([file for file, _ in files]))
-        target.upload(str(directory), [file for file, size in files if present.get(file) != size], lambda: True)
+        present = dict(target.find([file for file, _, _ in files]))
+        missing = [(file, digest) for file, size, digest in files if present.get(file) != size]
+        target.upload(str(directory), missing, lambda: True)
         try:
             target.create(name, content)
         except OSError:
@@ -69,7 +70,7 @@ def copy(
                     f"{target.uri}/{name} exists and is another checkpoint; it was left alone"
                 ) from None
         return CopiedCheckpoint(
-            number, f"{target.uri}/{name}", len(files) + 1, len(content) + sum(size for _, size in files)
+            number, f"{target.uri}/{name}", len(files) + 1, len(content) + sum(size for _, size, _ in files)
         )
     finally:
         staging.remove()

@@ -10,13 +10,14 @@ from typing import Any, cast
 from headrace import _core
 from headrace.checkpoint_storage.location import Location
 from headrace.checkpoint_storage.optional_package import require
-from headrace.checkpoint_storage.storage import Storage
+from headrace.checkpoint_storage.storage import Storage, checked_pieces
 from headrace.common.configuration import Configuration
 from headrace.common.sensitive_keys import Secrets
 
 _PREFIX = "fsspec."
 _UPLOADING = "uploading-"
 _ABANDONED_S = 3600.0
+_PIECE_BYTES = 4 << 20
 
 
 class FsspecDirectory(Storage):
@@ -31,11 +32,17 @@ class FsspecDirectory(Storage):
         self._fs = file_system
         self._root = root.rstrip("/")
 
-    def put_file(self, local: Path, name: str) -> None:
+    def put_file(self, local: Path, name: str, digest: bytes) -> None:
         """See Storage."""
         temporary = self._path(f"{_UPLOADING}{name}-{random_names.token_hex(6)}.tmp")
         self._fs.makedirs(self._root, exist_ok=True)
-        self._fs.put_file(str(local), temporary)
+        try:
+            with self._fs.open(temporary, "wb") as file:
+                for piece in checked_pieces(local, digest, _PIECE_BYTES):
+                    file.write(piece)
+        except _core.StorageError:
+            self._fs.rm_file(temporary)
+            raise
         self._fs.mv(temporary, self._path(name))
 
     def create(self, name: str, content: bytes) -> None:
@@ -94,6 +101,8 @@ class FsspecDirectory(Storage):
 
     def failure(self, error: Exception, what: str) -> Exception:
         """See Storage."""
+        if isinstance(error, _core.StorageError):
+            return error
         if isinstance(error, FileExistsError):
             return FileExistsError(f"{what} {self.uri}: exists")
         if isinstance(error, FileNotFoundError):

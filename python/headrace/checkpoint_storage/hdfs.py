@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from headrace import _core
 from headrace.checkpoint_storage.location import Location
 from headrace.checkpoint_storage.optional_package import require
-from headrace.checkpoint_storage.storage import Storage
+from headrace.checkpoint_storage.storage import Storage, checked_pieces
 from headrace.common.configuration import Configuration
 from headrace.common.sensitive_keys import Secrets
 
@@ -39,10 +39,9 @@ class HdfsStorage(Storage):
         super().__init__(location, secrets)
         self._client = client
 
-    def put_file(self, local: Path, name: str) -> None:
+    def put_file(self, local: Path, name: str, digest: bytes) -> None:
         """See Storage."""
-        with local.open("rb") as file:
-            self._write(name, iter(lambda: file.read(_CHUNK_BYTES), b""))
+        self._write(name, checked_pieces(local, digest, _CHUNK_BYTES))
 
     def create(self, name: str, content: bytes) -> None:
         """See Storage."""
@@ -89,6 +88,8 @@ class HdfsStorage(Storage):
 
     def failure(self, error: Exception, what: str) -> Exception:
         """See Storage."""
+        if isinstance(error, _core.StorageError):
+            return error
         if isinstance(error, OSError) and error.errno is not None:
             return _core.StorageError(f"{what} {self.uri}: {error}")  # of a local file
         if isinstance(error, FileExistsError):

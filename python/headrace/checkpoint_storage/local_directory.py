@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import secrets as random_names
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from headrace import _core
 from headrace.checkpoint_storage.location import Location
-from headrace.checkpoint_storage.storage import Storage
+from headrace.checkpoint_storage.storage import Storage, checked_pieces
 from headrace.common.sensitive_keys import Secrets
+
+_PIECE_BYTES = 1 << 20
 
 
 class LocalDirectory(Storage):
@@ -21,14 +23,13 @@ class LocalDirectory(Storage):
         super().__init__(location, Secrets())
         self._path = Path(location.path)
 
-    def put_file(self, local: Path, name: str) -> None:
+    def put_file(self, local: Path, name: str, digest: bytes) -> None:
         """See Storage."""
-        with local.open("rb") as source:
-            self._write(name, source)
+        self._write(name, checked_pieces(local, digest, _PIECE_BYTES))
 
     def create(self, name: str, content: bytes) -> None:
         """See Storage."""
-        self._write(name, content)
+        self._write(name, iter([content]))
 
     def read(self, name: str) -> bytes:
         """See Storage."""
@@ -65,6 +66,8 @@ class LocalDirectory(Storage):
 
     def failure(self, error: Exception, what: str) -> Exception:
         """See Storage."""
+        if isinstance(error, _core.StorageError):
+            return error
         if isinstance(error, FileExistsError):
             return FileExistsError(f"{what} {self.uri}: exists")
         if isinstance(error, FileNotFoundError):
@@ -73,15 +76,12 @@ class LocalDirectory(Storage):
             return self.refused(what, error.strerror or str(error))
         return _core.StorageError(f"{what} {self.uri}: {error}")
 
-    def _write(self, name: str, content: bytes | BinaryIO) -> None:
+    def _write(self, name: str, pieces: Iterator[bytes]) -> None:
         self._path.mkdir(parents=True, exist_ok=True)
         temporary = self._path / f".{name}-{random_names.token_hex(6)}.tmp"
         try:
             with temporary.open("xb") as file:
-                if isinstance(content, bytes):
-                    file.write(content)
-                else:
-                    shutil.copyfileobj(content, file, 1 << 20)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             (self._path / name).hardlink_to(temporary)  # unlike a rename it replaces nothing

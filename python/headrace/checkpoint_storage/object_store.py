@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from headrace import _core
 from headrace.checkpoint_storage.location import Location
 from headrace.checkpoint_storage.optional_package import require
-from headrace.checkpoint_storage.storage import Storage
+from headrace.checkpoint_storage.storage import Storage, checked_pieces
 from headrace.common.configuration import Configuration
 from headrace.common.sensitive_keys import Secrets, is_sensitive
 
@@ -41,11 +41,14 @@ class ObjectStoreStorage(Storage):
         self._store = make_store(location.path)
         self._keys = keys
 
-    def put_file(self, local: Path, name: str) -> None:
+    def put_file(self, local: Path, name: str, digest: bytes) -> None:
         """See Storage."""
-        whole = local.stat().st_size <= _PART_BYTES
+        pieces = checked_pieces(local, digest, _PART_BYTES)
+        if local.stat().st_size <= _PART_BYTES:
+            self._obstore.put(self._store, name, next(pieces, b""), use_multipart=False)
+            return
         self._obstore.put(
-            self._store, name, local, use_multipart=not whole, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+            self._store, name, pieces, use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
         )
 
     def create(self, name: str, content: bytes) -> None:
@@ -88,6 +91,8 @@ class ObjectStoreStorage(Storage):
 
     def failure(self, error: Exception, what: str) -> Exception:
         """See Storage."""
+        if isinstance(error, _core.StorageError):
+            return error
         if isinstance(error, OSError) and error.errno is not None:
             return _core.StorageError(f"{what} {self.uri}: {error}")  # of a local file
         exceptions = self._obstore.exceptions
@@ -154,6 +159,9 @@ def open_s3(location: Location, configuration: Configuration) -> ObjectStoreStor
     Options, as Flink calls them: `s3.access-key`, `s3.secret-key`, `s3.session-token`, `s3.endpoint`,
     `s3.endpoint.region`, `s3.path.style.access` (true unless set). Without keys those of the environment
     (`AWS_ACCESS_KEY_ID`, ...) are used.
+
+    A process that is killed while it uploads a file of more than 8 MiB leaves parts that nobody sees but the bill: a
+    lifecycle rule of the bucket (AbortIncompleteMultipartUpload) removes them.
     """
     store = require("obstore.store", location.scheme)
     endpoint = _first(configuration, "s3.endpoint")

@@ -42,7 +42,9 @@ class ParallelCalls:
             StorageError: not done within `timeout_s`.
             Exception: what the first call that failed raised.
         """
-        if len(calls) == 1 and wanted is None:
+        if not calls:
+            return []
+        if len(calls) == 1 and wanted is None and timeout_s is None:
             return [calls[0]()]
         round_ = _Round[T](calls)
         for _ in range(min(self._threads, len(calls))):

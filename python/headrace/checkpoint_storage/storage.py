@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 
 from headrace import _core
@@ -31,8 +32,8 @@ class Storage(ABC):
         return self.location.uri
 
     @abstractmethod
-    def put_file(self, local: Path, name: str) -> None:
-        """Copies a local file here under a new name, through a bounded buffer."""
+    def put_file(self, local: Path, name: str, digest: bytes) -> None:
+        """Copies a local file here under a new name, through a bounded buffer; see `checked_pieces`."""
 
     @abstractmethod
     def create(self, name: str, content: bytes) -> None:
@@ -88,6 +89,26 @@ class Storage(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.uri!r})"
+
+
+def checked_pieces(local: Path, digest: bytes, piece_bytes: int) -> Iterator[bytes]:
+    """Pieces of a local file. The last is held back until the digest of all is right.
+
+    Raises:
+        StorageError: the file is not what was written; nothing of it may appear.
+    """
+    found = _core.FileDigest()
+    held: bytes | None = None
+    with local.open("rb") as file:
+        while piece := file.read(piece_bytes):
+            found.update(piece)
+            if held is not None:
+                yield held
+            held = piece
+    if found.digest() != digest:
+        raise _core.StorageError(f"file {local} is not read back as it was written")
+    if held is not None:
+        yield held
 
 
 _LINES = 3

@@ -5,6 +5,7 @@
 #include "checkpoint/model_table.h"
 #include "headrace/checkpoint/coordinator.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
+#include "headrace/checkpoint/verification.h"
 #include "testing/failpoint_actions.h"
 #include "testing/sim_env.h"
 
@@ -121,7 +122,7 @@ TEST_F(SavepointTest, IsAWholeCopyThatNeedsNoFileOutsideOfItsDirectory) {
   for (const std::string& name : *names) {
     ASSERT_TRUE(env.files().Remove(store->job_directory() + "/" + name).ok());
   }
-  const auto report = VerifyCheckpoint(env.files(), path);
+  const auto report = VerifyStored(env.files(), path);
   ASSERT_TRUE(report.ok());
   EXPECT_TRUE(report->damage.empty());
 }

@@ -28,6 +28,15 @@ TEST(RestartStrategyTest, FixedDelayCountsAttempts) {
   EXPECT_EQ(strategy.OnFailure(user, 0), std::nullopt);
 }
 
+TEST(RestartStrategyTest, AJobThatWasSucceededNeverTriesAgain) {
+  RestartSpec spec;
+  spec.kind = RestartSpec::Kind::kFixedDelay;
+  spec.attempts = -1;
+  RestartStrategy strategy(spec);
+  EXPECT_EQ(strategy.OnFailure(Status::FailedPrecondition("run 1 was succeeded by run 2"), 0),
+            std::nullopt);
+}
+
 TEST(RestartStrategyTest, ExponentialDelayIsCappedAndStartsOverAfterQuiet) {
   RestartSpec spec;
   spec.kind = RestartSpec::Kind::kExponentialDelay;
