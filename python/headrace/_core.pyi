@@ -241,6 +241,7 @@ def probe_rocksdb(directory: str, memory_bytes: int) -> dict[str, int]:
 
     Returns the statistics of the store. Raises ImportError where librocksdb is missing, else what a job would get.
     """
+
 def key_group(key: Any, max_parallelism: int = 128) -> int: ...
 def subtask_of_key_group(group: int, parallelism: int, max_parallelism: int = 128) -> int: ...
 def register_class(cls: type) -> None: ...  # named tuple, dataclass, enum for the codec

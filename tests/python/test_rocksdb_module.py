@@ -62,7 +62,9 @@ def test_missing_library_is_an_import_error_that_says_what_to_install(tmp_path, 
 
     monkeypatch.delitem(sys.modules, "headrace._rocksdb", raising=False)
     monkeypatch.setattr(sys, "meta_path", [WithoutLibrary(), *sys.meta_path])
-    with pytest.raises(ImportError, match=r"librocksdb\.so\.7\.8: cannot open.*apt-get install librocksdb-dev") as caught:
+    with pytest.raises(
+        ImportError, match=r"librocksdb\.so\.7\.8: cannot open.*apt-get install librocksdb-dev"
+    ) as caught:
         _core.probe_rocksdb(str(tmp_path / "state"), MEMORY_BYTES)
     assert isinstance(caught.value.__cause__, ImportError)
 
