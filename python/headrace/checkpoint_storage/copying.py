@@ -10,6 +10,7 @@ from headrace.checkpoint_storage.checkpoint_files import fetch_checkpoint, find_
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.opening import open_storage
 from headrace.checkpoint_storage.staging_directory import StagingDirectory
+from headrace.checkpoints.verification import verify_checkpoint
 from headrace.common.configuration import Configuration
 
 
@@ -82,8 +83,10 @@ STAGING = "execution.checkpointing.staging-dir"
 def _refuse_damage(local: Path, directory: str, uri: str) -> None:
     try:
         _core.load_manifest(str(local))  # of several the newest, or a refusal
-        report = _core.verify_checkpoint(str(local))
+        report = verify_checkpoint(local)
     except _core.HeadraceError as error:
         raise type(error)(str(error).replace(directory, uri)) from None
-    if report["damage"]:
-        raise _core.CorruptionError("; ".join(report["damage"]).replace(directory, uri))
+    # Sink files are not part of the copy.
+    damage = [str(one) for one in report.damage if one.file.startswith(directory)]
+    if damage:
+        raise _core.CorruptionError("; ".join(damage).replace(directory, uri))
