@@ -21,6 +21,18 @@ const char* KindName(TableKind kind) {
   return "unknown";
 }
 
+const char* CheckpointKindName(CheckpointKind kind) {
+  switch (kind) {
+    case CheckpointKind::kCheckpoint:
+      return "checkpoint";
+    case CheckpointKind::kFinal:
+      return "final checkpoint";
+    case CheckpointKind::kSavepoint:
+      return "savepoint";
+  }
+  return "unknown";
+}
+
 py::dict SubtaskDict(const SubtaskManifest& subtask) {
   py::dict out;
   out["index"] = subtask.index;
@@ -89,6 +101,7 @@ py::dict ManifestDict(const Manifest& manifest) {
   out["id"] = manifest.id;
   out["run_id"] = manifest.run_id;
   out["final"] = manifest.kind == CheckpointKind::kFinal;
+  out["kind"] = CheckpointKindName(manifest.kind);
   out["full"] = manifest.full;
   out["created_ms"] = manifest.created_ms;
   out["state_bytes"] = manifest.state_bytes();

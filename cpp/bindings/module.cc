@@ -46,6 +46,7 @@ void FillModule(py::module_& module) {
   BindNativeOperators(module);
   BindPythonOperators(module);
   BindJob(module);
+  BindCheckpointReader(module);
   StartReaper();
 }
 

@@ -19,6 +19,7 @@ from headrace._core import (
     register_class,
 )  # fmt: skip
 from headrace.aggregates import *  # noqa: F403
+from headrace.checkpoints import read_checkpoint
 from headrace.common import *  # noqa: F403
 from headrace.datastream import *  # noqa: F403
 from headrace.keys import key_group, task_of
@@ -27,6 +28,7 @@ __version__ = _core.__version__
 
 __all__ = [  # noqa: PLE0604 - the lists of the packages hold strings
     "CorruptionError", "FailedPreconditionError", "HeadraceError", "InvalidArgumentError", "JobCancelledError",
-    "ResourceExhaustedError", "StorageError", "UserFunctionError", "key_group", "register_class", "task_of",
+    "ResourceExhaustedError", "StorageError", "UserFunctionError", "key_group", "read_checkpoint",
+    "register_class", "task_of",
     *aggregates.__all__, *common.__all__, *datastream.__all__,
 ]  # fmt: skip

@@ -1,0 +1,251 @@
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "bindings/arrow_capsules.h"
+#include "bindings/errors.h"
+#include "bindings/gil.h"
+#include "bindings/known_types.h"
+#include "bindings/manifest_dict.h"
+#include "bindings/python_bindings.h"
+#include "bindings/state_columns.h"
+#include "bindings/value_encoder.h"
+#include "headrace/checkpoint/state_reader.h"
+#include "headrace/types/value_codec.h"
+
+namespace py = pybind11;
+
+namespace headrace::bindings {
+namespace {
+
+// A batch is closed when it has one of these.
+constexpr int64_t kBatchRows = 16 * 1024;
+constexpr size_t kBatchBytes = 4 << 20;
+
+/// What a pickle holds as a typed encoding, or as the text of its repr.
+Result<std::string> Unpickled(std::string_view encoded) {
+  GilScope gil;
+  ByteReader in(encoded.substr(1));
+  std::string_view payload;
+  HR_RETURN_IF_ERROR(in.String(&payload));
+  PyRef bytes = PyRef::Steal(
+      PyBytes_FromStringAndSize(payload.data(), static_cast<Py_ssize_t>(payload.size())));
+  PyRef value = PyRef::Steal(bytes ? PyObject_CallOneArg(known.pickle_loads, bytes.get()) : nullptr);
+  if (!value) {
+    return StatusFromPython(StatusCode::kInvalidArgument, "a stored pickle cannot be loaded");
+  }
+  ByteWriter out;
+  if (EncodePython(value.get(), &out).ok()) return out.Take();
+  out.Clear();
+  EncodeStr(ShortRepr(value.get()), &out);
+  return out.Take();
+}
+
+using ReaderPtr = std::shared_ptr<const StateReader>;
+
+enum class What : uint8_t { kState, kTimers, kKeys };
+
+Result<std::unique_ptr<StateCursor>> CursorOf(const StateReader& reader, What what,
+                                              const std::string& operator_id,
+                                              const std::string& state) {
+  switch (what) {
+    case What::kTimers:
+      return reader.Timers(operator_id);
+    case What::kKeys:
+      return reader.Keys(operator_id);
+    case What::kState:
+      break;
+  }
+  return reader.Rows(operator_id, state);
+}
+
+void StopAtSignals() {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+/// Reads the batches of a StoredState once. Threading: owned by whoever iterates; without the GIL
+/// while it reads.
+class StoredStateBatches {
+ public:
+  StoredStateBatches(std::shared_ptr<const StateColumns> columns,
+                     std::unique_ptr<StateCursor> cursor)
+      : columns_(std::move(columns)), cursor_(std::move(cursor)) {
+    builder_ = ValueOrThrow(StateColumns::Builder::Make(columns_.get()));
+  }
+
+  /// The next batch, or None.
+  py::object Next() {
+    while (!ended_ && builder_->rows() < kBatchRows && builder_->size_bytes() < kBatchBytes) {
+      StopAtSignals();
+      const Result<bool> more = WithoutGil([this]() -> Result<bool> {
+        HR_ASSIGN_OR_RETURN(const bool some, cursor_->Next(&rows_));
+        for (const StateRow& row : rows_) HR_RETURN_IF_ERROR(builder_->Append(row));
+        return some;
+      });
+      ended_ = !ValueOrThrow(more);
+    }
+    if (builder_->rows() == 0) return py::none();
+    return py::cast(ArrowBatch(builder_->Finish()));
+  }
+
+ private:
+  std::shared_ptr<const StateColumns> columns_;
+  std::unique_ptr<StateCursor> cursor_;
+  std::unique_ptr<StateColumns::Builder> builder_;
+  std::vector<StateRow> rows_;
+  bool ended_ = false;
+};
+
+/// `_core.StoredState`: one state of a checkpoint, with the types of its columns.
+class StoredState {
+ public:
+  StoredState(ReaderPtr reader, What what, std::string operator_id, std::string state,
+              bool allow_pickle)
+      : reader_(std::move(reader)),
+        what_(what),
+        operator_id_(std::move(operator_id)),
+        state_(std::move(state)) {
+    columns_ = Made(allow_pickle);
+    Learn();
+  }
+
+  const StateColumns& columns() const { return *columns_; }
+  std::unique_ptr<StoredStateBatches> Batches() const {
+    return std::make_unique<StoredStateBatches>(
+        columns_, ValueOrThrow(CursorOf(*reader_, what_, operator_id_, state_)));
+  }
+
+ private:
+  std::shared_ptr<StateColumns> Made(bool allow_pickle) const {
+    if (what_ == What::kTimers) return std::make_shared<StateColumns>(StateForm::kTimers);
+    if (what_ == What::kKeys) return std::make_shared<StateColumns>(StateForm::kKeys);
+    const StateReader::State state = ValueOrThrow(reader_->Describe(operator_id_, state_));
+    StateColumns::Unpickle unpickle;
+    if (allow_pickle) unpickle = &Unpickled;
+    return std::make_shared<StateColumns>(state, std::move(unpickle));
+  }
+
+  void Learn() {
+    // Of values in native tables only the keys are unknown; slices have keys of their own.
+    const bool keys_tell = columns_->form() == StateForm::kValue && columns_->knows_values();
+    const What what = keys_tell ? What::kKeys : what_;
+    auto cursor = ValueOrThrow(CursorOf(*reader_, what, operator_id_, state_));
+    std::vector<StateRow> rows;
+    for (bool more = true; more;) {
+      StopAtSignals();
+      more = ValueOrThrow(WithoutGil([&]() -> Result<bool> {
+        HR_ASSIGN_OR_RETURN(const bool some, cursor->Next(&rows));
+        for (StateRow& row : rows) HR_RETURN_IF_ERROR(columns_->Learn(row));
+        return some;
+      }));
+    }
+    const Status finished = columns_->FinishLearning();
+    if (!finished.ok()) {
+      ThrowStatus(finished.WithContext("state '" + state_ + "' of operator '" + operator_id_ +
+                                       "'"));
+    }
+  }
+
+  ReaderPtr reader_;
+  const What what_;
+  const std::string operator_id_;
+  const std::string state_;
+  std::shared_ptr<StateColumns> columns_;
+};
+
+/// Items of the lists of an operator state: (subtask, list, redistribution, encoded items).
+py::list OperatorLists(const OperatorManifest& op) {
+  py::list out;
+  for (const SubtaskManifest& subtask : op.subtasks) {
+    if (subtask.operator_state.empty()) continue;
+    const OperatorState state = ValueOrThrow(OperatorState::Decode(subtask.operator_state));
+    for (const auto& [name, list] : state.lists()) {
+      py::list items;
+      for (const std::string& item : list.items) items.append(py::bytes(item));
+      out.append(py::make_tuple(
+          subtask.index, name,
+          list.redistribution == Redistribution::kUnion ? "union" : "split", items));
+    }
+  }
+  return out;
+}
+
+py::list PendingRenames(const Manifest& manifest) {
+  py::list out;
+  for (const PendingRename& rename : manifest.renames) {
+    py::dict item;
+    item["temporary_path"] = rename.temporary_path;
+    item["final_path"] = rename.final_path;
+    item["size_bytes"] = rename.size_bytes;
+    out.append(std::move(item));
+  }
+  return out;
+}
+
+const OperatorManifest& FindOperator(const StateReader& reader, const std::string& id) {
+  const OperatorManifest* op = reader.manifest().Find(id);
+  if (op == nullptr) {
+    ThrowStatus(Status::NotFound("checkpoint " + std::to_string(reader.manifest().id) +
+                                 " has no operator '" + id + "'"));
+  }
+  return *op;
+}
+
+}  // namespace
+
+void BindCheckpointReader(py::module_& module) {
+  py::class_<StoredStateBatches>(module, "StoredStateBatches").def("next", &StoredStateBatches::Next);
+
+  py::class_<StoredState>(module, "StoredState")
+      .def_property_readonly("form",
+                             [](const StoredState& self) {
+                               return StateFormName(self.columns().form());
+                             })
+      .def_property_readonly("descriptions",
+                             [](const StoredState& self) {
+                               py::dict out;
+                               for (const auto& [name, text] : self.columns().descriptions()) {
+                                 out[py::str(name)] = text;
+                               }
+                               return out;
+                             })
+      .def("batches", &StoredState::Batches)
+      .def("__arrow_c_schema__", [](const StoredState& self) {
+        return ExportSchemaCapsule(*self.columns().schema());
+      });
+
+  py::class_<StateReader, std::shared_ptr<StateReader>>(module, "CheckpointReader")
+      .def(py::init([](const std::string& path) {
+        return std::shared_ptr<StateReader>(
+            ValueOrThrow(WithoutGil([&] { return StateReader::Open(&RealEnv(), path); })));
+      }))
+      .def_property_readonly("directory", &StateReader::directory)
+      .def("manifest", [](const StateReader& self) { return ManifestDict(self.manifest()); })
+      .def("pending_renames",
+           [](const StateReader& self) { return PendingRenames(self.manifest()); })
+      .def("operator_lists",
+           [](const StateReader& self, const std::string& operator_id) {
+             return OperatorLists(FindOperator(self, operator_id));
+           })
+      .def(
+          "state",
+          [](ReaderPtr self, const std::string& operator_id, const std::string& state,
+             bool allow_pickle) {
+            return std::make_unique<StoredState>(std::move(self), What::kState, operator_id, state,
+                                                 allow_pickle);
+          },
+          py::arg("operator_id"), py::arg("state"), py::arg("allow_pickle") = false)
+      .def("timers",
+           [](ReaderPtr self, const std::string& operator_id) {
+             return std::make_unique<StoredState>(std::move(self), What::kTimers, operator_id, "",
+                                                  false);
+           })
+      .def("keys", [](ReaderPtr self, const std::string& operator_id) {
+        return std::make_unique<StoredState>(std::move(self), What::kKeys, operator_id, "", false);
+      });
+  module.def("describe_value", [](const py::bytes& encoded) {
+    return DescribeValue(std::string_view(encoded));
+  });
+}
+
+}  // namespace headrace::bindings
