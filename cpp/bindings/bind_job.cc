@@ -223,16 +223,6 @@ void BindJob(py::module_& module) {
     std::string directory;
     return ManifestDict(ValueOrThrow(LoadManifest(RealEnv().files(), path, &directory)));
   });
-  module.def("verify_checkpoint", [](const std::string& path) {
-    VerifyReport report =
-        ValueOrThrow(WithoutGil([&] { return VerifyCheckpoint(RealEnv().files(), path); }));
-    py::dict out;
-    out["files"] = report.files;
-    out["bytes_read"] = report.bytes_read;
-    out["damage"] = report.damage;
-    return out;
-  });
-
   module.def("gil_acquisitions", [] { return gil_acquisitions.load(std::memory_order_relaxed); });
 
   // At exit the jobs are stopped while the interpreter still works, so that their threads can end

@@ -1,3 +1,6 @@
+#include <pybind11/stl.h>
+
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,7 +13,9 @@
 #include "bindings/python_bindings.h"
 #include "bindings/state_columns.h"
 #include "bindings/value_encoder.h"
+#include "headrace/checkpoint/state_difference.h"
 #include "headrace/checkpoint/state_reader.h"
+#include "headrace/checkpoint/verification.h"
 #include "headrace/types/value_codec.h"
 
 namespace py = pybind11;
@@ -30,7 +35,8 @@ Result<std::string> Unpickled(std::string_view encoded) {
   HR_RETURN_IF_ERROR(in.String(&payload));
   PyRef bytes = PyRef::Steal(
       PyBytes_FromStringAndSize(payload.data(), static_cast<Py_ssize_t>(payload.size())));
-  PyRef value = PyRef::Steal(bytes ? PyObject_CallOneArg(known.pickle_loads, bytes.get()) : nullptr);
+  PyRef value =
+      PyRef::Steal(bytes ? PyObject_CallOneArg(known.pickle_loads, bytes.get()) : nullptr);
   if (!value) {
     return StatusFromPython(StatusCode::kInvalidArgument, "a stored pickle cannot be loaded");
   }
@@ -141,8 +147,8 @@ class StoredState {
     }
     const Status finished = columns_->FinishLearning();
     if (!finished.ok()) {
-      ThrowStatus(finished.WithContext("state '" + state_ + "' of operator '" + operator_id_ +
-                                       "'"));
+      ThrowStatus(
+          finished.WithContext("state '" + state_ + "' of operator '" + operator_id_ + "'"));
     }
   }
 
@@ -162,9 +168,9 @@ py::list OperatorLists(const OperatorManifest& op) {
     for (const auto& [name, list] : state.lists()) {
       py::list items;
       for (const std::string& item : list.items) items.append(py::bytes(item));
-      out.append(py::make_tuple(
-          subtask.index, name,
-          list.redistribution == Redistribution::kUnion ? "union" : "split", items));
+      out.append(py::make_tuple(subtask.index, name,
+                                list.redistribution == Redistribution::kUnion ? "union" : "split",
+                                items));
     }
   }
   return out;
@@ -191,16 +197,107 @@ const OperatorManifest& FindOperator(const StateReader& reader, const std::strin
   return *op;
 }
 
+/// Leaves the Python error set.
+Status PollSignals() {
+  GilScope gil;
+  return PyErr_CheckSignals() == 0 ? Status::Ok() : Status::Cancelled("interrupted");
+}
+
+int64_t KeysOf(const ReaderPtr& reader, const std::string& operator_id) {
+  int64_t keys = 0;
+  if (!reader) return keys;
+  for (const StateRegistration& state : FindOperator(*reader, operator_id).registry) {
+    keys = std::max(keys, state.rows);
+  }
+  return keys;
+}
+
+RecordBatch ChangesBatch(const std::vector<KeyChange>& changes) {
+  ValueShape shape(/*distinct_numbers=*/true);
+  for (const KeyChange& change : changes) {
+    ByteReader in(change.key);
+    ThrowIfError(shape.Add(&in));
+  }
+  shape.Finish();
+  auto schema = std::make_shared<const Schema>(
+      RecordShape::kRow, std::vector<Field>{{"key", shape.type(), true},
+                                            {"change", StringType(), false},
+                                            {"bytes_before", Int64Type(), false},
+                                            {"bytes_after", Int64Type(), false}});
+  std::vector<std::unique_ptr<ColumnBuilder>> columns;
+  for (const Field& field : schema->fields()) {
+    columns.push_back(ValueOrThrow(ColumnBuilder::Make(field.type)));
+  }
+  constexpr const char* kKinds[] = {"added", "changed", "removed"};
+  for (const KeyChange& change : changes) {
+    ByteReader in(change.key);
+    ThrowIfError(shape.Append(&in, columns[0].get()));
+    columns[1]->AppendString(kKinds[static_cast<size_t>(change.kind)]);
+    columns[2]->AppendInt(static_cast<int64_t>(change.bytes_before));
+    columns[3]->AppendInt(static_cast<int64_t>(change.bytes_after));
+  }
+  RecordBatch batch;
+  batch.schema = schema;
+  batch.num_rows = static_cast<int64_t>(changes.size());
+  for (const auto& column : columns) batch.columns.push_back(column->Finish());
+  return batch;
+}
+
+/// The difference of one state; either side may be None.
+py::dict DiffState(const ReaderPtr& before, const ReaderPtr& after, const std::string& operator_id,
+                   const std::string& state, int64_t keys_at_a_time) {
+  const auto cursor_of = [&](const ReaderPtr& reader) -> StateComparison::MakeCursor {
+    if (!reader) return nullptr;
+    return [reader, operator_id, state] { return reader->Rows(operator_id, state); };
+  };
+  const int64_t keys = std::max(KeysOf(before, operator_id), KeysOf(after, operator_id));
+  auto compared = WithoutGil([&] {
+    return StateComparison::Run(cursor_of(before), cursor_of(after), keys, &PollSignals,
+                                keys_at_a_time);
+  });
+  if (PyErr_Occurred()) throw py::error_already_set();
+  const StateDifference difference = ValueOrThrow(std::move(compared));
+  py::dict out;
+  out["keys_added"] = difference.keys_added;
+  out["keys_changed"] = difference.keys_changed;
+  out["keys_removed"] = difference.keys_removed;
+  out["keys_unchanged"] = difference.keys_unchanged;
+  out["bytes_before"] = difference.bytes_before;
+  out["bytes_after"] = difference.bytes_after;
+  out["changes"] = ArrowBatch(ChangesBatch(difference.changes));
+  return out;
+}
+
+py::dict ReportDict(const DirectoryReport& report) {
+  py::dict out;
+  out["files"] = report.files;
+  out["bytes_on_disk"] = report.bytes_on_disk;
+  out["bytes_read"] = report.bytes_read;
+  py::list damage;
+  for (const Damage& one : report.damage) {
+    damage.append(py::make_tuple(one.path, one.offset, one.what));
+  }
+  out["damage"] = damage;
+  py::list checkpoints;
+  for (const CheckedCheckpoint& one : report.checkpoints) {
+    checkpoints.append(py::make_tuple(one.manifest_path, one.id, one.whole));
+  }
+  out["checkpoints"] = checkpoints;
+  out["unreferenced"] = report.unreferenced;
+  const CheckedCheckpoint* newest = report.newest_whole();
+  out["newest_whole"] = newest ? py::object(py::str(newest->manifest_path)) : py::none();
+  return out;
+}
+
 }  // namespace
 
 void BindCheckpointReader(py::module_& module) {
-  py::class_<StoredStateBatches>(module, "StoredStateBatches").def("next", &StoredStateBatches::Next);
+  py::class_<StoredStateBatches>(module, "StoredStateBatches")
+      .def("next", &StoredStateBatches::Next);
 
   py::class_<StoredState>(module, "StoredState")
-      .def_property_readonly("form",
-                             [](const StoredState& self) {
-                               return StateFormName(self.columns().form());
-                             })
+      .def_property_readonly(
+          "form", [](const StoredState& self) { return StateFormName(self.columns().form()); })
       .def_property_readonly("descriptions",
                              [](const StoredState& self) {
                                py::dict out;
@@ -210,9 +307,8 @@ void BindCheckpointReader(py::module_& module) {
                                return out;
                              })
       .def("batches", &StoredState::Batches)
-      .def("__arrow_c_schema__", [](const StoredState& self) {
-        return ExportSchemaCapsule(*self.columns().schema());
-      });
+      .def("__arrow_c_schema__",
+           [](const StoredState& self) { return ExportSchemaCapsule(*self.columns().schema()); });
 
   py::class_<StateReader, std::shared_ptr<StateReader>>(module, "CheckpointReader")
       .def(py::init([](const std::string& path) {
@@ -243,9 +339,14 @@ void BindCheckpointReader(py::module_& module) {
       .def("keys", [](ReaderPtr self, const std::string& operator_id) {
         return std::make_unique<StoredState>(std::move(self), What::kKeys, operator_id, "", false);
       });
-  module.def("describe_value", [](const py::bytes& encoded) {
-    return DescribeValue(std::string_view(encoded));
+  module.def("diff_state", &DiffState, py::arg("before"), py::arg("after"), py::arg("operator_id"),
+             py::arg("state"), py::arg("keys_at_a_time") = StateComparison::kKeysAtATime);
+  module.def("verify_stored", [](const std::string& path) {
+    return ReportDict(
+        ValueOrThrow(WithoutGil([&] { return VerifyStored(RealEnv().files(), path); })));
   });
+  module.def("describe_value",
+             [](const py::bytes& encoded) { return DescribeValue(std::string_view(encoded)); });
 }
 
 }  // namespace headrace::bindings

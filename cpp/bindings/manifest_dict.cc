@@ -113,6 +113,7 @@ py::dict ManifestDict(const Manifest& manifest) {
     py::dict item;
     item["name"] = file.name;
     item["size_bytes"] = file.size_bytes;
+    item["checkpoint"] = file.checkpoint;
     files.append(std::move(item));
   }
   out["files"] = files;

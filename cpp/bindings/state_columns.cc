@@ -23,8 +23,8 @@ struct FixedKind {
   uint32_t stored_bytes;
 };
 constexpr FixedKind kFixedKinds[] = {
-    {"bool", &BoolType, 1},   {"int8", &Int8Type, 1},       {"int16", &Int16Type, 4},
-    {"int32", &Int32Type, 4}, {"int64", &Int64Type, 8},     {"float32", &Float32Type, 4},
+    {"bool", &BoolType, 1},       {"int8", &Int8Type, 1},   {"int16", &Int16Type, 4},
+    {"int32", &Int32Type, 4},     {"int64", &Int64Type, 8}, {"float32", &Float32Type, 4},
     {"float64", &Float64Type, 8},
 };
 
@@ -118,8 +118,7 @@ void StateColumns::ReadFingerprint(const StateReader::State& state) {
       const size_t colon = print.find("): ");
       const bool sliced = SliceLength(print) > 0 && colon != print.npos;
       slice_ms_ = sliced ? SliceLength(print) : 0;
-      raw_values_ =
-          !ReadAggregates(sliced ? print.substr(colon + 3) : print, state.row_bytes);
+      raw_values_ = !ReadAggregates(sliced ? print.substr(colon + 3) : print, state.row_bytes);
       if (!raw_values_) form_ = StateForm::kAggregates;
       return;
     }

@@ -317,7 +317,6 @@ class Job:
 def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this process; for tests
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
-def verify_checkpoint(path: str) -> dict[str, Any]: ...
 
 # ---- stored checkpoints ----------------------------------------------------------------------------------------
 class StoredStateBatches:
@@ -344,4 +343,12 @@ class CheckpointReader:
     def timers(self, operator_id: str) -> StoredState: ...
     def keys(self, operator_id: str) -> StoredState: ...
 
+def diff_state(
+    before: CheckpointReader | None,
+    after: CheckpointReader | None,
+    operator_id: str,
+    state: str,
+    keys_at_a_time: int = ...,
+) -> dict[str, Any]: ...  # keys_added, …, bytes_before, bytes_after, changes (ArrowBatch)
+def verify_stored(path: str) -> dict[str, Any]: ...  # VerifyReport of headrace.checkpoints as a dict
 def describe_value(encoded: bytes) -> str: ...  # as repr() shows it; runs no code

@@ -17,11 +17,11 @@ constexpr std::string_view kKeysTable = "keys";
 constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
 
 Status CheckRowBytes(const TableMeta& meta) {
-  const bool fine =
-      meta.kind == TableKind::kFixedValue ? FixedValueState::IsValueSize(meta.row_bytes)
-      : meta.kind == TableKind::kSlice
-          ? meta.row_bytes > 0 && meta.row_bytes <= kAccumulatorBytesMax
-          : true;
+  const bool fine = meta.kind == TableKind::kFixedValue
+                        ? FixedValueState::IsValueSize(meta.row_bytes)
+                    : meta.kind == TableKind::kSlice
+                        ? meta.row_bytes > 0 && meta.row_bytes <= kAccumulatorBytesMax
+                        : true;
   if (fine) return Status::Ok();
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
 }
@@ -90,8 +90,8 @@ Status StateCursor::ReadPartition(Source* source, std::vector<StateRow>* rows) {
   HR_RETURN_IF_ERROR(CheckRowBytes(meta));
   pinned_keys_.clear();
   if (source->dictionary && !keys_) {
-    keys_ = std::make_unique<StoredKeys>(source->dictionary.get(), source->key_groups,
-                                         kKeyCacheBytes);
+    keys_ =
+        std::make_unique<StoredKeys>(source->dictionary.get(), source->key_groups, kKeyCacheBytes);
   }
   HR_ASSIGN_OR_RETURN(payloads_, source->table->ReadPartition(partition_));
   if (payloads_.empty()) return Status::Ok();
@@ -190,8 +190,8 @@ Result<StateReader::State> StateReader::Describe(const std::string& operator_id,
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return Status::NotFound("operator '" + operator_id + "' of checkpoint " +
-                          std::to_string(manifest().id) + " has no state '" + state +
-                          "'; it has " + Listed(names));
+                          std::to_string(manifest().id) + " has no state '" + state + "'; it has " +
+                          Listed(names));
 }
 
 Result<std::unique_ptr<StateCursor>> StateReader::Tables(const std::string& operator_id,
@@ -203,9 +203,8 @@ Result<std::unique_ptr<StateCursor>> StateReader::Tables(const std::string& oper
   std::vector<StateCursor::Source> sources;
   for (StoredSubtask& subtask : stored.subtasks) {
     const auto described =
-        std::find_if(op->subtasks.begin(), op->subtasks.end(), [&](const SubtaskManifest& one) {
-          return one.index == subtask.former_index;
-        });
+        std::find_if(op->subtasks.begin(), op->subtasks.end(),
+                     [&](const SubtaskManifest& one) { return one.index == subtask.former_index; });
     std::map<std::string_view, std::shared_ptr<StoredTable>> dictionaries;
     std::vector<std::shared_ptr<StoredTable>> tables;
     for (std::unique_ptr<StoredTable>& table : subtask.tables) {

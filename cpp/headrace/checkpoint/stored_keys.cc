@@ -21,8 +21,7 @@ Result<StoredKeyPagePtr> StoredKeyPage::Read(StoredTable* table, uint32_t index,
     if (!range.Contains(row.key_group)) {
       return Status::Corruption("key id " + std::to_string(row.row) + " is in key group " +
                                 std::to_string(row.key_group) + ", outside of its subtask's " +
-                                std::to_string(range.first) + " to " +
-                                std::to_string(range.last));
+                                std::to_string(range.first) + " to " + std::to_string(range.last));
     }
     page->entries_[row.row - partition.first_row] = {row.value, row.key_group};
   }

@@ -12,10 +12,10 @@
 namespace headrace {
 namespace {
 
-constexpr int kDepthMax = 32;         // deeper values are shown as text
-constexpr size_t kFieldsMax = 1000;   // and so are wider ones
-constexpr size_t kSeenMax = 16;       // kinds that are named
-constexpr int kDecimalDigits = 38;    // of a decimal128
+constexpr int kDepthMax = 32;        // deeper values are shown as text
+constexpr size_t kFieldsMax = 1000;  // and so are wider ones
+constexpr size_t kSeenMax = 16;      // kinds that are named
+constexpr int kDecimalDigits = 38;   // of a decimal128
 constexpr int64_t kExactInts = int64_t{1} << 53;
 constexpr int64_t kDurationDaysMax = 100'000'000;  // more microseconds than that fill int64
 

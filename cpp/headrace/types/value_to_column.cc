@@ -134,8 +134,7 @@ Status ValueShape::AppendText(ByteReader* in, ColumnBuilder* out) {
   return Status::Ok();
 }
 
-Status ValueShape::AppendStruct(const Node& node, uint8_t tag, ByteReader* in,
-                                ColumnBuilder* out) {
+Status ValueShape::AppendStruct(const Node& node, uint8_t tag, ByteReader* in, ColumnBuilder* out) {
   std::string_view name;
   uint64_t count = 0;
   uint8_t flag = 0;

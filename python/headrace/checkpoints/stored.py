@@ -93,7 +93,7 @@ class StoredState:
 
     def to_polars(self) -> Any:
         """All rows as a Polars DataFrame."""
-        import polars  # noqa: PLC0415 - an optional dependency
+        import polars
 
         return polars.from_arrow(self.to_arrow())
 
@@ -249,7 +249,7 @@ class StoredCheckpoint(Mapping[str, StoredOperator]):
 
         They are there under one of the two names: which one says whether the commit is done.
         """
-        return self._reader.pending_renames()
+        return list({commit["final_path"]: commit for commit in self._reader.pending_renames()}.values())
 
     def __getitem__(self, uid: str) -> StoredOperator:
         if uid in self._operators:

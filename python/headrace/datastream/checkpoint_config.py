@@ -93,6 +93,10 @@ class CheckpointConfig:
         self._configuration.set_string(DIRECTORY, str(checkpoint_path))
         return self
 
+    def get_checkpoint_storage_dir(self) -> str | None:
+        """The directory that holds the checkpoints, None when there is none."""
+        return self._configuration.get_string(DIRECTORY)
+
 
 def _number_or_text(value: str) -> int | str:
     try:
