@@ -40,6 +40,34 @@ RestartSpec RestartOf(const py::dict& options) {
   return spec;
 }
 
+py::dict RecoveryDict(const RecoveryRecord& record) {
+  py::dict item;
+  item["cause"] = record.cause;
+  item["checkpoint"] = record.checkpoint;
+  item["downtime_ms"] = record.downtime_ms;
+  item["seconds"] = static_cast<double>(record.downtime_ms) / 1000;
+  item["rows_replayed"] = record.rows_replayed;
+  return item;
+}
+
+py::list RecoveryList(const std::vector<RecoveryRecord>& records) {
+  py::list out;
+  for (const RecoveryRecord& record : records) out.append(RecoveryDict(record));
+  return out;
+}
+
+/// Tells the log, on the thread of the job's loop. What the log raises is shown as what cannot be
+/// raised anywhere.
+void LogRecovery(const std::string& job, const RecoveryRecord& record) {
+  if (InterpreterIsEnding()) return;
+  GilScope gil;
+  try {
+    py::module_::import("headrace.common.job").attr("log_recovery")(job, RecoveryDict(record));
+  } catch (py::error_already_set& error) {
+    error.discard_as_unraisable("headrace: logging a restart");
+  }
+}
+
 JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "exactly_once_required", exactly_once_required);
   JobOptions out;
@@ -69,6 +97,7 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
     const auto buffer = py::cast<const CollectRows&>(options["collect"]).buffer();
     out.on_ended = [buffer](bool finished) { buffer->Close(finished); };
   }
+  out.on_recovered = [job = out.name](const RecoveryRecord& record) { LogRecovery(job, record); };
   return out;
 }
 
@@ -160,7 +189,27 @@ class PythonJob {
   }
   py::list StateRegistry() const {
     ThrowIfError(RefuseInForkedChild());
-    return RegistryList(WithoutGil([&] { return job_->StateRegistry(); }));
+    py::list out;
+    for (const RegisteredState& line : WithoutGil([&] { return job_->StateRegistry(); })) {
+      auto item = py::cast<py::dict>(RegistryList({line.state})[0]);
+      item["operator"] = line.operator_id;
+      item["operator_name"] = line.operator_name;
+      item["subtask"] = line.subtask;
+      out.append(std::move(item));
+    }
+    return out;
+  }
+  std::vector<std::pair<std::string, std::string>> OperatorIds() const {
+    ThrowIfError(RefuseInForkedChild());
+    return job_->OperatorIds();
+  }
+  py::list Recoveries() const {
+    ThrowIfError(RefuseInForkedChild());
+    return RecoveryList(WithoutGil([&] { return job_->Recoveries(); }));
+  }
+  std::string CheckpointDirectory() const {
+    ThrowIfError(RefuseInForkedChild());
+    return job_->CheckpointDirectory();
   }
 
   /// A failure holds the user's exception, and that its frames.
@@ -187,15 +236,7 @@ class PythonJob {
     out["runtime_ms"] = result.runtime_ms;
     out["metrics"] = result.metrics;
     out["messages"] = result.messages;
-    py::list recoveries;
-    for (const RecoveryRecord& record : result.recoveries) {
-      py::dict item;
-      item["cause"] = record.cause;
-      item["checkpoint"] = record.checkpoint;
-      item["downtime_ms"] = record.downtime_ms;
-      recoveries.append(std::move(item));
-    }
-    out["recoveries"] = recoveries;
+    out["recoveries"] = RecoveryList(result.recoveries);
     return out;
   }
 
@@ -216,6 +257,9 @@ void BindJob(py::module_& module) {
       .def("metrics", &PythonJob::Metrics)
       .def("checkpoints", &PythonJob::Checkpoints)
       .def("state_registry", &PythonJob::StateRegistry)
+      .def("operator_ids", &PythonJob::OperatorIds)
+      .def("recoveries", &PythonJob::Recoveries)
+      .def("checkpoint_directory", &PythonJob::CheckpointDirectory)
       .def("left_behind", &PythonJob::LeftBehind)
       .def("result", &PythonJob::Result);
 

@@ -1,8 +1,11 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstring>
+#include <list>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "bindings/arrow_capsules.h"
@@ -12,11 +15,13 @@
 #include "bindings/manifest_dict.h"
 #include "bindings/python_bindings.h"
 #include "bindings/state_columns.h"
+#include "bindings/value_decoder.h"
 #include "bindings/value_encoder.h"
 #include "headrace/checkpoint/state_difference.h"
 #include "headrace/checkpoint/state_reader.h"
 #include "headrace/checkpoint/verification.h"
 #include "headrace/types/value_codec.h"
+#include "headrace/windows/time_window.h"
 
 namespace py = pybind11;
 
@@ -197,6 +202,89 @@ const OperatorManifest& FindOperator(const StateReader& reader, const std::strin
   return *op;
 }
 
+PyRef BoxFixed(const DataTypePtr& type, std::string_view bytes) {
+  const auto read = [&](auto number) {
+    std::memcpy(&number, bytes.data(), sizeof(number));
+    return number;
+  };
+  switch (type->kind()) {
+    case TypeKind::kFloat32:
+      return PyRef::Steal(PyFloat_FromDouble(read(float{})));
+    case TypeKind::kFloat64:
+      return PyRef::Steal(PyFloat_FromDouble(read(double{})));
+    case TypeKind::kInt64:
+      return PyRef::Steal(PyLong_FromLongLong(read(int64_t{})));
+    case TypeKind::kBool:
+      return PyRef::Steal(PyBool_FromLong(read(int8_t{})));
+    case TypeKind::kInt8:
+      return PyRef::Steal(PyLong_FromLong(read(int8_t{})));
+    default:
+      return PyRef::Steal(PyLong_FromLong(read(int32_t{})));
+  }
+}
+
+/// What a key has in a state: its form, and a list of (window or None, sub-key, value) in order of
+/// windows and sub-keys. A value of a fixed-width table is the number, any other its encoding. Of
+/// built-in aggregates, instead of the list, a batch with a row for each slice.
+py::object LookUp(const ReaderPtr& reader, const std::string& operator_id,
+                  const std::string& state_name, const py::object& key) {
+  ByteWriter encoded;
+  ThrowIfError(EncodePythonKey(key.ptr(), &encoded));
+  const std::string wanted = encoded.Take();
+  const StateReader::State state = ValueOrThrow(reader->Describe(operator_id, state_name));
+  const int groups = FindOperator(*reader, operator_id).max_parallelism;
+  StateColumns columns(state, nullptr);
+  struct Found {
+    std::string ns, sub_key, value;
+    StateRow row;
+  };
+  std::list<Found> found;
+  auto cursor =
+      ValueOrThrow(reader->RowsOfSubtask(operator_id, state_name, KeyGroupOf(wanted, groups)));
+  std::vector<StateRow> rows;
+  for (bool more = true; more;) {
+    StopAtSignals();
+    more = ValueOrThrow(WithoutGil([&]() -> Result<bool> {
+      HR_ASSIGN_OR_RETURN(const bool some, cursor->Next(&rows));
+      for (const StateRow& row : rows) {
+        if (row.key != wanted) continue;
+        Found& one = found.emplace_back(
+            Found{std::string(row.ns), std::string(row.sub_key), std::string(row.value), row});
+        one.row.key = wanted;
+        one.row.ns = one.ns;
+        one.row.sub_key = one.sub_key;
+        one.row.value = one.value;
+        HR_RETURN_IF_ERROR(columns.Learn(one.row));
+      }
+      return some;
+    }));
+  }
+  found.sort([](const Found& a, const Found& b) {
+    return std::tie(a.ns, a.sub_key, a.row.time) < std::tie(b.ns, b.sub_key, b.row.time);
+  });
+  if (columns.form() == StateForm::kAggregates) {
+    ThrowIfError(columns.FinishLearning());
+    const auto builder = ValueOrThrow(StateColumns::Builder::Make(&columns));
+    for (const Found& one : found) ThrowIfError(builder->Append(one.row));
+    return py::make_tuple(StateFormName(columns.form()), ArrowBatch(builder->Finish()));
+  }
+  py::list out;
+  for (const Found& one : found) {
+    py::object window = py::none();
+    if (const auto decoded = DecodeWindow(one.ns); decoded.ok()) {
+      window = py::make_tuple(decoded->start, decoded->end);
+    } else if (!one.ns.empty()) {
+      window = py::bytes(one.ns);
+    }
+    py::object value =
+        columns.fixed_type()
+            ? py::reinterpret_steal<py::object>(BoxFixed(columns.fixed_type(), one.value).Release())
+            : py::object(py::bytes(one.value));
+    out.append(py::make_tuple(window, py::bytes(one.sub_key), value));
+  }
+  return py::make_tuple(StateFormName(columns.form()), out);
+}
+
 /// Leaves the Python error set.
 Status PollSignals() {
   GilScope gil;
@@ -331,6 +419,7 @@ void BindCheckpointReader(py::module_& module) {
                                                  allow_pickle);
           },
           py::arg("operator_id"), py::arg("state"), py::arg("allow_pickle") = false)
+      .def("look_up", &LookUp)
       .def("timers",
            [](ReaderPtr self, const std::string& operator_id) {
              return std::make_unique<StoredState>(std::move(self), What::kTimers, operator_id, "",
@@ -344,6 +433,13 @@ void BindCheckpointReader(py::module_& module) {
   module.def("verify_stored", [](const std::string& path) {
     return ReportDict(
         ValueOrThrow(WithoutGil([&] { return VerifyStored(RealEnv().files(), path); })));
+  });
+  module.def("decode_values", [](const py::bytes& encoded) {
+    py::list out;
+    for (ByteReader in{std::string_view(encoded)}; !in.done();) {
+      out.append(py::reinterpret_steal<py::object>(ValueOrThrow(DecodePython(&in)).Release()));
+    }
+    return out;
   });
   module.def("describe_value",
              [](const py::bytes& encoded) { return DescribeValue(std::string_view(encoded)); });

@@ -50,6 +50,8 @@ class StateColumns {
   /// True when the values' types are known without looking at them, so that only keys need be
   /// learned.
   bool knows_values() const { return fixed_type_ != nullptr || aggregates_ != nullptr; }
+  /// Type of values in fixed-width rows; null for others.
+  const DataTypePtr& fixed_type() const { return fixed_type_; }
   /// REQUIRES: FinishLearning().
   const SchemaPtr& schema() const { return schema_; }
   /// What the values of each column are in the program's terms: "int", "list of str".

@@ -17,6 +17,7 @@ from headrace.examples import (
     doc002_formulas,
     doc002_kafka,
     doc004_grouping,
+    doc_lifecycles,
 )
 from python.streams import checkpointed_env, collect, file_sink, lines_of, new_env
 
@@ -129,6 +130,20 @@ def test_doc002_checkpoint_is_the_sum_of_its_states(tmp_path):
 def test_doc004_grouping_prints_the_documents_groups(capfd):
     doc004_grouping.main()
     assert sorted(capfd.readouterr().out.splitlines()) == ["a: 1", "b: 2", "c: 3", "d: 4"]
+
+
+@pytest.mark.parametrize("steps", ["five_steps", "four_steps", "recovery_steps"])
+def test_lifecycles_of_the_documents(steps, tmp_path):
+    told = getattr(doc_lifecycles, steps)(str(tmp_path / "steps"))
+    assert len(told) == {"five_steps": 5, "four_steps": 4, "recovery_steps": 3}[steps]
+
+
+def test_formulas_of_the_documents(tmp_path):
+    values = doc_lifecycles.formulas(str(tmp_path / "formulas"))
+    assert values["S"] > 8 * doc_lifecycles.KEYS
+    assert values["P of the balances"] == 3
+    assert values["C"] * values["T of compression"] == pytest.approx(values["S"])
+    assert values["T of transfer"] == pytest.approx(values["D"] / doc_lifecycles.BUDGET_BYTES_PER_SECOND)
 
 
 def test_every_example_has_a_main():

@@ -195,8 +195,8 @@ Result<StateReader::State> StateReader::Describe(const std::string& operator_id,
 }
 
 Result<std::unique_ptr<StateCursor>> StateReader::Tables(const std::string& operator_id,
-                                                         const std::string& state,
-                                                         Wanted wanted) const {
+                                                         const std::string& state, Wanted wanted,
+                                                         int key_group) const {
   HR_ASSIGN_OR_RETURN(const OperatorManifest* op, Find(operator_id));
   // All former subtasks overlap with the only one of a restore at parallelism 1.
   HR_ASSIGN_OR_RETURN(StoredKeyedState stored, plan_->KeyedStateFor(operator_id, 0, 1));
@@ -205,6 +205,7 @@ Result<std::unique_ptr<StateCursor>> StateReader::Tables(const std::string& oper
     const auto described =
         std::find_if(op->subtasks.begin(), op->subtasks.end(),
                      [&](const SubtaskManifest& one) { return one.index == subtask.former_index; });
+    if (key_group != kAnyKeyGroup && !described->key_groups.Contains(key_group)) continue;
     std::map<std::string_view, std::shared_ptr<StoredTable>> dictionaries;
     std::vector<std::shared_ptr<StoredTable>> tables;
     for (std::unique_ptr<StoredTable>& table : subtask.tables) {
@@ -236,6 +237,12 @@ Result<std::unique_ptr<StateCursor>> StateReader::Tables(const std::string& oper
 Result<std::unique_ptr<StateCursor>> StateReader::Rows(const std::string& operator_id,
                                                        const std::string& state) const {
   return Tables(operator_id, state, &IsState);
+}
+
+Result<std::unique_ptr<StateCursor>> StateReader::RowsOfSubtask(const std::string& operator_id,
+                                                                const std::string& state,
+                                                                int key_group) const {
+  return Tables(operator_id, state, &IsState, key_group);
 }
 
 Result<std::unique_ptr<StateCursor>> StateReader::Timers(const std::string& operator_id) const {

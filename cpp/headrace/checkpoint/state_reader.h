@@ -86,14 +86,19 @@ class StateReader {
   /// the operator has none.
   Result<std::unique_ptr<StateCursor>> Rows(const std::string& operator_id,
                                             const std::string& state) const;
+  /// Rows of the subtask that has the keys of one key group.
+  Result<std::unique_ptr<StateCursor>> RowsOfSubtask(const std::string& operator_id,
+                                                     const std::string& state, int key_group) const;
   Result<std::unique_ptr<StateCursor>> Timers(const std::string& operator_id) const;
   Result<std::unique_ptr<StateCursor>> Keys(const std::string& operator_id) const;
 
  private:
   StateReader() = default;
+  static constexpr int kAnyKeyGroup = -1;
   using Wanted = bool (*)(const TableMeta& meta, const std::string& state);
   Result<std::unique_ptr<StateCursor>> Tables(const std::string& operator_id,
-                                              const std::string& state, Wanted wanted) const;
+                                              const std::string& state, Wanted wanted,
+                                              int key_group = kAnyKeyGroup) const;
   Result<const OperatorManifest*> Find(const std::string& operator_id) const;
 
   std::unique_ptr<RestorePlan> plan_;

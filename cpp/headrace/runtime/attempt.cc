@@ -283,19 +283,12 @@ std::vector<CheckpointRecord> Attempt::Checkpoints() const {
   return coordinator_ ? coordinator_->History() : std::vector<CheckpointRecord>();
 }
 
-std::vector<StateRegistration> Attempt::StateRegistry() const {
-  std::map<std::string, StateRegistration> by_name;
+std::vector<RegisteredState> Attempt::StateRegistry() const {
+  std::vector<RegisteredState> registry;
   for (const auto& task : tasks_) {
-    for (const StateRegistration& line : task->Registry()) {
-      auto [at, fresh] = by_name.emplace(line.name + "\n" + line.fingerprint, line);
-      if (fresh) continue;
-      at->second.bytes += line.bytes;
-      at->second.rows += line.rows;
-    }
+    for (RegisteredState& line : task->Registry()) registry.push_back(std::move(line));
   }
-  std::vector<StateRegistration> out;
-  for (auto& [key, line] : by_name) out.push_back(std::move(line));
-  return out;
+  return registry;
 }
 
 }  // namespace headrace

@@ -62,7 +62,7 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   /// Renames of a finished job that has no checkpoints. REQUIRES: all tasks finished.
   std::vector<PendingRename> TakeRenames();
   std::vector<CheckpointRecord> Checkpoints() const;
-  std::vector<StateRegistration> StateRegistry() const;
+  std::vector<RegisteredState> StateRegistry() const;
 
   // TaskHost.
   void OnOpened() override;

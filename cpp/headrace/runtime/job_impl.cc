@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "headrace/storage/pending_rename.h"
@@ -157,8 +158,13 @@ Status JobImpl::BuildAttempt() {
     // A manifest of another directory: this store cannot add to its files.
     if (!store_ || !store_->Holds(inputs.restore->manifest())) inputs.restore->ForgetIds();
   }
+  const int64_t offset = SourceRowsOf(inputs.restore ? &inputs.restore->manifest() : nullptr);
   HR_ASSIGN_OR_RETURN(std::shared_ptr<Attempt> attempt, Attempt::Make(std::move(inputs)));
+  attempt_offset_ = offset - SourceRows();
   std::lock_guard lock(mutex_);
+  if (!result_.recoveries.empty()) {
+    result_.recoveries.back().rows_replayed = std::max<int64_t>(stopped_offset_ - offset, 0);
+  }
   attempt_ = std::move(attempt);
   attempt_counted_ = false;
   return Status::Ok();
@@ -176,9 +182,13 @@ void JobImpl::WatchAttempt() {
   }
   const Attempt::Report report = attempt_->Tick();
   if (failed_at_ns_ > 0 && attempt_->all_open()) {
-    std::lock_guard lock(mutex_);
-    result_.recoveries.back().downtime_ms = (last_loop_ns_ - failed_at_ns_) / 1'000'000;
+    std::unique_lock lock(mutex_);
+    RecoveryRecord& recovery = result_.recoveries.back();
+    recovery.downtime_ms = (last_loop_ns_ - failed_at_ns_) / 1'000'000;
     failed_at_ns_ = 0;
+    const RecoveryRecord recovered = recovery;
+    lock.unlock();
+    if (options_.on_recovered) options_.on_recovered(recovered);
   }
   if (!report.failure.ok()) {
     BeginStop(report.failure);
@@ -246,6 +256,7 @@ void JobImpl::NoteLeftBehind(const std::string& text) {
 
 void JobImpl::AfterStop(bool abandoned) {
   attempt_->scheduler().JoinOrAbandon();
+  stopped_offset_ = attempt_offset_ + SourceRows();
   const Status late_failure = attempt_->failure();
   {
     std::lock_guard lock(mutex_);
@@ -287,7 +298,7 @@ void JobImpl::OnFailure(Status failure) {
   restart_at_ns_ = last_loop_ns_ + *delay_ms * 1'000'000;
   phase_ = Phase::kDelayed;
   std::lock_guard lock(mutex_);
-  result_.recoveries.push_back({failure.ToString(), 0, 0});
+  result_.recoveries.push_back({.cause = failure.ToString()});
 }
 
 void JobImpl::SetState(JobState state) {
@@ -391,14 +402,43 @@ std::map<std::string, int64_t> JobImpl::Metrics() const {
   return metrics;
 }
 
-std::vector<StateRegistration> JobImpl::StateRegistry() const {
+std::vector<RecoveryRecord> JobImpl::Recoveries() const {
+  std::lock_guard lock(mutex_);
+  return result_.recoveries;
+}
+
+int64_t JobImpl::SourceRows() const {
+  const std::map<std::string, int64_t> metrics = metrics_->Snapshot();
+  std::set<std::string> names;  // of one name, all sources are counted as one
+  int64_t rows = 0;
+  for (const StreamNode& node : graph_->stream->nodes) {
+    if (!node.source || !node.source->replayable() || !names.insert(node.name).second) continue;
+    const auto found = metrics.find(node.name + ".rows_read");
+    if (found != metrics.end()) rows += found->second;
+  }
+  return rows;
+}
+
+int64_t JobImpl::SourceRowsOf(const Manifest* manifest) const {
+  int64_t rows = 0;
+  if (!manifest) return rows;
+  for (const StreamNode& node : graph_->stream->nodes) {
+    if (!node.source || !node.source->replayable()) continue;
+    const OperatorManifest* op = manifest->Find(graph_->operator_ids[node.id]);
+    if (!op) continue;
+    for (const SplitSnapshot& split : op->splits) rows += split.rows_read;
+  }
+  return rows;
+}
+
+std::vector<RegisteredState> JobImpl::StateRegistry() const {
   std::shared_ptr<Attempt> attempt;
   {
     std::lock_guard lock(mutex_);
     if (attempt_counted_) return last_registry_;
     attempt = attempt_;
   }
-  return attempt ? attempt->StateRegistry() : std::vector<StateRegistration>();
+  return attempt ? attempt->StateRegistry() : std::vector<RegisteredState>();
 }
 
 const JobResult& JobImpl::result() const { return result_; }

@@ -30,7 +30,12 @@ class JobImpl final : public Job {
   JobState state() const override;
   std::map<std::string, int64_t> Metrics() const override;
   std::vector<CheckpointRecord> Checkpoints() const override;
-  std::vector<StateRegistration> StateRegistry() const override;
+  std::vector<RegisteredState> StateRegistry() const override;
+  std::vector<std::pair<std::string, std::string>> OperatorIds() const override {
+    return operator_ids_;
+  }
+  std::vector<RecoveryRecord> Recoveries() const override;
+  std::string CheckpointDirectory() const override { return checkpoint_directory_; }
   const JobResult& result() const override;
   bool Step() override;
   int64_t NextStepNs() override;
@@ -67,12 +72,18 @@ class JobImpl final : public Job {
   void WatchRelease();
   void SetState(JobState state);
   void NoteLeftBehind(const std::string& text);
+  /// Rows that sources which can go back have read so far, over all attempts.
+  int64_t SourceRows() const;
+  /// The same as the offsets of a checkpoint tell it; 0 for none.
+  int64_t SourceRowsOf(const Manifest* manifest) const;
 
   std::shared_ptr<const JobGraph> graph_;  // loop; null once the job has ended
   const JobOptions options_;
   Env* const env_;
   std::shared_ptr<CheckpointStore> store_;     // as graph_
   std::optional<RestorePoint> restore_point_;  // before the first checkpoint of this run
+  std::vector<std::pair<std::string, std::string>> operator_ids_;
+  std::string checkpoint_directory_;
   std::map<int, std::vector<SplitState>> planned_splits_;
   const std::shared_ptr<MetricsRegistry> metrics_ = std::make_shared<MetricsRegistry>();
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
@@ -90,6 +101,8 @@ class JobImpl final : public Job {
   int64_t stop_started_ns_ = 0;
   int64_t restart_at_ns_ = 0;
   int64_t failed_at_ns_ = 0;
+  int64_t attempt_offset_ = 0;  ///< source rows before the attempt, less those that were counted
+  int64_t stopped_offset_ = 0;  ///< source rows when the last attempt had stopped
   int64_t started_ns_ = 0;
   int64_t last_loop_ns_ = 0;
   int64_t awake_ns_ = 0;  ///< passed so far, without the time in which the process stood still
@@ -108,7 +121,7 @@ class JobImpl final : public Job {
   std::shared_ptr<Attempt> attempt_;
   bool attempt_counted_ = false;  // attempt_ is over and in the two below
   std::vector<CheckpointRecord> past_checkpoints_;
-  std::vector<StateRegistration> last_registry_;
+  std::vector<RegisteredState> last_registry_;
   JobResult result_;
 };
 

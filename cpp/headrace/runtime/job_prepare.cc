@@ -36,11 +36,15 @@ Status JobImpl::Prepare() {
     store.job_key = options_.job_key;
     store.retained = options_.retained_checkpoints;
     HR_ASSIGN_OR_RETURN(store_, CheckpointStore::Open(env_, std::move(store)));
+    checkpoint_directory_ = store_->job_directory();
   } else if (options_.checkpoints.interval_ms > 0) {
     result_.messages.push_back(
         "checkpoints are off: an interval is set, but no execution.checkpointing.dir");
   }
   HR_RETURN_IF_ERROR(FindRestorePoint());
+  for (const StreamNode& node : graph_->stream->nodes) {
+    operator_ids_.emplace_back(node.name, graph_->operator_ids[node.id]);
+  }
   for (const StreamNode& node : graph_->stream->nodes) {
     if (node.source && !node.source->replayable()) {
       result_.messages.push_back("at least once from source " + node.name);

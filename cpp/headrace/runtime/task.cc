@@ -53,15 +53,25 @@ Status Task::Open() {
     const Status status = driver_->Open(node.context());
     if (!status.ok()) return status.WithContext(node.Describe());
   }
-  std::lock_guard lock(mutex_);
-  for (const auto& node : nodes_) {
-    for (StateRegistration& line : node->Registry()) registry_.push_back(std::move(line));
-  }
+  UpdateRegistry();
   return Status::Ok();
+}
+
+void Task::UpdateRegistry() {
+  std::vector<RegisteredState> registry;
+  for (const auto& node : nodes_) {
+    const OperatorContext& context = node->context();
+    for (StateRegistration& state : node->Registry()) {
+      registry.push_back({context.uid, context.name, context.subtask_index, std::move(state)});
+    }
+  }
+  std::lock_guard lock(mutex_);
+  registry_ = std::move(registry);
 }
 
 Status Task::Close() {
   if (phase_ == Phase::kClosed) return Status::Ok();
+  if (phase_ != Phase::kNew) UpdateRegistry();
   phase_ = Phase::kClosed;
   Status first;
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -268,7 +278,9 @@ Status Task::SnapshotNode(ChainNode* node, CheckpointId id) {
     std::lock_guard lock(mutex_);
     registry_.clear();
     for (const OperatorSnapshot& part : snapshot.operators) {
-      registry_.insert(registry_.end(), part.registry.begin(), part.registry.end());
+      for (const StateRegistration& state : part.registry) {
+        registry_.push_back({part.operator_id, part.name, part.subtask_index, state});
+      }
     }
   }
   TaskSnapshot whole = std::move(snapshot);
@@ -320,6 +332,7 @@ void Task::CheckFinished() {
     if (!node->finished()) return;
     for (PendingRename& rename : node->UnconfirmedRenames()) renames.push_back(std::move(rename));
   }
+  UpdateRegistry();
   phase_ = Phase::kFinished;
   host_->OnFinished(std::move(renames));
 }
@@ -335,7 +348,7 @@ std::string Task::DescribeCurrent() const {
   return nodes_[current_node_.load(std::memory_order_relaxed)]->Describe();
 }
 
-std::vector<StateRegistration> Task::Registry() const {
+std::vector<RegisteredState> Task::Registry() const {
   std::lock_guard lock(mutex_);
   return registry_;
 }

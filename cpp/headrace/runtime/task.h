@@ -10,6 +10,7 @@
 
 #include "headrace/runtime/chain_node.h"
 #include "headrace/runtime/input_gate.h"
+#include "headrace/runtime/registered_state.h"
 #include "headrace/runtime/source_driver.h"
 
 namespace headrace {
@@ -88,7 +89,8 @@ class Task : public std::enable_shared_from_this<Task> {
   /// "operator 'NAME' (subtask i/p)" of the node in use, for a task that does not come back.
   std::string DescribeCurrent() const;
   const std::vector<std::unique_ptr<ChainNode>>& nodes() const { return nodes_; }
-  std::vector<StateRegistration> Registry() const;
+  /// States of all its operators as they were at the last barrier, its end or Close().
+  std::vector<RegisteredState> Registry() const;
   /// The newest checkpoint whose completion every operator was told.
   CheckpointId acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
 
@@ -104,6 +106,7 @@ class Task : public std::enable_shared_from_this<Task> {
   Result<bool> TellQuiet();
   void ComputeNextWake(int64_t now_ms);
   void CheckFinished();
+  void UpdateRegistry();
   void Acknowledge();
 
   const int index_;
@@ -138,7 +141,7 @@ class Task : public std::enable_shared_from_this<Task> {
   bool rows_arrived_ = false;
   bool cancelled_ = false;
   std::shared_ptr<SourceReader> reader_;
-  std::vector<StateRegistration> registry_;
+  std::vector<RegisteredState> registry_;
   std::atomic<bool> has_commands_{false};
 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -54,13 +55,15 @@ class StoredState:
         declared: Its declared type, for example `map<string, int64>`; `object` where none was declared.
         bytes: Of memory that it took in the job, over all subtasks.
         rows: How many rows it had.
+        partitions: P, in how many pieces of at most 64 KiB (Z) it is stored, over all subtasks.
     """
 
-    def __init__(self, name: str, registration: dict[str, Any], stored: Any) -> None:
+    def __init__(self, name: str, registration: dict[str, Any], stored: Any, partitions: int = 0) -> None:
         self.name = name
         self.declared: str = registration.get("fingerprint", "")
         self.bytes: int = registration.get("bytes", 0)
         self.rows: int = registration.get("rows", 0)
+        self.partitions = partitions
         self._open = stored
         self._opened: _core.StoredState | None = None
 
@@ -144,9 +147,13 @@ class StoredOperator(Mapping[str, StoredState]):
         self.state_bytes: list[int] = [subtask["state_bytes"] for subtask in manifest["subtasks"]]
         self._reader = reader
         self._splits: list[dict[str, Any]] = manifest["splits"]
+        partitions: Counter[str] = Counter()
+        for subtask in manifest["subtasks"]:
+            for table in subtask["tables"]:
+                partitions[table["state"]] += table["partitions"]
         registered = {one["name"]: one for one in manifest["registry"]}
         self._states = {
-            name: self._state(name, one, allow_pickle)
+            name: self._state(name, one, allow_pickle, partitions[name])
             for name, one in registered.items()
             if one["kind"] not in ("dictionary", "timers")
         }
@@ -198,8 +205,8 @@ class StoredOperator(Mapping[str, StoredState]):
     def __repr__(self) -> str:
         return f"StoredOperator({self.uid!r}, name={self.name!r}, states={sorted(self._states)})"
 
-    def _state(self, name: str, registration: dict[str, Any], allow_pickle: bool) -> StoredState:
-        return StoredState(name, registration, lambda: self._reader.state(self.uid, name, allow_pickle))
+    def _state(self, name: str, registration: dict[str, Any], allow_pickle: bool, partitions: int) -> StoredState:
+        return StoredState(name, registration, lambda: self._reader.state(self.uid, name, allow_pickle), partitions)
 
 
 class StoredCheckpoint(Mapping[str, StoredOperator]):

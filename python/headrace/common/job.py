@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from headrace.common.state_registry import StateRegistry
+
 if TYPE_CHECKING:
     from headrace import _core
+    from headrace.checkpoints.live import LiveState
 
 T = TypeVar("T")
+_log = logging.getLogger("headrace")
 _STOP_MS = 3000  # the engine gives up on a function after one second
 
 
@@ -96,7 +101,7 @@ class JobExecutionResult:
         metrics: Rows in and out per operator, checkpoints, bytes; names as `"<operator>.rows_in"`.
         messages: What the engine had to say: resumed from which checkpoint, weaker guarantees.
         checkpoints: One dict a checkpoint: id, completed, bytes_written, state_bytes, duration_ms.
-        recoveries: One dict a restart: cause, checkpoint, downtime_ms.
+        recoveries: One dict a restart, as `JobClient.recoveries` gives them.
     """
 
     def __init__(self, job_id: JobID, result: dict[str, Any], checkpoints: list[dict[str, Any]]) -> None:
@@ -161,9 +166,41 @@ class JobClient:
         """Checkpoints so far, oldest first."""
         return self._job.checkpoints()
 
-    def state_registry(self) -> list[dict[str, Any]]:
-        """Every task's registered states with type, rows and bytes."""
-        return self._job.state_registry()
+    def recoveries(self) -> list[dict[str, Any]]:
+        """The restarts so far, oldest first; each is also logged as a warning of the logger "headrace".
+
+        Returns:
+            For each restart `cause` (the failure), `checkpoint` (its number; 0: from the start), `rows_replayed` (rows
+            that sources with a position had read behind that checkpoint and read again), `seconds` from the failure
+            until every task was open again, and the same as `downtime_ms`.
+        """
+        return self._job.recoveries()
+
+    def state_registry(self) -> StateRegistry:
+        """Every task's registered states, the key dictionaries and the operator state dictionary (documents 000, 001).
+
+        Sizes are those of the last checkpoint, or of the task's end if that came later.
+        """
+        return StateRegistry(self._job.state_registry(), dict(self._job.operator_ids()))
+
+    def state(self, uid: str, name: str) -> LiveState:
+        """A state of an operator, to be read while the job runs and after its end.
+
+        >>> client.state("accounts", "balance")["alice"]                  # doctest: +SKIP
+
+        It is read from the job's newest completed checkpoint: all its keys are as at one moment of the stream, and the
+        running tasks are not disturbed; it is as old as that checkpoint.
+
+        Args:
+            uid: The operator's uid, or its name where that is unique.
+            name: The state, as the program registered it.
+
+        Raises:
+            FailedPreconditionError: the job takes no checkpoints.
+        """
+        from headrace.checkpoints.live import LiveState  # that module knows this one
+
+        return LiveState(self._job, uid, name)
 
     def _wait(self) -> None:
         # Short waits, so that the main thread sees signals: Ctrl-C must stop a job within a second.
@@ -179,3 +216,12 @@ class JobClient:
         self._job.cancel()
         if self._job.wait(_STOP_MS) and (left_behind := self._job.left_behind()):
             interrupt.args = (left_behind,)
+
+
+def log_recovery(job: str, recovery: dict[str, Any]) -> None:
+    """Logs one restart; called by the engine."""
+    place = f"checkpoint {recovery['checkpoint']}" if recovery["checkpoint"] else "the start"
+    _log.warning(
+        "job '%s' restarted from %s: %d rows replayed, %.3f s; cause: %s",
+        job, place, recovery["rows_replayed"], recovery["seconds"], recovery["cause"],
+    )  # fmt: skip
