@@ -2,6 +2,7 @@
 
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "bindings/checkpoint_context_types.h"
 #include "bindings/collectable.h"
@@ -76,6 +77,7 @@ class PythonWindowFunction final : public WindowFunction {
   Status BeginBatch(const RecordBatch& batch) override {
     GilScope gil;
     reader_.Bind(batch);
+    records_ += batch.num_rows;
     return Status::Ok();
   }
   Status Add(const WindowGroup& group, const RecordBatch& batch, int64_t row) override;
@@ -131,6 +133,7 @@ class PythonWindowFunction final : public WindowFunction {
   CheckpointedCallbacks checkpointed_;
   CheckpointedCallbacks process_checkpointed_;
   RecordReader reader_;
+  int64_t records_ = 0;  // since the last Flush
   RowEmitter emitter_;
   RowState* rows_ = nullptr;
   Contents contents_ = Contents::kElements;
@@ -361,7 +364,7 @@ Result<Progress> PythonWindowFunction::Flush(Output& out) {
   GilScope gil;
   HR_RETURN_IF_ERROR(WriteBack());
   HR_RETURN_IF_ERROR(scope_->Flush());
-  scope_->CleanUp(0);
+  scope_->CleanUp(std::exchange(records_, 0));
   if (!emitter_.HasRows()) return Progress::kDone;
   if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
   emitter_.Flush();

@@ -1,22 +1,33 @@
 """Each kind of state in one run: against plain Python, and where it is used wrongly."""
 
 import time
+from typing import ClassVar
 
 import pytest
 
 from headrace import (
+    AggregateFunction,
     AggregatingState,
     AggregatingStateDescriptor,
     BroadcastProcessFunction,
     CheckpointedFunction,
     FailedPreconditionError,
+    FilterFunction,
+    FlatMapFunction,
     KeyedProcessFunction,
+    KeySelector,
     ListStateDescriptor,
     MapFunction,
     MapFunctionWithState,
+    OutputTag,
+    ProcessFunction,
     ProcessWindowFunction,
+    ReduceFunction,
     ReducingState,
     ReducingStateDescriptor,
+    RestartStrategies,
+    RichAggregateFunction,
+    SinkFunction,
     SourceFunction,
     Sum,
     Time,
@@ -318,3 +329,114 @@ def test_map_with_state_makes_one_record_of_a_scalar_as_in_document_003():
             return len(state.value())
 
     assert collect(new_env().from_collection(["a", "bcd", ""]).flat_map(Lengths(), Types.INT())) == [1, 3, 0]
+
+
+class CountingCalls(CheckpointedFunction):
+    """Any function's part in checkpoints: what it put into its list it has again after a restart."""
+
+    def initialize_state(self, context):
+        self.calls = context.get_operator_state_store().get_list_state(ListStateDescriptor("calls"))
+        Calls.restored.append(list(self.calls))
+
+    def snapshot_state(self, context):
+        self.calls.add(context.get_checkpoint_id())
+        Calls.snapshots += 1
+
+
+class Calls:
+    restored: ClassVar[list] = []
+    snapshots = 0
+    failed = False
+
+
+def until_failed():
+    number = 0
+    while number < 20 or not Calls.failed:
+        yield number
+        number += 1
+        time.sleep(0.0005)
+
+
+def fail_once(value):
+    # With the second checkpoint under way the first is complete.
+    if Calls.snapshots > 1 and not Calls.failed:
+        Calls.failed = True
+        raise RuntimeError("planned failure")
+    return value
+
+
+def a_function_of(base, **methods):
+    """A CheckpointedFunction of a kind; lists, dicts and the like of each method's result are given by functions."""
+    return type(f"Checkpointed{base.__name__}", (CountingCalls, base), methods)()
+
+
+def in_windows(stream):
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(lambda v, _: v)
+    keyed = stream.assign_timestamps_and_watermarks(strategy).key_by(lambda n: n % KEYS)
+    return keyed.window(TumblingEventTimeWindows.of(Time.milliseconds(50)))
+
+
+def fold(**more):
+    return {"create_accumulator": lambda self: 0, "get_result": lambda self, accumulator: accumulator, **more}
+
+
+PLACES = {
+    "map": lambda s: s.map(a_function_of(MapFunction, map=lambda self, v: v)),
+    "flat_map": lambda s: s.flat_map(a_function_of(FlatMapFunction, flat_map=lambda self, v: [v])),
+    "filter": lambda s: s.filter(a_function_of(FilterFunction, filter=lambda self, v: True)),
+    "key": lambda s: s.key_by(a_function_of(KeySelector, get_key=lambda self, v: v)).map(str),
+    "process": lambda s: s.process(a_function_of(ProcessFunction, process_element=lambda self, v, ctx: [v])),
+    "keyed process": lambda s: s.key_by(lambda v: v).process(
+        a_function_of(KeyedProcessFunction, process_element=lambda self, v, ctx: [v])
+    ),
+    "reduce": lambda s: s.key_by(lambda v: 0).reduce(a_function_of(ReduceFunction, reduce=lambda self, a, b: a + b)),
+    "windows": lambda s: in_windows(s).process(
+        a_function_of(ProcessWindowFunction, process=lambda self, key, context, elements: elements)
+    ),
+    "aggregate": lambda s: in_windows(s).aggregate(
+        a_function_of(AggregateFunction, **fold(add=lambda self, value, accumulator: accumulator + value))
+    ),
+    "rich aggregate": lambda s: in_windows(s).aggregate(
+        a_function_of(RichAggregateFunction, **fold(accumulate=lambda self, value, accumulator: None))
+    ),
+    "broadcast": lambda s: s.connect(s.broadcast(RULES)).process(
+        a_function_of(
+            BroadcastProcessFunction, process_element=lambda self, v, ctx: [v],
+            process_broadcast_element=lambda self, v, ctx: None,
+        )
+    ),
+    "map with state": lambda s: s.map(a_function_of(MapFunctionWithState, process=lambda self, v, ctx, state: v)),
+    "sink": lambda s: s.add_sink(a_function_of(SinkFunction, invoke=lambda self, v: None)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_functions_of_every_operator_take_part_in_checkpoints(place, tmp_path):
+    Calls.restored.clear()
+    Calls.snapshots, Calls.failed = 0, False
+    env = checkpointed_env(tmp_path / "chk", interval="10 ms")
+    env.set_restart_strategy(RestartStrategies.fixed_delay_restart(1, "0 ms"))
+    PLACES[place](env.add_source(until_failed).map(fail_once))
+    result = env.execute("checkpointed")
+    first, second = Calls.restored
+    assert first == []
+    # Each checkpoint up to the one that was restored.
+    assert second == list(range(1, len(second) + 1))
+    assert len(second) > 0
+    assert result.metrics["job.checkpoints_completed"] >= len(second)
+
+
+def test_broadcast_functions_have_side_outputs():
+    tag = OutputTag("odd", Types.LONG())
+
+    class Split(BroadcastProcessFunction):
+        def process_element(self, value, ctx):
+            yield (tag, value) if value % 2 else value
+
+        def process_broadcast_element(self, value, ctx):
+            yield tag, -value
+
+    env = new_env()
+    numbers = env.from_collection([1, 2, 3])
+    even = numbers.connect(env.from_collection([5]).broadcast(RULES)).process(Split())
+    assert sorted(collect(even.get_side_output(tag))) == [-5, 1, 3]
