@@ -96,7 +96,9 @@ class Report:
         return [entry for entry in self.files if digests.get(entry.name) == entry.digest]
 
     def write(self) -> None:
-        lines = ["# Written by `make mutants`: what became of the flips of each file; survivors as they stood with the flip."]
+        lines = [
+            "# Written by `make mutants`: what became of the flips of each file; survivors as they stood with the flip."
+        ]
         for entry in sorted(self.files, key=lambda entry: entry.name):
             lines += ["", "[[files]]", f'name = "{entry.name}"', f'digest = "{entry.digest}"']
             lines += [f"{name} = {getattr(entry, name)}" for name in ("flips", "noticed", "equivalent")]

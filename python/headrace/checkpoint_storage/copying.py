@@ -10,7 +10,6 @@ from headrace.checkpoint_storage.checkpoint_files import fetch_checkpoint, find_
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.opening import open_storage
 from headrace.checkpoint_storage.staging_directory import StagingDirectory
-from headrace.checkpoints.verification import verify_checkpoint
 from headrace.common.configuration import Configuration
 
 
@@ -81,6 +80,8 @@ STAGING = "execution.checkpointing.staging-dir"
 
 
 def _refuse_damage(local: Path, directory: str, uri: str) -> None:
+    from headrace.checkpoints.verification import verify_checkpoint  # that package knows this one
+
     try:
         _core.load_manifest(str(local))  # of several the newest, or a refusal
         report = verify_checkpoint(local)

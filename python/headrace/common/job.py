@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from headrace.common.local_paths import local_path
-from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.state_registry import StateRegistry
+from headrace.common.time import DurationLike, to_milliseconds
 
 if TYPE_CHECKING:
     from headrace import _core

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from headrace import _core
 from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
@@ -24,6 +22,7 @@ from headrace.common.restart_strategy import (
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
+from headrace.datastream.arrow_layout import engine_layout
 from headrace.datastream.checkpoint_config import (
     DIRECTORY,
     SAVEPOINT_DIRECTORY,
@@ -278,7 +277,7 @@ class StreamExecutionEnvironment:
                     f"from_arrow: {type(data).__name__} has no __arrow_c_stream__; give a pyarrow, polars or pandas table"
                 )
             data = to_arrow()
-        source = _core.arrow_source(_engine_layout(data))
+        source = _core.arrow_source(engine_layout(data))
         if timestamp is not None:
             strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
             watermark_strategy = strategy.with_timestamp_field(timestamp)
@@ -556,22 +555,6 @@ class StreamExecutionEnvironment:
         if value is None:
             return default_ms
         return to_milliseconds(int(value) if value.lstrip("-").isdigit() else value, key)
-
-
-_LAYOUTS = {
-    pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary(),
-    pa.binary_view(): pa.binary(), pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
-    pa.uint64(): pa.int64(), pa.date64(): pa.date32(), pa.float16(): pa.float32(),
-}  # fmt: skip
-
-
-def _engine_layout(data: Any) -> Any:
-    """The data with columns whose layout the engine has no kernels for (polars' strings) cast; the others uncopied."""
-    table = pa.table(data) if hasattr(data, "__arrow_c_stream__") else pa.Table.from_batches([pa.record_batch(data)])
-    for index, field in enumerate(table.schema):
-        if field.type in _LAYOUTS:
-            table = table.set_column(index, field.name, table.column(index).cast(_LAYOUTS[field.type]))
-    return table
 
 
 def _time_column(schema: _core.Schema, field: str | int) -> int:
