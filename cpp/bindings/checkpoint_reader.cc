@@ -279,7 +279,7 @@ py::object LookUp(const ReaderPtr& reader, const std::string& operator_id,
     py::object value =
         columns.fixed_type()
             ? py::reinterpret_steal<py::object>(BoxFixed(columns.fixed_type(), one.value).Release())
-            : py::object(py::bytes(one.value));
+            : py::object(py::bytes(ValueOrThrow(columns.WithoutTimes(one.value))));
     out.append(py::make_tuple(window, py::bytes(one.sub_key), value));
   }
   return py::make_tuple(StateFormName(columns.form()), out);

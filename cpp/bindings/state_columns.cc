@@ -102,11 +102,16 @@ StateColumns::StateColumns(const StateReader::State& state, Unpickle unpickle)
 StateColumns::StateColumns(StateForm form) : form_(form) {}
 
 void StateColumns::ReadFingerprint(const StateReader::State& state) {
-  const std::string_view print = state.fingerprint;
+  std::string_view print = state.fingerprint;
+  if (print.starts_with("ttl<") && print.ends_with(">")) {
+    has_times_ = true;
+    print = print.substr(4, print.size() - 5);
+  }
   switch (state.kind) {
     case TableKind::kFixedValue:
       for (const FixedKind& kind : kFixedKinds) {
-        if (print == "value<" + std::string(kind.name) + ">" &&
+        // "value<int64>", "reducing<int64>"
+        if (print.ends_with("<" + std::string(kind.name) + ">") &&
             state.row_bytes == kind.stored_bytes) {
           fixed_type_ = kind.type();
         }
@@ -172,6 +177,40 @@ Result<std::string> StateColumns::Shown(std::string_view encoded) const {
   return std::string(encoded);
 }
 
+bool StateColumns::TakeTime(std::string_view* value, int64_t* last_used) const {
+  if (value->size() < sizeof(*last_used)) return false;
+  std::memcpy(last_used, value->data(), sizeof(*last_used));
+  value->remove_prefix(sizeof(*last_used));
+  return true;
+}
+
+Status StateColumns::NextElement(ByteReader* in, std::string_view* encoded,
+                                 int64_t* last_used) const {
+  if (has_times_) {
+    HR_RETURN_IF_ERROR(in->Fixed(last_used));
+    return in->String(encoded);
+  }
+  ByteReader end = *in;
+  HR_RETURN_IF_ERROR(SkipValue(&end));
+  return in->Raw(end.offset() - in->offset(), encoded);
+}
+
+Result<std::string> StateColumns::WithoutTimes(std::string_view stored) const {
+  if (!has_times_) return std::string(stored);
+  int64_t last_used = 0;
+  if (form_ != StateForm::kList) {
+    if (!TakeTime(&stored, &last_used)) return Status::Corruption("a value without its time");
+    return std::string(stored);
+  }
+  std::string elements;
+  for (ByteReader in(stored); !in.done();) {
+    std::string_view encoded;
+    HR_RETURN_IF_ERROR(NextElement(&in, &encoded, &last_used));
+    elements += encoded;
+  }
+  return elements;
+}
+
 Status StateColumns::LearnValue(std::string_view encoded, ValueShape* shape, bool* raw) {
   if (*raw) return Status::Ok();
   std::string shown;
@@ -208,17 +247,17 @@ Status StateColumns::LearnList(const StateRow& row) {
   HR_ASSIGN_OR_RETURN(const uint32_t number, SegmentOf(row));
   int64_t elements = 0;
   for (ByteReader in(row.value); !in.done(); ++elements) {
-    if (!unpickle_) {
+    if (!unpickle_ && !has_times_) {
       HR_RETURN_IF_ERROR(values_.Add(&in));
       continue;
     }
-    ByteReader end = in;
-    HR_RETURN_IF_ERROR(SkipValue(&end));
     std::string_view encoded;
-    HR_RETURN_IF_ERROR(in.Raw(end.offset() - in.offset(), &encoded));
+    int64_t last_used = 0;
+    HR_RETURN_IF_ERROR(NextElement(&in, &encoded, &last_used));
     HR_ASSIGN_OR_RETURN(const std::string shown, Shown(encoded));
     ByteReader value(shown);
     HR_RETURN_IF_ERROR(values_.Add(&value));
+    HR_RETURN_IF_ERROR(value.ExpectDone());
   }
   // Only a full segment has another behind it, whose elements need to know how many came before.
   if (row.value.size() < kFullSegmentBytes && number == 0) return Status::Ok();
@@ -241,12 +280,18 @@ Status StateColumns::Learn(const StateRow& row) {
   HR_RETURN_IF_ERROR(keys_.Add(&key));
   HR_RETURN_IF_ERROR(key.ExpectDone());
   if (!row.ns.empty() && !DecodeWindow(row.ns).ok()) raw_namespaces_ = true;
+  std::string_view value = row.value;
+  int64_t last_used = 0;
+  const bool single = form_ == StateForm::kValue || form_ == StateForm::kMap;
+  if (single && has_times_ && !TakeTime(&value, &last_used)) {
+    return Status::Corruption("a value with a time to live has no time");
+  }
   switch (form_) {
     case StateForm::kValue:
-      return knows_values() ? Status::Ok() : LearnValue(row.value, &values_, &raw_values_);
+      return knows_values() ? Status::Ok() : LearnValue(value, &values_, &raw_values_);
     case StateForm::kMap:
       HR_RETURN_IF_ERROR(LearnValue(row.sub_key, &map_keys_, &raw_map_keys_));
-      return LearnValue(row.value, &values_, &raw_values_);
+      return LearnValue(value, &values_, &raw_values_);
     case StateForm::kList:
       return LearnList(row);
     default:
@@ -309,6 +354,7 @@ Status StateColumns::FinishLearning() {
     case StateForm::kKeys:
       break;
   }
+  if (has_times_) add("last_used", Int64Type(), "int");
   schema_ = std::make_shared<const Schema>(RecordShape::kRow, std::move(fields));
   return Status::Ok();
 }
@@ -405,19 +451,28 @@ Status StateColumns::Builder::AppendList(const StateRow& row) {
     HR_RETURN_IF_ERROR(AppendKey(row));
     AppendNamespace(row);
     columns_[2]->AppendInt(index);
-    if (!plan_->unpickle_) {
-      HR_RETURN_IF_ERROR(plan_->values_.Append(&in, columns_[3].get()));
-      continue;
-    }
-    ByteReader end = in;
-    HR_RETURN_IF_ERROR(SkipValue(&end));
     std::string_view encoded;
-    HR_RETURN_IF_ERROR(in.Raw(end.offset() - in.offset(), &encoded));
-    HR_ASSIGN_OR_RETURN(const std::string shown, plan_->Shown(encoded));
-    ByteReader value(shown);
-    HR_RETURN_IF_ERROR(plan_->values_.Append(&value, columns_[3].get()));
+    int64_t last_used = 0;
+    HR_RETURN_IF_ERROR(plan_->NextElement(&in, &encoded, &last_used));
+    HR_RETURN_IF_ERROR(AppendEncoded(encoded, plan_->values_, false, columns_[3].get()));
+    if (plan_->has_times_) columns_[4]->AppendInt(last_used);
   }
   return Status::Ok();
+}
+
+Status StateColumns::Builder::AppendEncoded(std::string_view encoded, const ValueShape& shape,
+                                            bool raw, ColumnBuilder* out) const {
+  if (raw) {
+    out->AppendString(encoded);
+    return Status::Ok();
+  }
+  if (!plan_->unpickle_ || !IsPickle(encoded)) {
+    ByteReader in(encoded);
+    return shape.Append(&in, out);
+  }
+  HR_ASSIGN_OR_RETURN(const std::string shown, plan_->Shown(encoded));
+  ByteReader in(shown);
+  return shape.Append(&in, out);
 }
 
 Status StateColumns::Builder::Append(const StateRow& row) {
@@ -431,28 +486,20 @@ Status StateColumns::Builder::Append(const StateRow& row) {
     return Status::Ok();
   }
   AppendNamespace(row);
-  const auto append = [&](std::string_view encoded, const ValueShape& shape, bool raw,
-                          ColumnBuilder* out) -> Status {
-    if (raw) {
-      out->AppendString(encoded);
-      return Status::Ok();
-    }
-    if (!plan_->unpickle_ || !IsPickle(encoded)) {
-      ByteReader in(encoded);
-      return shape.Append(&in, out);
-    }
-    HR_ASSIGN_OR_RETURN(const std::string shown, plan_->Shown(encoded));
-    ByteReader in(shown);
-    return shape.Append(&in, out);
-  };
+  std::string_view value = row.value;
+  int64_t last_used = 0;
+  if (plan_->has_times_) {
+    if (!plan_->TakeTime(&value, &last_used)) return Status::Internal("a value without its time");
+    columns_.back()->AppendInt(last_used);
+  }
   switch (plan_->form_) {
     case StateForm::kValue:
       if (plan_->fixed_type_) return AppendFixed(row.value);
-      return append(row.value, plan_->values_, plan_->raw_values_, columns_[2].get());
+      return AppendEncoded(value, plan_->values_, plan_->raw_values_, columns_[2].get());
     case StateForm::kMap:
       HR_RETURN_IF_ERROR(
-          append(row.sub_key, plan_->map_keys_, plan_->raw_map_keys_, columns_[2].get()));
-      return append(row.value, plan_->values_, plan_->raw_values_, columns_[3].get());
+          AppendEncoded(row.sub_key, plan_->map_keys_, plan_->raw_map_keys_, columns_[2].get()));
+      return AppendEncoded(value, plan_->values_, plan_->raw_values_, columns_[3].get());
     case StateForm::kAggregates:
       return AppendAggregates(row);
     case StateForm::kTimers:

@@ -28,8 +28,9 @@ const char* StateFormName(StateForm form);
 /// Turns rows of stored state into columns. All rows are looked at twice: once to find the types
 /// that their values have in common (Learn), once to build batches (Append). `namespace` is null or
 /// a struct of `window_start` and `window_end`, ms since 1970 (of built-in aggregates over sliding
-/// windows, those of the slice). Values that are not encoded as the state's kind says are shown as
-/// the bytes that they are.
+/// windows, those of the slice). State with a time to live (fingerprint "ttl<…>": 8 bytes before
+/// each value, in lists also its length) has a last column `last_used`, ms since 1970. Values that
+/// are not encoded as the state's kind says are shown as the bytes that they are.
 ///
 /// Threading: owned by one thread while it learns; immutable afterwards.
 class StateColumns {
@@ -47,6 +48,8 @@ class StateColumns {
   Status FinishLearning();
 
   StateForm form() const { return form_; }
+  /// A stored value, or the elements of a list's segment, without times of last use.
+  Result<std::string> WithoutTimes(std::string_view stored) const;
   /// True when the values' types are known without looking at them, so that only keys need be
   /// learned.
   bool knows_values() const { return fixed_type_ != nullptr || aggregates_ != nullptr; }
@@ -75,6 +78,8 @@ class StateColumns {
     void AppendNamespace(const StateRow& row);
     Status AppendList(const StateRow& row);
     Status AppendFixed(std::string_view value);
+    Status AppendEncoded(std::string_view encoded, const ValueShape& shape, bool raw,
+                         ColumnBuilder* out) const;
     Status AppendAggregates(const StateRow& row);
 
     const StateColumns* plan_ = nullptr;
@@ -90,6 +95,10 @@ class StateColumns {
   bool ReadAggregates(std::string_view text, uint32_t row_bytes);
   Status LearnValue(std::string_view encoded, ValueShape* shape, bool* raw);
   Status LearnList(const StateRow& row);
+  /// The next element of a list's segment; with a time to live also when it was used.
+  Status NextElement(ByteReader* in, std::string_view* encoded, int64_t* last_used) const;
+  /// Takes the time off a value. False when there is none.
+  bool TakeTime(std::string_view* value, int64_t* last_used) const;
   static ListKey ListOf(const StateRow& row);
   static Result<uint32_t> SegmentOf(const StateRow& row);
   Result<std::string> Shown(std::string_view encoded) const;
@@ -102,6 +111,7 @@ class StateColumns {
   bool raw_namespaces_ = false;
   bool raw_map_keys_ = false;
   bool raw_values_ = false;
+  bool has_times_ = false;  ///< values carry the time of their last use
   DataTypePtr fixed_type_;  ///< values in fixed-width rows
   uint32_t row_bytes_ = 0;
   std::unique_ptr<AggregateRow> aggregates_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from headrace.checkpoints.stored import StoredOperator, read_checkpoint
 from headrace.checkpoints.verification import verify_checkpoint
 
 _PIPE_WIDTH = 160  # of tables that go to no terminal
+_REMOTE_STORAGE = "headrace.checkpoint_storage"
 _UNITS = ["B", "KiB", "MiB", "GiB", "TiB"]
 _UNIT = 1024
 
@@ -56,7 +58,7 @@ def add_to(groups: Any) -> None:
     one.add_argument("--format", choices=list(FORMATS), help="unless the file's name says it")
     one = command("copy", _copy, "copy a checkpoint to another directory and verify the copy")
     one.add_argument("source", help=where)
-    one.add_argument("target", help="directory to copy to")
+    one.add_argument("target", help="directory to copy to; a path or URI")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -170,8 +172,16 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _copy(options: argparse.Namespace) -> int:
-    _print(copy_checkpoint(options.source, options.target))
+    if _is_remote(options.source) or _is_remote(options.target):
+        storage = importlib.import_module(_REMOTE_STORAGE)
+        _print(str(storage.copy(options.source, options.target).path))
+    else:
+        _print(copy_checkpoint(options.source, options.target))
     return 0
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path and not path.startswith("file://")
 
 
 def _size(count: int) -> str:

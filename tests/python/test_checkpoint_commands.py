@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import duckdb
@@ -203,6 +204,19 @@ def test_copy_is_whole_and_can_be_restored_from(run, directory, tmp_path):
     code, _, err = run("copy", directory, manifest.parent)
     assert code == 1
     assert "exists and is not the file" in err
+
+
+def test_copies_to_and_from_other_storage_go_through_it(run, directory, monkeypatch):
+    calls = []
+
+    class Copied:
+        path = "s3://bucket/chk/chk-1.manifest"
+
+    storage = types.ModuleType("storage")
+    storage.copy = lambda source, target: calls.append((source, target)) or Copied
+    monkeypatch.setitem(sys.modules, "headrace.checkpoint_storage", storage)
+    assert run("copy", directory, "s3://bucket/chk") == (0, Copied.path + "\n", "")
+    assert calls == [(str(directory), "s3://bucket/chk")]
 
 
 def test_the_command_is_installed(directory):

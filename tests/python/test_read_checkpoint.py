@@ -277,6 +277,8 @@ KINDS = {
     "set": ([{3}, set()], pa.list_(pa.int64()), [[3], []]),
     "list and set": ([[1], {1}], pa.string(), ["[1]", "{1}"]),
     "dict": ([{"a": 1}, {}], pa.map_(pa.string(), pa.int64()), [[("a", 1)], []]),
+    "dict of records": ([{"n": 1, "s": "a"}, {"n": None, "s": "b"}],
+                        pa.struct({"n": pa.int64(), "s": pa.string()}), None),
     "dict with None": ([{None: 1}], pa.string(), ["{None: 1}"]),
     "date": ([dt.date(1, 1, 1), dt.date(9999, 12, 31)], pa.date32(), None),
     "datetime": ([dt.datetime(2024, 2, 29, 1, 2, 3, 4), dt.datetime(1, 1, 1)], pa.timestamp("us"), None),

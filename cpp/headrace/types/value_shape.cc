@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kDepthMax = 32;        // deeper values are shown as text
 constexpr size_t kFieldsMax = 1000;  // and so are wider ones
+constexpr int kRecordDepthMax = 4;   // each level of dicts as records looks at its values twice
 constexpr size_t kSeenMax = 16;      // kinds that are named
 constexpr int kDecimalDigits = 38;   // of a decimal128
 constexpr int64_t kExactInts = int64_t{1} << 53;
@@ -45,6 +46,8 @@ void ValueShape::MakeText(Node* node) {
   node->kind = Kind::kText;
   node->children.clear();
   node->names.clear();
+  node->is_record = false;
+  node->record.clear();
 }
 
 void ValueShape::Become(Node* node, Kind kind, std::string what) const {
@@ -321,13 +324,54 @@ Status ValueShape::AddDataclass(Node* node, ByteReader* in, int depth) {
 Status ValueShape::AddItems(Node* node, const char* what, bool map, ByteReader* in, int depth) {
   uint64_t count = 0;
   HR_RETURN_IF_ERROR(in->Count(map ? 2 : 1, &count));
+  const bool first = node->kind == Kind::kNothing;
   Become(node, map ? Kind::kMap : Kind::kList, what);
   if (node->kind == Kind::kText) return Status::Ok();
   node->children.resize(map ? 2 : 1);
+  if (map) return AddPairs(node, count, first, in, depth);
   for (uint64_t i = 0; i < count; ++i) {
-    for (Node& child : node->children) HR_RETURN_IF_ERROR(Add(&child, in, depth + 1));
+    HR_RETURN_IF_ERROR(Add(&node->children[0], in, depth + 1));
   }
   return Status::Ok();
+}
+
+Status ValueShape::AddPairs(Node* node, uint64_t count, bool first, ByteReader* in, int depth) {
+  if (first) node->is_record = depth < kRecordDepthMax && count <= kFieldsMax;
+  node->is_record = node->is_record && count > 0 && (first || count == node->names.size());
+  for (uint64_t i = 0; i < count; ++i) {
+    const ByteReader key = *in;
+    HR_RETURN_IF_ERROR(Add(&node->children[0], in, depth + 1));
+    const ByteReader value = *in;
+    HR_RETURN_IF_ERROR(Add(&node->children[1], in, depth + 1));
+    if (!node->is_record) continue;
+    HR_ASSIGN_OR_RETURN(node->is_record, AddField(node, i, first, key, value, depth));
+  }
+  if (!node->is_record) {
+    node->names.clear();
+    node->record.clear();
+  }
+  return Status::Ok();
+}
+
+Result<bool> ValueShape::AddField(Node* node, size_t index, bool first, ByteReader key,
+                                  ByteReader value, int depth) {
+  uint8_t tag = 0;
+  std::string_view name;
+  HR_RETURN_IF_ERROR(key.Fixed(&tag));
+  if (tag != static_cast<uint8_t>(ValueTag::kStr)) return false;
+  HR_RETURN_IF_ERROR(key.String(&name));
+  if (first) {
+    node->names.emplace_back(name);
+    node->record.emplace_back();
+  }
+  if (node->names[index] != name) return false;
+  HR_RETURN_IF_ERROR(Add(&node->record[index], &value, depth + 1));
+  return true;
+}
+
+bool ValueShape::HasText(const Node& node) {
+  return node.kind == Kind::kText ||
+         std::any_of(node.children.begin(), node.children.end(), &ValueShape::HasText);
 }
 
 void ValueShape::Finish() { Finish(&root_); }
@@ -341,6 +385,12 @@ void ValueShape::Finish(Node* node) {
   const bool null_keys = node->kind == Kind::kMap && node->children[0].nulls;
   if (lossy || long_decimal || unnamed || null_keys) MakeText(node);
   for (Node& child : node->children) Finish(&child);
+  if (node->kind == Kind::kMap && node->is_record && HasText(node->children[1])) {
+    node->kind = Kind::kStruct;
+    node->children = std::move(node->record);
+    Finish(node);
+    return;
+  }
   switch (node->kind) {
     case Kind::kNothing:
       node->type = Made(TypeKind::kNull, "n");

@@ -21,6 +21,8 @@ namespace headrace {
 ///   UUID, member of an enum              string
 ///   tuple, Row, dataclass, named tuple   struct, of fields f0, f1… where they have no names
 ///   list, set, frozenset; dict           list; map
+///   dict of the same names everywhere,
+///   with values of several kinds         struct
 ///   numpy scalars                        as the number they are
 ///   pickle                               binary
 ///
@@ -77,8 +79,10 @@ class ValueShape {
     int scale = 0;           ///< kDecimal: most digits behind the point
     int whole_digits = 0;    ///< and before it
     std::set<std::string> seen;
-    std::vector<std::string> names;  ///< kStruct
+    std::vector<std::string> names;  ///< kStruct; kMap: of the fields of `record`
     std::vector<Node> children;
+    bool is_record = false;    ///< kMap: so far every dict had these names, in this order
+    std::vector<Node> record;  ///< what their values were
     DataTypePtr type;
   };
 
@@ -92,6 +96,11 @@ class ValueShape {
   Status AddRow(Node* node, ByteReader* in, int depth);
   Status AddDataclass(Node* node, ByteReader* in, int depth);
   Status AddItems(Node* node, const char* what, bool map, ByteReader* in, int depth);
+  Status AddPairs(Node* node, uint64_t count, bool first, ByteReader* in, int depth);
+  /// Takes a pair of a dict as a field of a record. False when it is none.
+  Result<bool> AddField(Node* node, size_t index, bool first, ByteReader key, ByteReader value,
+                        int depth);
+  static bool HasText(const Node& node);
   void Become(Node* node, Kind kind, std::string what) const;
   static void MakeText(Node* node);
   static void Finish(Node* node);

@@ -139,18 +139,22 @@ Status ValueShape::AppendStruct(const Node& node, uint8_t tag, ByteReader* in, C
   uint64_t count = 0;
   uint8_t flag = 0;
   const bool dataclass = tag == static_cast<uint8_t>(ValueTag::kDataclass);
+  const bool dict = tag == static_cast<uint8_t>(ValueTag::kDict);
   if (tag == static_cast<uint8_t>(ValueTag::kRow)) {
     HR_RETURN_IF_ERROR(in->Fixed(&flag));
     HR_RETURN_IF_ERROR(in->Count(1, &count));
     HR_RETURN_IF_ERROR(in->Fixed(&flag));
     for (uint64_t i = 0; flag == 1 && i < count; ++i) HR_RETURN_IF_ERROR(in->String(&name));
   } else {
-    if (tag != static_cast<uint8_t>(ValueTag::kTuple)) HR_RETURN_IF_ERROR(in->String(&name));
+    if (tag != static_cast<uint8_t>(ValueTag::kTuple) && !dict) {
+      HR_RETURN_IF_ERROR(in->String(&name));
+    }
     HR_RETURN_IF_ERROR(in->Count(1, &count));
   }
   if (count != node.children.size()) return NotAdded(*in);
   for (size_t i = 0; i < count; ++i) {
-    if (dataclass) HR_RETURN_IF_ERROR(in->String(&name));
+    if (dict) HR_RETURN_IF_ERROR(in->Fixed(&flag));  // the tag of the name
+    if (dict || dataclass) HR_RETURN_IF_ERROR(in->String(&name));
     HR_RETURN_IF_ERROR(Append(node.children[i], in, out->children()[i].get()));
   }
   out->CloseStruct();

@@ -47,8 +47,10 @@ class StoredState:
     structs, lists and sets as lists, dicts as maps. Where they do not agree the column is text, as `repr()` shows them;
     `types` says what they were.
 
-    Reading goes twice through the state, once for the types, and takes memory for a batch and a cache of keys (64 MiB
-    at most), not for the state.
+    Reading goes twice through the state, once for the types. It takes memory for one stored partition, a batch and a
+    cache of keys (64 MiB at most), not for the state; for lists of more than 1 KiB also for a few bytes a KiB.
+
+    State with a time to live has a last column `last_used` in ms; what is over and not cleaned up yet is still there.
 
     Attributes:
         name: As the program registered it.

@@ -92,6 +92,44 @@ TEST(ValueShape, StructsNeedTheSameFields) {
   EXPECT_EQ(Show({tuple(std::vector<Encode>(1001, Int(1)))}).type, "string");
 }
 
+Encode Dict(std::vector<std::pair<Encode, Encode>> pairs) {
+  return [pairs](ByteWriter* out) {
+    out->Fixed(static_cast<uint8_t>(ValueTag::kDict));
+    out->Varint(pairs.size());
+    for (const auto& [key, value] : pairs) {
+      key(out);
+      value(out);
+    }
+  };
+}
+
+TEST(ValueShape, DictsOfTheSameNamesAreStructsWhereTheirValuesDiffer) {
+  const Shown records = Show({Dict({{Str("n"), Int(1)}, {Str("s"), Str("a")}}),
+                              Dict({{Str("n"), EncodeNone}, {Str("s"), Str("b")}})});
+  EXPECT_EQ(records.type, "struct<n: int64, s: string>");
+  EXPECT_EQ(records.description, "dict(n: int, s: str)");
+  EXPECT_EQ(records.column->children[1]->StringAt(1), "b");
+  EXPECT_TRUE(records.column->children[0]->IsNull(1));
+  EXPECT_EQ(Show({Dict({{Str("n"), Int(1)}, {Str("m"), Int(2)}})}).type,
+            "map<key: string, value: int64>");
+  // Other names, another order, fewer, none, and keys that are no names.
+  const Encode one = Dict({{Str("n"), Int(1)}, {Str("s"), Str("a")}});
+  for (const Encode& other :
+       {Dict({{Str("n"), Int(1)}, {Str("t"), Str("a")}}),
+        Dict({{Str("s"), Str("a")}, {Str("n"), Int(1)}}), Dict({{Str("n"), Int(1)}}), Dict({}),
+        Dict({{Str("n"), Int(1)}, {Int(5), Str("a")}})}) {
+    EXPECT_EQ(Show({one, other}).type.substr(0, 4), "map<");
+    EXPECT_EQ(Show({other, one}).type.substr(0, 4), "map<");
+  }
+}
+
+TEST(ValueShape, NestedDictsDoNotMultiplyTheWork) {
+  Encode value = Int(1);
+  for (int i = 0; i < 30; ++i) value = Dict({{Str("a"), value}, {Str("b"), Str("x")}});
+  const Shown shown = Show({value});
+  EXPECT_EQ(shown.type.substr(0, 10), "struct<a: ");
+}
+
 TEST(ValueShape, DeepValuesEndAsText) {
   const Shown shown = Show({Nested(ValueTag::kList, 150, Int(7))});
   std::string inner = shown.type;
