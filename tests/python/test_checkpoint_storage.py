@@ -220,6 +220,10 @@ def test_a_storage_keeps_its_contract(tmp_path, kind):
     with pytest.raises(FileExistsError, match=f"{uri}/job"):
         transport.create("chk-1.manifest", b"second")
     assert transport.read("chk-1.manifest") == b"first"
+    transport.replace("run-1", b"one")
+    transport.replace("run-1", b"two")
+    assert transport.read("run-1") == b"two"
+    transport.delete(["run-1"])
     with pytest.raises(FileNotFoundError, match=r"chk-2\.manifest"):
         transport.read("chk-2.manifest")
     local = tmp_path / "local"
