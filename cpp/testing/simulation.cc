@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -25,8 +26,9 @@ constexpr int64_t kFinishWithinNs = 600'000'000'000;
 constexpr const char* kCheckpoints = "/checkpoints";
 constexpr const char* kJobName = "simulated";
 constexpr const char* kOutput = "/out";
+constexpr const char* kSavepoints = "/savepoints";
 
-enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop };
+enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop, kSavepoint };
 
 // How one process ends, unless the job finishes or fails before.
 struct LifePlan {
@@ -35,12 +37,16 @@ struct LifePlan {
   int64_t steps = kNever;
   uint64_t calls = 0;  // after that, it dies at the file call of this number; 0 = at once
   bool jumps = false;  // of the clock
+  int64_t savepoint_at = kNever;  // step at which one is asked for; the job goes on
 };
 
 class Simulation {
  public:
   Simulation(uint64_t seed, bool lying_disk, bool remote)
-      : env_(seed), random_(seed ^ 0x5117a11e), graph_(SimGraph::Random(&random_)) {
+      : env_(seed),
+        random_(seed ^ 0x5117a11e),
+        savepoint_random_(seed ^ 0x5a7e5a7e),
+        graph_(SimGraph::Random(&random_)) {
     files().set_ignores_syncs(lying_disk);
     files().set_on_append([this](const std::string& path) { Interleave(path); });
     constexpr double kOdds[] = {0, 0.5, 1};
@@ -79,7 +85,7 @@ class Simulation {
     options.checkpoints.interval_ms = 2 + static_cast<int64_t>(random_.Below(30));
     options.checkpoints.timeout_ms = 30'000;
     options.checkpoints.tolerable_failures = static_cast<int>(random_.Below(3));
-    options.restore_path = "latest";
+    options.restore_path = resume_from_.empty() ? "latest" : resume_from_;
     options.batch_rows = 1 + static_cast<int64_t>(random_.Below(64));
     options.channel_rows = 1 + static_cast<int64_t>(random_.Below(128));
     options.buffer_timeout_ms = static_cast<int64_t>(random_.Below(3)) * 10;
@@ -134,6 +140,9 @@ class Simulation {
     const bool dies = plan.ending == Ending::kKill || plan.ending == Ending::kPowerLoss;
     if (dies && random_.Below(2) == 0) plan.calls = 1 + random_.Below(80);
     plan.jumps = random_.Below(2) == 0;
+    // Drawn apart, so that they change no other choice.
+    if (!dies && savepoint_random_.Below(2) == 0) plan.ending = Ending::kSavepoint;
+    plan.savepoint_at = static_cast<int64_t>(savepoint_random_.Below(2000));
     return plan;
   }
 
@@ -171,6 +180,8 @@ class Simulation {
     }
     job_ = std::move(*created);
     const bool restored = newest > 0;
+    // What the job writes from here on is newer.
+    resume_from_.clear();
     outcome_.restores += restored ? 1 : 0;
     CountRescale(newest);
     const bool ended = Live(plan);
@@ -194,6 +205,9 @@ class Simulation {
       }
       if (files().dead()) return false;
       if (!StepOnce()) return !files().dead();
+      if (step == plan.savepoint_at) {
+        job_->RequestSavepoint(kSavepoints, SavepointStop::kNone);
+      }
       if (plan.jumps && env_.scheduling().Below(200) == 0) JumpClock();
     }
     return false;
@@ -269,12 +283,20 @@ class Simulation {
       for (int64_t step = 0; step < kStepsMax && StepOnce(); ++step) {
       }
     }
-    if (!ended && ending != Ending::kCancel) {
+    if (!ended && ending != Ending::kCancel && ending != Ending::kSavepoint) {
       Crash(ending);
       return false;
     }
+    if (!ended && ending == Ending::kSavepoint) {
+      if (!Suspend()) return !outcome_.failure.empty();
+    }
     const JobResult result = job_->result();
     outcome_.restarts += static_cast<int>(result.recoveries.size());
+    if (result.status.ok() && !resume_from_.empty() && !result.checkpoints.back().final) {
+      ++outcome_.suspends;
+      Crash(savepoint_random_.Below(2) == 0 ? Ending::kPowerLoss : Ending::kKill);
+      return false;
+    }
     if (result.status.ok()) {
       const std::string wrong = last ? Leftovers(result) : "";
       if (!wrong.empty()) return Fail("files", wrong);
@@ -289,6 +311,29 @@ class Simulation {
     }
     outcome_.failed_jobs += cancelled ? 0 : 1;
     Crash(cancelled ? Ending::kCancel : Ending::kKill);
+    return false;
+  }
+
+  // Stops the job with a savepoint. False when it did not end by that: then its process is gone, or
+  // something is wrong.
+  bool Suspend() {
+    const SavepointRequestPtr request =
+        job_->RequestSavepoint(kSavepoints, SavepointStop::kSuspend);
+    int64_t after = kStepsMax / 10;  // steps that the end may take
+    for (int64_t step = 0; step < kStepsMax && !files().dead(); ++step) {
+      if (request->resolved() && (!request->outcome().ok() || after-- == 0)) break;
+      if (!StepOnce()) {
+        if (request->resolved() && request->outcome().ok()) resume_from_ = *request->outcome();
+        return true;
+      }
+    }
+    if (!request->resolved()) {
+      Fail("savepoint", "a stop with a savepoint has no outcome");
+    } else if (request->outcome().ok()) {
+      Fail("savepoint", "the job goes on behind its stop with a savepoint");
+    } else {
+      Crash(Ending::kKill);
+    }
     return false;
   }
 
@@ -327,6 +372,20 @@ class Simulation {
     }
     wrong = CompareSnapshot(&env_, job_directory_, graph_, job_graph_);
     if (!wrong.empty()) Fail("snapshot", wrong);
+    InspectSavepoints();
+  }
+
+  // Those that nobody looked at yet.
+  void InspectSavepoints() {
+    const Result<std::vector<std::string>> names = files().List(kSavepoints);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      const std::string directory = std::string(kSavepoints) + "/" + name;
+      const Result<FileStatus> manifest = files().Stat(directory + "/" + kSavepointManifest);
+      if (!manifest.ok() || !manifest->exists || !inspected_.insert(name).second) continue;
+      ++outcome_.savepoints;
+      const std::string wrong = CompareSnapshot(&env_, directory, graph_, job_graph_);
+      if (!wrong.empty() && outcome_.failure.empty()) Fail("snapshot", name + ": " + wrong);
+    }
   }
 
   // What a job that ended without faults should have cleaned up.
@@ -443,6 +502,7 @@ class Simulation {
   TestObjects objects_;
   SimEnv env_;
   SimRandom random_;
+  SimRandom savepoint_random_;
   const SimGraph graph_;
   double fault_shares_[5];
   SimulationOutcome outcome_;
@@ -450,6 +510,8 @@ class Simulation {
   std::unique_ptr<SimRemoteStorage> remote_;  // null: checkpoints stay on the disk
   std::unique_ptr<Job> job_;                  // null between processes
   bool in_background_ = false;
+  std::string resume_from_;  // the savepoint that stopped the last process; or ""
+  std::set<std::string> inspected_;
   struct Life {
     int64_t began_with = 0;  // the newest checkpoint then
     std::vector<int> parallelism;

@@ -17,6 +17,8 @@ struct SimulationOutcome {
   int power_losses = 0;     ///< and those that did not
   int cancels = 0;          ///< ends by Job::Cancel
   int stops = 0;            ///< ends by dropping the running job, as a program that exits does
+  int suspends = 0;         ///< ends by a stop with a savepoint; the next process resumes from that
+  int savepoints = 0;       ///< complete ones, these and those of jobs that went on
   int failed_jobs = 0;      ///< ends by an injected fault that the job did not survive
   int restarts = 0;         ///< attempts after failures inside a process
   int restores = 0;         ///< processes that went on from a checkpoint
@@ -36,14 +38,16 @@ struct SimulationOutcome {
 };
 
 /// Runs one random job (SimGraph) from `seed` through kills, power losses, cancels, stops, jumps of
-/// the clock, injected disk and operator failures and rescaled restarts, all on the calling thread
-/// over simulated files and time; then faults stop and the job must finish. What must hold:
+/// the clock, stops with savepoints, injected disk and operator failures and rescaled restarts, all
+/// on the calling thread over simulated files and time; then faults stop and the job must finish.
+/// What must hold:
 ///
 /// - output: the committed rows of every sink equal what a plain loop computes, each once;
 /// - order: rows of a key are in the order of its step;
 /// - job: it fails by injected faults only; operators fail it when a watermark goes back or a timer
 ///   fires that has fired before;
-/// - snapshot: whenever the process is gone, CompareSnapshot();
+/// - snapshot: whenever the process is gone, CompareSnapshot(), of its savepoints too;
+/// - savepoint: a job whose stop with a savepoint succeeded ends, and one that failed goes on;
 /// - files: then FindMissingFiles(), and in the end no file is left over;
 /// - end: the job finishes within ten virtual minutes once faults have stopped;
 /// - objects: no host object is alive in the end.

@@ -1,6 +1,7 @@
 #include "headrace/checkpoint/checkpoint_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
@@ -29,6 +30,9 @@ class LocalCheckpointStore final : public CheckpointStore,
  public:
   LocalCheckpointStore(Env* env, CheckpointStoreOptions options)
       : env_(env), files_(env->files()), options_(std::move(options)) {}
+  ~LocalCheckpointStore() override {
+    if (delete_all_) DeleteAll();
+  }
 
   Status Init();
 
@@ -44,6 +48,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   Status Commit(const Manifest& manifest, const std::function<bool()>& still_wanted) override;
   bool Decided(CheckpointId id) const override;
   void Abandon(CheckpointId id) override;
+  void DeleteAllOnClose() override { delete_all_ = true; }
   std::shared_ptr<CheckpointStore> Share() override { return shared_from_this(); }
 
  private:
@@ -72,6 +77,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   Status PublishManifest(const Manifest& manifest, const std::string& bytes);
   Status WriteTemporary(const std::string& path, const std::string& bytes);
   void DeleteWhatMayGo();
+  void DeleteAll();
 
   Env* const env_;
   FileSystem& files_;
@@ -79,6 +85,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   std::string directory_;
   uint64_t run_id_ = 0;
   std::unique_ptr<FileLock> lock_;
+  std::atomic<bool> delete_all_{false};
 
   // Held during a whole Commit, LoadLatest: guards what is on disk and `known_`. Taken before
   // `mutex_`.
@@ -475,6 +482,23 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
   if (!removed.ok()) return;  // the next checkpoint tries again
 }
 
+// The marker of the run stays, so that no later run has its number. There is nobody left who could
+// be told of a failure.
+void LocalCheckpointStore::DeleteAll() {
+  const Result<std::vector<std::string>> names = Names();
+  if (!names.ok()) return;
+  const auto remove = [&](StoredName::Kind kind) {
+    std::vector<std::string> chosen;
+    for (const std::string& name : *names) {
+      if (ParseStoredName(name).kind == kind) chosen.push_back(name);
+    }
+    return RemoveNames(chosen).ok();
+  };
+  // A manifest must never come back after a power cut when its data is gone.
+  if (!remove(StoredName::Kind::kManifest) || !files_.SyncDirectory(directory_).ok()) return;
+  if (!remove(StoredName::Kind::kData)) return;
+}
+
 // What Open hands out: the store lives until the last background work that shares it is done.
 class StoreHandle final : public CheckpointStore {
  public:
@@ -498,6 +522,7 @@ class StoreHandle final : public CheckpointStore {
   }
   bool Decided(CheckpointId id) const override { return store_->Decided(id); }
   void Abandon(CheckpointId id) override { store_->Abandon(id); }
+  void DeleteAllOnClose() override { store_->DeleteAllOnClose(); }
   std::shared_ptr<CheckpointStore> Share() override { return store_; }
 
  private:

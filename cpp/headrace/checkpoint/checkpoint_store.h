@@ -90,6 +90,9 @@ class CheckpointStore {
   /// Abandons a failed checkpoint; its files, and a manifest whose publication is in doubt, are
   /// deleted by clean-up after two complete checkpoints. Ignored for a decided one.
   virtual void Abandon(CheckpointId id) = 0;
+  /// Deletes all checkpoints of the job, whoever wrote them, when the last owner lets go of the
+  /// store. What cannot be deleted stays; savepoints and foreign files are not touched.
+  virtual void DeleteAllOnClose() = 0;
   /// Another owner of the same store, for work that may outlive this one; the lock is freed with
   /// the last.
   virtual std::shared_ptr<CheckpointStore> Share() = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "headrace/base/status.h"
+#include "headrace/checkpoint/interval_policy.h"
 #include "headrace/checkpoint/task_snapshot.h"
 
 /// The decisions of the checkpoint protocol: facts in, decision out. Nothing here reads a clock or
@@ -21,6 +22,12 @@ struct CheckpointOptions {
   int64_t timeout_ms = 600000;
   int64_t min_pause_ms = 0;
   int tolerable_failures = 0;
+  /// False: exactly once. True: a channel whose barrier has come is read on while the others are
+  /// waited for, so that rows behind the barrier may be in the snapshot and come again after a
+  /// restore.
+  bool at_least_once = false;
+  /// Where enabled, `interval_ms` is only the first.
+  IntervalPolicyOptions adaptive = {};
 };
 
 /// What decides whether a checkpoint is triggered now; times are those of one steady clock.
@@ -30,7 +37,8 @@ struct TriggerFacts {
   std::optional<int64_t> last_end_ms = {};  ///< completion or failure of the last one
   bool requested = false;                   ///< somebody asked for one now
   bool pending = false;                     ///< one is running
-  bool writing = false;  ///< snapshots of an abandoned one still hold the tasks' state
+  bool writing = false;  ///< snapshots of an abandoned one still hold the tasks' state, or a
+                         ///< savepoint is copied
   bool stopped = false;  ///< shut down, or the job is failing
 };
 

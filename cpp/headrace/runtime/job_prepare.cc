@@ -28,7 +28,8 @@ JobImpl::JobImpl(JobGraph graph, JobOptions options)
     : graph_(std::make_shared<const JobGraph>(std::move(graph))),
       options_(WithDefaults(std::move(options))),
       env_(options_.env),
-      restart_strategy_(options_.restart) {}
+      restart_strategy_(options_.restart),
+      interval_ms_(options_.checkpoints.interval_ms) {}
 
 Status JobImpl::Prepare() {
   if (!options_.checkpoint_directory.empty()) {
@@ -38,11 +39,15 @@ Status JobImpl::Prepare() {
     store.job_key = options_.job_key;
     store.retained = options_.retained_checkpoints;
     HR_ASSIGN_OR_RETURN(store_, CheckpointStore::Open(env_, std::move(store)));
+    checkpoint_directory_ = store_->job_directory();
   } else if (options_.checkpoints.interval_ms > 0) {
     result_.messages.push_back(
         "checkpoints are off: an interval is set, but no execution.checkpointing.dir");
   }
   HR_RETURN_IF_ERROR(FindRestorePoint());
+  for (const StreamNode& node : graph_->stream->nodes) {
+    operator_ids_.emplace_back(node.name, graph_->operator_ids[node.id]);
+  }
   for (const StreamNode& node : graph_->stream->nodes) {
     if (node.source && !node.source->replayable()) {
       result_.messages.push_back("at least once from source " + node.name);
@@ -82,10 +87,10 @@ Status JobImpl::FindRestorePoint() {
   }
   HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
   const std::string id = std::to_string(point.manifest.id);
-  if (point.manifest.kind == CheckpointKind::kFinal) {
+  if (point.manifest.Finished()) {
     restored_final_ = true;
-    result_.messages.push_back("job '" + options_.job_key + "' had finished with checkpoint " + id +
-                               ": nothing to do");
+    result_.messages.push_back("job '" + point.manifest.job_key +
+                               "' had finished with checkpoint " + id + ": nothing to do");
   } else {
     result_.messages.push_back("resumed from checkpoint " + id);
     for (const OperatorManifest& op : point.manifest.operators) {

@@ -19,6 +19,7 @@ std::optional<int64_t> RestartStrategy::OnFailure(const Status& failure, int64_t
       failure.code() == StatusCode::kFailedPrecondition) {
     return std::nullopt;
   }
+  if (spec_.kind == RestartSpec::Kind::kFailureRate) return OnFailureByRate(now_ms);
   const bool exponential = spec_.kind == RestartSpec::Kind::kDefault ||
                            spec_.kind == RestartSpec::Kind::kExponentialDelay;
   if (exponential && failures_ > 0 && now_ms - last_failure_ms_ >= spec_.reset_after_ms) {
@@ -36,6 +37,7 @@ std::optional<int64_t> RestartStrategy::OnFailure(const Status& failure, int64_t
       break;
     case RestartSpec::Kind::kFixedDelay:
     case RestartSpec::Kind::kExponentialDelay:
+    case RestartSpec::Kind::kFailureRate:
       break;
   }
   if (attempts >= 0 && failures_ > attempts) return std::nullopt;
@@ -47,6 +49,15 @@ std::optional<int64_t> RestartStrategy::OnFailure(const Status& failure, int64_t
     delay_ms_ = static_cast<int64_t>(std::min(next, static_cast<double>(spec_.max_delay_ms)));
   }
   return std::min(delay_ms_, spec_.max_delay_ms);
+}
+
+// As in Flink: the job fails once there were more failures than allowed, this one among them, in an
+// interval that ends now.
+std::optional<int64_t> RestartStrategy::OnFailureByRate(int64_t now_ms) {
+  failure_times_ms_.push_back(now_ms);
+  while (now_ms - failure_times_ms_.front() > spec_.interval_ms) failure_times_ms_.pop_front();
+  if (static_cast<int64_t>(failure_times_ms_.size()) > spec_.attempts) return std::nullopt;
+  return spec_.delay_ms;
 }
 
 }  // namespace headrace

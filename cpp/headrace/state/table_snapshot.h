@@ -18,6 +18,7 @@ enum class TableKind : uint8_t {
   kRows = 3,        ///< slot -> (key id of `dictionary`, namespace, sub-key, encoded value)
   kTimers = 4,      ///< slot -> (key id of `dictionary`, namespace, domain, timestamp)
   kSlice = 5,  ///< row id = id of the slice's own dictionary -> accumulators of `row_bytes` bytes
+  kOperatorState = 7,  ///< in registries only: a list or map of OperatorState, which has no table
 };
 
 /// Identity of a table within one keyed operator subtask; goes into the manifest.

@@ -80,10 +80,14 @@ STAGING = "execution.checkpointing.staging-dir"
 
 
 def _refuse_damage(local: Path, directory: str, uri: str) -> None:
+    from headrace.checkpoints.verification import verify_checkpoint  # that package knows this one
+
     try:
         _core.load_manifest(str(local))  # of several the newest, or a refusal
-        report = _core.verify_checkpoint(str(local))
+        report = verify_checkpoint(local)
     except _core.HeadraceError as error:
         raise type(error)(str(error).replace(directory, uri)) from None
-    if report["damage"]:
-        raise _core.CorruptionError("; ".join(report["damage"]).replace(directory, uri))
+    # Sink files are not part of the copy.
+    damage = [str(one) for one in report.damage if one.file.startswith(directory)]
+    if damage:
+        raise _core.CorruptionError("; ".join(damage).replace(directory, uri))

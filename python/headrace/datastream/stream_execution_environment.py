@@ -9,18 +9,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from headrace import _core
 from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
-from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
+from headrace.common.restart_strategy import (
+    RestartStrategies,
+    RestartStrategyConfiguration,
+    restart_strategy_of,
+)  # fmt: skip
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
-from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
+from headrace.datastream.arrow_layout import engine_layout
+from headrace.datastream.checkpoint_config import (
+    DIRECTORY,
+    SAVEPOINT_DIRECTORY,
+    CheckpointConfig,
+    CheckpointingMode,
+)  # fmt: skip
+from headrace.datastream.checkpointed_function import CheckpointedFunction
 from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.csv_files import CsvFileSource
 from headrace.datastream.connectors.json_files import JsonLinesSource
@@ -43,13 +52,16 @@ from headrace.datastream.transformation import (
 _unnamed_jobs = itertools.count(1)
 _LIVE_SOURCES = frozenset({"source_function", "iterator"})
 _RECOVERY_PATH = "execution.state-recovery.path"
+_FORMER_RECOVERY_PATH = "execution.savepoint.path"  # Flink's names before 1.20
+_DROP_STATE = "execution.state-recovery.ignore-unclaimed-state"
+_FORMER_DROP_STATE = "execution.savepoint.ignore-unclaimed-state"
 
 
 class RunningJob:
     """A started job as the API's own loops use it."""
 
-    def __init__(self, job: _core.Job) -> None:
-        self.client = JobClient(job)
+    def __init__(self, job: _core.Job, savepoint_directory: str | None) -> None:
+        self.client = JobClient(job, savepoint_directory)
         self._job = job
 
     def finish(self) -> JobExecutionResult:
@@ -154,6 +166,27 @@ class StreamExecutionEnvironment:
         """Exactly once unless set otherwise."""
         return self._checkpoint_config.get_checkpointing_mode()
 
+    def get_checkpointing_consistency_mode(self) -> CheckpointingMode:
+        """Exactly once unless set otherwise."""
+        return self._checkpoint_config.get_checkpointing_mode()
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        """Always False: barriers are aligned."""
+        return self._checkpoint_config.is_unaligned_checkpoints_enabled()
+
+    def is_force_unaligned_checkpoints(self) -> bool:
+        """Always False: barriers are aligned."""
+        return self._checkpoint_config.is_force_unaligned_checkpoints()
+
+    def set_default_savepoint_directory(self, directory: str | Path) -> StreamExecutionEnvironment:
+        """Sets where savepoints go that are asked for without a directory."""
+        self._configuration.set_string(SAVEPOINT_DIRECTORY, str(directory))
+        return self
+
+    def get_default_savepoint_directory(self) -> str | None:
+        """Where savepoints go that are asked for without a directory, or None."""
+        return self._configuration.get_string(SAVEPOINT_DIRECTORY)
+
     def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
         """Chooses where keyed state lives. FsStateBackend also sets the checkpoint directory.
 
@@ -244,7 +277,7 @@ class StreamExecutionEnvironment:
                     f"from_arrow: {type(data).__name__} has no __arrow_c_stream__; give a pyarrow, polars or pandas table"
                 )
             data = to_arrow()
-        source = _core.arrow_source(_engine_layout(data))
+        source = _core.arrow_source(engine_layout(data))
         if timestamp is not None:
             strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
             watermark_strategy = strategy.with_timestamp_field(timestamp)
@@ -362,8 +395,16 @@ class StreamExecutionEnvironment:
         """A stream of a SourceFunction, or of a Python iterable or a function that returns one. Parallelism 1.
 
         A SourceFunction with `snapshot_state` and `restore_state` is replayed exactly; any other one is at least once.
+
+        Raises:
+            TypeError: none of these, or a CheckpointedFunction.
         """
         schema = schema_of(type_info)
+        if isinstance(source_func, CheckpointedFunction):
+            raise TypeError(
+                f"add_source: {type(source_func).__name__} is a CheckpointedFunction, which a source cannot be: it keeps "
+                "its position by snapshot_state() and restore_state(value)"
+            )
         if isinstance(source_func, SourceFunction) or hasattr(source_func, "run"):
             own_run = type(source_func).__dict__.get("run") or getattr(type(source_func), "run", None)
             _core.deep_copy_function(source_func)  # refuses now, with the attribute's name, what cannot be copied
@@ -478,7 +519,7 @@ class StreamExecutionEnvironment:
         job = _core.Job(graph, options)
         weakref.finalize(job, storage.release)
         job.start()
-        return RunningJob(job)
+        return RunningJob(job, self.get_default_savepoint_directory())
 
     def _job_options(self, name: str) -> dict[str, Any]:
         get = self._configuration.get_string
@@ -488,17 +529,12 @@ class StreamExecutionEnvironment:
             "buffer_timeout_ms": self.get_buffer_timeout(),
             "chaining": self.is_chaining_enabled(),
             "job_parameters": self._config.get_global_job_parameters(),
-            "checkpoint_interval_ms": self.get_checkpoint_interval(),
-            "checkpoint_timeout_ms": self._checkpoint_config.get_checkpoint_timeout(),
-            "checkpoint_min_pause_ms": self._checkpoint_config.get_min_pause_between_checkpoints(),
-            "tolerable_checkpoint_failures": self._checkpoint_config.get_tolerable_checkpoint_failure_number(),
-            "retained_checkpoints": self._configuration.get_integer(RETAINED, 1),
+            **self._checkpoint_config._describe(),
             "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
-            "allow_dropped_state": self._configuration.get_boolean(
-                "execution.state-recovery.ignore-unclaimed-state", False
-            ),
+            "allow_dropped_state": self._configuration.get_boolean(_DROP_STATE, False)
+            or self._configuration.get_boolean(_FORMER_DROP_STATE, False),
             "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
-            "restart": self._restart_options(),
+            "restart": (self._restart_strategy or restart_strategy_of(self._configuration))._describe(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
         }
@@ -510,51 +546,15 @@ class StreamExecutionEnvironment:
 
     def _job_storage(self, name: str, options: dict[str, Any]) -> JobStorage:
         get = self._configuration.get_string
-        directory, restore_path = get(DIRECTORY) or "", get(_RECOVERY_PATH) or ""
+        directory = get(DIRECTORY) or ""
+        restore_path = get(_RECOVERY_PATH) or get(_FORMER_RECOVERY_PATH) or ""
         return JobStorage(directory, restore_path, name, options["checkpoint_timeout_ms"], self._configuration)
-
-    def _restart_options(self) -> dict[str, Any]:
-        if self._restart_strategy is not None:
-            return self._restart_strategy._describe()
-        kind = self._configuration.get_string("restart-strategy.type")
-        if kind is None:
-            return RestartStrategies.fall_back_restart()._describe()
-        if kind in ("none", "off", "disable"):
-            return RestartStrategies.no_restart()._describe()
-        if kind in ("fixed-delay", "fixeddelay"):
-            attempts = self._configuration.get_integer("restart-strategy.fixed-delay.attempts", 1) or 0
-            delay = self._duration("restart-strategy.fixed-delay.delay", 1000)
-            return RestartStrategies.fixed_delay_restart(attempts, delay)._describe()
-        if kind in ("exponential-delay", "exponentialdelay"):
-            return RestartStrategies.exponential_delay_restart(
-                self._duration("restart-strategy.exponential-delay.initial-backoff", 1000),
-                self._duration("restart-strategy.exponential-delay.max-backoff", 60_000),
-                self._configuration.get_float("restart-strategy.exponential-delay.backoff-multiplier", 1.5) or 1.5,
-                self._duration("restart-strategy.exponential-delay.reset-backoff-threshold", 3_600_000),
-            )._describe()
-        raise ValueError(f"restart-strategy.type: {kind!r} is unknown; use none, fixed-delay or exponential-delay")
 
     def _duration(self, key: str, default_ms: int) -> int:
         value = self._configuration.get_string(key)
         if value is None:
             return default_ms
         return to_milliseconds(int(value) if value.lstrip("-").isdigit() else value, key)
-
-
-_LAYOUTS = {
-    pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary(),
-    pa.binary_view(): pa.binary(), pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
-    pa.uint64(): pa.int64(), pa.date64(): pa.date32(), pa.float16(): pa.float32(),
-}  # fmt: skip
-
-
-def _engine_layout(data: Any) -> Any:
-    """The data with columns whose layout the engine has no kernels for (polars' strings) cast; the others uncopied."""
-    table = pa.table(data) if hasattr(data, "__arrow_c_stream__") else pa.Table.from_batches([pa.record_batch(data)])
-    for index, field in enumerate(table.schema):
-        if field.type in _LAYOUTS:
-            table = table.set_column(index, field.name, table.column(index).cast(_LAYOUTS[field.type]))
-    return table
 
 
 def _time_column(schema: _core.Schema, field: str | int) -> int:

@@ -44,7 +44,8 @@ struct Totals {
     for (size_t i = 0; i < kFsCalls; ++i) sum.disk.by_call[i] += outcome.disk.by_call[i];
     for (const auto member : {&SimulationOutcome::processes, &SimulationOutcome::kills,
                               &SimulationOutcome::power_losses, &SimulationOutcome::cancels,
-                              &SimulationOutcome::stops, &SimulationOutcome::failed_jobs,
+                              &SimulationOutcome::stops, &SimulationOutcome::suspends,
+                              &SimulationOutcome::savepoints, &SimulationOutcome::failed_jobs,
                               &SimulationOutcome::restarts, &SimulationOutcome::restores,
                               &SimulationOutcome::rescales, &SimulationOutcome::clock_jumps}) {
       sum.*member += outcome.*member;
@@ -77,14 +78,15 @@ struct Totals {
       out << " " << FsCallName(static_cast<FsCall>(i)) << " " << sum.disk.by_call[i];
     }
     out << "\nprocesses: " << sum.processes << ", " << sum.cancels << " cancelled, " << sum.stops
-        << " stopped, " << sum.failed_jobs << " failed, " << sum.restores << " restored, "
-        << sum.rescales << " of them rescaled\nseeds with a checkpoint and a restore: "
+        << " stopped, " << sum.suspends << " stopped with a savepoint, " << sum.failed_jobs
+        << " failed, " << sum.restores << " restored, " << sum.rescales
+        << " of them rescaled\nseeds with a checkpoint and a restore: "
         << seeds_checkpointed_and_restored << " of " << seeds
         << "; restored at another parallelism: " << seeds_rescaled
         << "; median rows read after restores: " << MedianRowsAfterRestore()
-        << "\ncheckpoints: " << sum.checkpoints << ", rows committed: " << sum.rows_out
-        << ", late rows: " << sum.late_rows << ", clock jumps: " << sum.clock_jumps
-        << ", steps: " << sum.steps << "\n";
+        << "\ncheckpoints: " << sum.checkpoints << ", savepoints: " << sum.savepoints
+        << ", rows committed: " << sum.rows_out << ", late rows: " << sum.late_rows
+        << ", clock jumps: " << sum.clock_jumps << ", steps: " << sum.steps << "\n";
     return out.str();
   }
 };
@@ -204,6 +206,8 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   EXPECT_GT(totals.sum.restarts, 0);
   EXPECT_GE(totals.sum.cancels, each / 20);
   EXPECT_GE(totals.sum.stops, each / 20);
+  EXPECT_GE(totals.sum.suspends, each / 20);
+  EXPECT_GE(totals.sum.savepoints, each / 4);
   for (size_t i = 0; i < kFsCalls; ++i) {
     EXPECT_GE(totals.sum.disk.by_call[i], seeds / 100) << FsCallName(static_cast<FsCall>(i));
   }
