@@ -50,7 +50,7 @@ def test_a_killed_job_resumes_from_azure(emulator, tmp_path):
         f"az://box/checkpoints/{headrace._core.sanitize_name('remote job')}", tmp_path / "copy",
         configuration=Configuration.from_dict(options),
     )  # fmt: skip
-    assert headrace._core.verify_checkpoint(copied.path)["damage"] == []
+    assert headrace.verify_checkpoint(copied.path).ok
 
 
 def test_a_name_is_created_once_and_a_large_file_appears_whole(emulator, tmp_path):

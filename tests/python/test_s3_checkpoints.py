@@ -194,7 +194,7 @@ def test_a_checkpoint_is_copied_between_s3_and_a_disk(server, uri, tmp_path):
     assert there.path.startswith(f"{uri}/chk-")
     assert sum(seen_by_another(server, uri).values()) == there.size_bytes
     back = headrace.checkpoint_storage.copy(there.path, tmp_path / "back", configuration=options)
-    assert headrace._core.verify_checkpoint(back.path)["damage"] == []
+    assert headrace.verify_checkpoint(back.path).ok
     assert len(whole_manifests(server, uri)) == 1
 
 
