@@ -66,8 +66,8 @@ struct Question {
 
 class PythonTransport final : public CheckpointTransport {
  public:
-  PythonTransport(PyRef transport, std::string uri)
-      : transport_(std::move(transport)), uri_(std::move(uri)) {}
+  PythonTransport(PyRef transport, std::string uri, bool lists_at_once)
+      : transport_(std::move(transport)), uri_(std::move(uri)), lists_at_once_(lists_at_once) {}
 
   const std::string& uri() const override { return uri_; }
 
@@ -97,6 +97,15 @@ class PythonTransport final : public CheckpointTransport {
       return Status::Ok();
     });
   }
+
+  Status Replace(const std::string& name, std::string_view bytes) override {
+    return Call<Status>([&](const py::object& transport) {
+      transport.attr("replace")(name, py::bytes(bytes.data(), bytes.size()));
+      return Status::Ok();
+    });
+  }
+
+  bool lists_at_once() const override { return lists_at_once_; }
 
   Result<std::string> Read(const std::string& name) override {
     return Call<Result<std::string>>([&](const py::object& transport) {
@@ -155,14 +164,16 @@ class PythonTransport final : public CheckpointTransport {
 
   const PyRef transport_;
   const std::string uri_;
+  const bool lists_at_once_;
 };
 
 }  // namespace
 
 std::shared_ptr<CheckpointTransport> MakePythonTransport(PyRef transport) {
-  const auto uri =
-      py::cast<std::string>(py::reinterpret_borrow<py::object>(transport.get()).attr("uri"));
-  return std::make_shared<PythonTransport>(std::move(transport), uri);
+  const auto object = py::reinterpret_borrow<py::object>(transport.get());
+  return std::make_shared<PythonTransport>(std::move(transport),
+                                           py::cast<std::string>(object.attr("uri")),
+                                           py::cast<bool>(object.attr("lists_at_once")));
 }
 
 void BindTransport(py::module_& module) {

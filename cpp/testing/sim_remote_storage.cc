@@ -57,6 +57,14 @@ class SimRemoteStorage::Client final : public CheckpointTransport {
     return *taken ? Status::AlreadyExists("file " + uri_ + "/" + name + " exists") : Status::Ok();
   }
 
+  Status Replace(const std::string& name, std::string_view bytes) override {
+    return storage_.Perform(
+        RemoteCall::kReplace,
+        [&storage = storage_, name, content = std::string(bytes)] { storage.Put(name, content); });
+  }
+
+  bool lists_at_once() const override { return false; }
+
   Result<std::string> Read(const std::string& name) override {
     HR_RETURN_IF_ERROR(storage_.Perform(RemoteCall::kRead, nullptr));
     const auto found = storage_.content_.find(name);

@@ -22,7 +22,16 @@ enum class RemoteFault : uint8_t {
 };
 
 /// The calls that a test may let fail.
-enum class RemoteCall : uint8_t { kUpload, kCreate, kRead, kList, kFind, kDownload, kDelete };
+enum class RemoteCall : uint8_t {
+  kUpload,
+  kCreate,
+  kReplace,
+  kRead,
+  kList,
+  kFind,
+  kDownload,
+  kDelete
+};
 
 /// One directory of an object store that behaves as badly as allowed: calls fail with or without
 /// effect or take effect late, listings lag behind, an upload that breaks off has put some of its

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from headrace import checkpoint_storage
+from headrace.checkpoint_storage.location import is_remote
 from headrace.checkpoints.copying import copy_checkpoint
 from headrace.checkpoints.difference import diff_checkpoints
 from headrace.checkpoints.exporting import FORMATS, export_state
@@ -19,7 +20,6 @@ from headrace.checkpoints.stored import StoredOperator, read_checkpoint
 from headrace.checkpoints.verification import verify_checkpoint
 
 _PIPE_WIDTH = 160  # of tables that go to no terminal
-_REMOTE_STORAGE = "headrace.checkpoint_storage"
 _UNITS = ["B", "KiB", "MiB", "GiB", "TiB"]
 _UNIT = 1024
 
@@ -56,9 +56,9 @@ def add_to(groups: Any) -> None:
     one.add_argument("state", help="name of the state")
     one.add_argument("target", help="the file to write")
     one.add_argument("--format", choices=list(FORMATS), help="unless the file's name says it")
-    one = command("copy", _copy, "copy a checkpoint to another directory and verify the copy")
+    one = command("copy", _copy, "copy a checkpoint to another directory or URI and verify the copy")
     one.add_argument("source", help=where)
-    one.add_argument("target", help="directory to copy to; a path or URI")
+    one.add_argument("target", help="directory or URI to copy to; credentials are those of the environment")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -172,16 +172,11 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _copy(options: argparse.Namespace) -> int:
-    if _is_remote(options.source) or _is_remote(options.target):
-        storage = importlib.import_module(_REMOTE_STORAGE)
-        _print(str(storage.copy(options.source, options.target).path))
+    if is_remote(options.source) or is_remote(options.target):
+        _print(checkpoint_storage.copy(options.source, options.target).path)
     else:
         _print(copy_checkpoint(options.source, options.target))
     return 0
-
-
-def _is_remote(path: str) -> bool:
-    return "://" in path and not path.startswith("file://")
 
 
 def _size(count: int) -> str:

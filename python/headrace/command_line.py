@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
-    except (_core.HeadraceError, OSError, KeyError, ImportError) as error:
+    except (_core.HeadraceError, OSError, KeyError, ValueError, ImportError) as error:
         text = error.args[0] if isinstance(error, KeyError) else error
         print("headrace: " + " ".join(str(text).split()), file=sys.stderr)
         return 1

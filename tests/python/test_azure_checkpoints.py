@@ -59,6 +59,10 @@ def test_a_name_is_created_once_and_a_large_file_appears_whole(emulator, tmp_pat
     with pytest.raises(FileExistsError, match="az://box/files"):
         transport.create("chk-1.manifest", b"second")
     assert transport.read("chk-1.manifest") == b"first"
+    transport.replace("run-1", b"one")
+    transport.replace("run-1", b"two")
+    assert transport.read("run-1") == b"two"
+    transport.delete(["run-1"])
     (tmp_path / "data").write_bytes(bytes(20 << 20))
     transport.upload(str(tmp_path), [staged(tmp_path / "data")], lambda: True)
     assert seen_by_another(emulator, "box/files") == {"chk-1.manifest": 5, "data": 20 << 20}

@@ -1,5 +1,6 @@
 """Checkpoints at a URI, without a server: fsspec's local files stand in for one."""
 
+import _thread
 import importlib
 import os
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace import Configuration, CorruptionError, FailedPreconditionError, StorageError
+from headrace import Configuration, CorruptionError, FailedPreconditionError, StorageError, command_line
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.fsspec_directory import FsspecDirectory
 from headrace.checkpoint_storage.location import is_remote, parse_location
@@ -167,6 +168,24 @@ def test_a_cancelled_job_does_not_wait_for_an_upload(tmp_path, monkeypatch):
     assert not list(job_directory(tmp_path).glob("chk-*"))
 
 
+def test_ctrl_c_while_a_job_looks_for_its_checkpoints_is_a_keyboard_interrupt(tmp_path, monkeypatch):
+    release = threading.Event()
+    calls = []
+
+    def stuck(self):
+        calls.append(self.uri)
+        if len(calls) == 2:  # the first call is the job's clean-up, before the engine asks
+            _thread.interrupt_main()
+            release.wait(60)
+        return []
+
+    monkeypatch.setattr(FsspecDirectory, "sizes", stuck)
+    with pytest.raises(KeyboardInterrupt):
+        run(remote(tmp_path), tmp_path / "out")
+    release.set()
+    assert len(calls) == 2
+
+
 # ---------------------------------------------------------------- copies
 
 
@@ -190,6 +209,17 @@ def test_a_checkpoint_is_copied_there_and_back(tmp_path):
     (tmp_path / "plain" / f"chk-{number}.manifest").write_bytes(b"another")
     with pytest.raises(FailedPreconditionError, match=f"chk-{number}.manifest exists"):
         headrace.checkpoint_storage.copy(f"local://{second}", tmp_path / "plain")
+
+
+def test_the_command_line_copies_between_uris_and_says_what_is_wrong(tmp_path, capsys):
+    run(remote(tmp_path), tmp_path / "out")
+    assert command_line.main(["checkpoint", "copy", f"local://{job_directory(tmp_path)}", str(tmp_path / "plain")]) == 0
+    (manifest,) = (tmp_path / "plain").glob("chk-*.manifest")
+    assert capsys.readouterr().out.strip() == str(manifest)
+    assert headrace.verify_checkpoint(manifest).ok
+    for uri, message in (("nosuch://x/y", "no storage is known"), ("s3:///x", "names no bucket")):
+        assert command_line.main(["checkpoint", "copy", uri, str(tmp_path / "plain")]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_not_copied(tmp_path):
@@ -220,6 +250,10 @@ def test_a_storage_keeps_its_contract(tmp_path, kind):
     with pytest.raises(FileExistsError, match=f"{uri}/job"):
         transport.create("chk-1.manifest", b"second")
     assert transport.read("chk-1.manifest") == b"first"
+    transport.replace("run-1", b"one")
+    transport.replace("run-1", b"two")
+    assert transport.read("run-1") == b"two"
+    transport.delete(["run-1"])
     with pytest.raises(FileNotFoundError, match=r"chk-2\.manifest"):
         transport.read("chk-2.manifest")
     local = tmp_path / "local"

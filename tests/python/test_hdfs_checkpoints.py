@@ -1,19 +1,27 @@
 """Checkpoints in a real HDFS; what is there is looked at through the NameNode's web API."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 import headrace
-from headrace import Configuration, StorageError, StreamExecutionEnvironment
+from headrace import Configuration, StorageError, StreamExecutionEnvironment, Types
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.opening import open_storage
+from headrace.examples import doc003_rocksdb_hdfs
 from python.programs.remote_job import expected_lines
-from python.streams import checkpointed_env, collect, lines_of
+from python.streams import checkpointed_env, collect, file_sink, lines_of
 from services.hdfs_cluster import HdfsCluster
 from services.job_life import JobLife
 from services.staged_file import staged
 
 pytestmark = pytest.mark.serial
 ROWS = 2500
+TESTS = Path(__file__).parents[1]
 JOB = "/" + headrace._core.sanitize_name("remote job")
 
 
@@ -155,3 +163,43 @@ def test_text_in_hdfs_is_read_by_name_and_by_directory(cluster, path):
     for uri, expected in ((f"{path}/a", ["1", "2"]), (path, ["1", "2", "3"]), (f"{path}/[b]", ["3"])):
         env = StreamExecutionEnvironment.get_execution_environment(Configuration())
         assert sorted(collect(env.read_text_file(cluster.uri + uri))) == expected
+
+
+def _run_document_003(name_node, output, rows_per_second, keyed):
+    """One run in this process; also the body of the killed child."""
+    env = doc003_rocksdb_hdfs.environment(name_node, "100 ms")
+    lengths = doc003_rocksdb_hdfs.build(env, name_node, rows_per_second, keyed)
+    lengths.map(str, Types.STRING()).sink_to(file_sink(Path(output))).uid("out")
+    return env.execute(f"document 003, keyed {keyed}")
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_document_003_is_killed_and_resumed(cluster, tmp_path, keyed):
+    texts = [["x" * (7 * n % 23 + 1) for n in range(part * 500, part * 500 + 500)] for part in range(2)]
+    for part, lines in enumerate(texts):
+        cluster.write(f"/flink/input/part-{part}", "".join(f"{line}\n" for line in lines).encode())
+    arguments = (cluster.uri, str(tmp_path / "out"), 400, keyed)
+    code = f"from python.test_hdfs_checkpoints import _run_document_003 as run; run(*{arguments!r})"
+    directory = f"/flink/checkpoints/{headrace._core.sanitize_name(f'document 003, keyed {keyed}')}"
+    child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(TESTS)})
+    while not any(name.endswith(".manifest") for name in cluster.listing(directory)):
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
+    result = _run_document_003(cluster.uri, tmp_path / "out", 0, keyed)
+    assert any(message.startswith("resumed from checkpoint") for message in result.messages), result.messages
+    assert lines_of(tmp_path / "out") == sorted(str(len(line)) for lines in texts for line in lines)
+    assert whole_manifests(cluster, directory)
+
+
+def test_document_003_prints_lengths_and_logs_what_happens_to_the_state(cluster, capfd, caplog):
+    cluster.write("/flink/input/part-0", b"one\nthree\n")
+    cluster.write("/flink/input/part-1", b"")
+    caplog.set_level("INFO")
+    doc003_rocksdb_hdfs.main(cluster.uri)
+    assert capfd.readouterr().out.splitlines() == ["3", "5"]
+    logged = [record.getMessage() for record in caplog.records if record.name == doc003_rocksdb_hdfs.__name__]
+    assert logged[:5] == ["initialize: subtask 0", "create", "update: 'one'", "query: 'one'", "update: 'three'"]
+    doc003_rocksdb_hdfs.main(cluster.uri)
+    assert "job 'document 003' had finished" in caplog.text

@@ -191,6 +191,7 @@ Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const StoredName stored = ParseStoredName(name);
     if (stored.kind != StoredName::Kind::kManifest) continue;
+    UseUp(stored.checkpoint);
     KnownManifest known{.id = stored.checkpoint, .usable = false, .files = {}};
     const Result<Manifest> manifest = ReadOwn(name);
     if (manifest.ok()) {
@@ -378,7 +379,7 @@ Status LocalCheckpointStore::Decide(const Manifest& manifest, const std::string&
   if (!remote_) return PublishManifest(manifest, bytes);
   HR_RETURN_IF_ERROR(Shown(remote_->Upload(manifest, still_wanted)));
   if (still_wanted && !still_wanted()) return Status::Cancelled("it was given up");
-  HR_RETURN_IF_ERROR(remote_->Decide(ManifestName(manifest.id), bytes));
+  HR_RETURN_IF_ERROR(remote_->Decide(manifest.id, bytes));
   remote_->FreeStaging(manifest.id);
   return Status::Ok();
 }

@@ -49,11 +49,14 @@ class CheckpointTransport {
   /// Creates a small file. kAlreadyExists when the name is taken, perhaps by an attempt of this
   /// very call that was taken for failed: the caller reads back.
   virtual Status Create(const std::string& name, std::string_view bytes) = 0;
+  /// Writes a small file anew: readers see its former content or this.
+  virtual Status Replace(const std::string& name, std::string_view bytes) = 0;
   /// Content of a small file as it is now; kNotFound when there is none.
   virtual Result<std::string> Read(const std::string& name) = 0;
   /// Names in the directory, in any order; of one that does not exist yet: none. May lag behind
-  /// what Create, Upload and Delete did.
+  /// what other calls did unless lists_at_once().
   virtual Result<std::vector<RemoteName>> List() = 0;
+  virtual bool lists_at_once() const = 0;
   /// Those of `names` that exist, asked for one by one: unlike List(), as they are now.
   virtual Result<std::vector<RemoteName>> Find(const std::vector<std::string>& names) = 0;
   /// Copies files into a local directory, replacing what is there; those that do not exist here are

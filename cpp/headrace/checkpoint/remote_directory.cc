@@ -1,6 +1,7 @@
 #include "headrace/checkpoint/remote_directory.h"
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "headrace/checkpoint/protocol.h"
@@ -8,9 +9,12 @@
 namespace headrace {
 namespace {
 
-// How many names behind the last one of a listing are asked for one by one. Numbers may have gaps:
-// a checkpoint that fails uses its number up.
+// How many numbers around one that is known are asked for one by one. They may have gaps: a
+// checkpoint that fails uses its number up.
 constexpr uint64_t kAskedAhead = 16;
+// Of runs fewer, because it is asked at each checkpoint, and a successor has the next number.
+constexpr uint64_t kRunsAskedAhead = 4;
+constexpr size_t kCandidatesMax = 64;
 
 std::string Token(Env* env) {
   return std::to_string(env->Random64()) + "-" + std::to_string(env->Random64());
@@ -45,7 +49,7 @@ Result<std::vector<std::string>> RemoteDirectory::Names() {
   return names;
 }
 
-// Of the last listing, and those behind it that the listing did not show yet.
+// Of the last listing, and those that it did not show yet.
 Result<std::vector<std::string>> RemoteDirectory::ManifestNames() {
   std::vector<std::string> names;
   CheckpointId newest = 0;
@@ -55,16 +59,26 @@ Result<std::vector<std::string>> RemoteDirectory::ManifestNames() {
     names.push_back(name);
     newest = std::max(newest, stored.checkpoint);
   }
-  for (;;) {
+  std::vector<std::string> candidates;
+  for (const CheckpointId id : candidates_) {
+    if (!sizes_.contains(ManifestName(id))) candidates.push_back(ManifestName(id));
+    newest = std::max(newest, id);
+  }
+  if (!candidates.empty()) {
+    HR_ASSIGN_OR_RETURN(const std::vector<RemoteName> found, transport_->Find(candidates));
+    for (const RemoteName& remote : found) names.push_back(remote.name);
+  }
+  while (!transport_->lists_at_once()) {
     std::vector<std::string> ahead;
     for (uint64_t i = 1; i <= kAskedAhead; ++i) ahead.push_back(ManifestName(newest + i));
     HR_ASSIGN_OR_RETURN(const std::vector<RemoteName> found, transport_->Find(ahead));
-    if (found.empty()) return names;
+    if (found.empty()) break;
     for (const RemoteName& remote : found) {
       names.push_back(remote.name);
       newest = std::max(newest, ParseStoredName(remote.name).checkpoint);
     }
   }
+  return names;
 }
 
 Status RemoteDirectory::ForgetStagedManifests() {
@@ -93,35 +107,75 @@ Result<std::vector<std::string>> RemoteDirectory::Refresh() {
 }
 
 Result<uint64_t> RemoteDirectory::NewestRun() {
-  std::vector<std::string> ahead;
-  for (uint64_t i = 1; i <= kAskedAhead; ++i) ahead.push_back(RunMarkerName(run_ + i));
-  HR_ASSIGN_OR_RETURN(const std::vector<RemoteName> found, transport_->Find(ahead));
+  std::vector<RemoteName> found;
+  if (!transport_->lists_at_once()) {
+    std::vector<std::string> ahead;
+    for (uint64_t i = 1; i <= kRunsAskedAhead; ++i) ahead.push_back(RunMarkerName(run_ + i));
+    HR_ASSIGN_OR_RETURN(found, transport_->Find(ahead));
+  }
   HR_ASSIGN_OR_RETURN(const std::vector<RemoteName> listed, transport_->List());
+  found.insert(found.end(), listed.begin(), listed.end());
   uint64_t newest = run_;
-  for (const std::vector<RemoteName>* names : {&found, &listed}) {
-    for (const RemoteName& remote : *names) {
-      const StoredName stored = ParseStoredName(remote.name);
-      if (stored.kind == StoredName::Kind::kRunMarker) newest = std::max(newest, stored.run);
-    }
+  for (const RemoteName& remote : found) {
+    const StoredName stored = ParseStoredName(remote.name);
+    if (stored.kind == StoredName::Kind::kRunMarker) newest = std::max(newest, stored.run);
   }
   return newest;
 }
 
 Result<uint64_t> RemoteDirectory::ClaimRun(uint64_t run) {
-  const std::string token = Token(env_);
+  token_ = Token(env_);
   for (run_ = run;; ++run_) {
     const std::string name = RunMarkerName(run_);
-    const Status created = transport_->Create(name, token);
+    const Status created = transport_->Create(name, token_ + "\n");
     if (!created.ok()) {
       const Result<std::string> content = transport_->Read(name);
       if (!content.ok())
         return created.code() == StatusCode::kAlreadyExists ? content.status() : created;
-      if (*content != token) continue;
+      if (!content->starts_with(token_)) continue;
     }
     HR_ASSIGN_OR_RETURN(const uint64_t newest, NewestRun());
-    if (newest == run_) return run_;
+    if (newest == run_) break;
     run_ = newest;  // a listing that lagged had shown an older one
   }
+  HR_RETURN_IF_ERROR(TakeOverCandidates());
+  return run_;
+}
+
+// Before anybody removes the markers they stand in.
+Status RemoteDirectory::TakeOverCandidates() {
+  if (transport_->lists_at_once()) return Status::Ok();
+  std::set<std::string> markers;
+  for (uint64_t i = 1; i <= std::min(kAskedAhead, run_ - 1); ++i) {
+    markers.insert(RunMarkerName(run_ - i));
+  }
+  for (const auto& [name, size_bytes] : sizes_) {
+    const StoredName stored = ParseStoredName(name);
+    if (stored.kind == StoredName::Kind::kRunMarker && stored.run < run_) markers.insert(name);
+  }
+  HR_ASSIGN_OR_RETURN(const std::vector<RemoteName> found,
+                      transport_->Find({markers.begin(), markers.end()}));
+  for (const RemoteName& remote : found) {
+    const Result<std::string> content = transport_->Read(remote.name);
+    if (!content.ok()) {
+      if (content.status().code() == StatusCode::kNotFound) continue;
+      return content.status();
+    }
+    std::istringstream in(content->substr(std::min(content->find('\n'), content->size())));
+    for (CheckpointId id = 0; in >> id;) AddCandidate(id);
+  }
+  return candidates_.empty() ? Status::Ok() : WriteMarker();
+}
+
+void RemoteDirectory::AddCandidate(CheckpointId id) {
+  candidates_.insert(id);
+  if (candidates_.size() > kCandidatesMax) candidates_.erase(candidates_.begin());
+}
+
+Status RemoteDirectory::WriteMarker() {
+  std::string content = token_ + "\n";
+  for (const CheckpointId id : candidates_) content += std::to_string(id) + " ";
+  return transport_->Replace(RunMarkerName(run_), content);
 }
 
 Status RemoteDirectory::CheckFence() {
@@ -173,8 +227,11 @@ Status RemoteDirectory::Upload(const Manifest& manifest,
   return files.empty() ? Status::Ok() : transport_->Upload(staging_, files, still_wanted);
 }
 
-Status RemoteDirectory::Decide(const std::string& name, const std::string& bytes) {
+Status RemoteDirectory::Decide(CheckpointId id, const std::string& bytes) {
   HR_RETURN_IF_ERROR(CheckFence());
+  const std::string name = ManifestName(id);
+  AddCandidate(id);
+  if (!transport_->lists_at_once()) HR_RETURN_IF_ERROR(WriteMarker());
   const Status created = transport_->Create(name, bytes);
   if (!created.ok()) {
     // Neither "exists" nor a failure tells whether it was us: what is there now does.
@@ -188,7 +245,9 @@ Status RemoteDirectory::Decide(const std::string& name, const std::string& bytes
       return Status::AlreadyExists("file " + uri() + "/" + name + " exists; it was left alone");
     }
   }
-  return CheckFence();
+  HR_RETURN_IF_ERROR(CheckFence());
+  candidates_ = {id};
+  return Status::Ok();
 }
 
 void RemoteDirectory::FreeStaging(CheckpointId id) {

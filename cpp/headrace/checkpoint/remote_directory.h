@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,12 @@ Status ShownAs(const Status& status, const std::string& directory, const std::st
 /// its marker before it reads what is decided. So either it sees the manifest of its predecessor,
 /// or the predecessor sees the marker and publishes nothing.
 ///
-/// Nothing rests on a listing being up to date: the names that decide are asked for one by one.
+/// Nothing rests on a listing being up to date, the names that decide are asked for one by one. So
+/// that they are known, the marker of a run says which checkpoints may be the newest, written
+/// before each decision; a successor takes that over:
+///
+///     <token of the process>\n<checkpoint> <checkpoint> …
+///
 /// Threading: guarded by the mutex of the store that owns it.
 class RemoteDirectory {
  public:
@@ -47,9 +53,10 @@ class RemoteDirectory {
   Status Fetch(const Manifest& manifest);
   /// Copies the files that checkpoint `manifest.id` wrote out of staging.
   Status Upload(const Manifest& manifest, const CheckpointTransport::StillWanted& still_wanted);
-  /// Creates a manifest: the decision. Ok when it is there, byte for byte, and we are not fenced.
-  /// kAlreadyExists when there is another one of that name; other failures leave it in doubt.
-  Status Decide(const std::string& name, const std::string& bytes);
+  /// Creates the manifest of checkpoint `id`: the decision. Ok when it is there, byte for byte, and
+  /// we are not fenced. kAlreadyExists when there is another one of that name; other failures leave
+  /// it in doubt.
+  Status Decide(CheckpointId id, const std::string& bytes);
   /// Removes the data files of checkpoint `id` and older ones from staging. REQUIRES: no task reads
   /// or writes them any more.
   void FreeStaging(CheckpointId id);
@@ -63,6 +70,9 @@ class RemoteDirectory {
 
  private:
   Result<uint64_t> NewestRun();
+  Status TakeOverCandidates();
+  Status WriteMarker();
+  void AddCandidate(CheckpointId id);
   Result<std::vector<std::string>> ManifestNames();
   Status ForgetStagedManifests();
 
@@ -71,6 +81,8 @@ class RemoteDirectory {
   const std::string staging_;
   std::map<std::string, uint64_t> sizes_;  // of the last listing
   uint64_t run_ = 0;
+  std::string token_;                  // in our marker
+  std::set<CheckpointId> candidates_;  // of which one may be the newest that is decided
 };
 
 }  // namespace headrace

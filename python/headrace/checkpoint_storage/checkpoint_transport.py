@@ -41,6 +41,11 @@ class CheckpointTransport:
         """The directory as messages name it."""
         return self._storage.uri
 
+    @property
+    def lists_at_once(self) -> bool:
+        """See Storage."""
+        return self._storage.lists_at_once
+
     def upload(self, directory: str, files: list[tuple[str, bytes]], wanted: Callable[[], bool]) -> None:
         """Copies files of a local directory, each a name and the digest of its content, side by side."""
         given_up = threading.Event()
@@ -62,6 +67,10 @@ class CheckpointTransport:
     def create(self, name: str, content: bytes) -> None:
         """Creates a small file; FileExistsError when the name is taken."""
         self._soon(f"create {name} in", lambda: self._storage.create(name, content))
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Writes a small file anew."""
+        self._soon(f"write {name} in", lambda: self._storage.replace(name, content))
 
     def read(self, name: str) -> bytes:
         """Content of a small file; FileNotFoundError when there is none."""

@@ -53,6 +53,11 @@ class FsspecDirectory(Storage):
             raise FileExistsError(path)
         self._fs.pipe_file(path, content, mode="create")
 
+    def replace(self, name: str, content: bytes) -> None:
+        """See Storage. A process that dies in between may leave a part: what is kept like this is a hint."""
+        self._fs.makedirs(self._root, exist_ok=True)
+        self._fs.pipe_file(self._path(name), content)
+
     def read(self, name: str) -> bytes:
         """See Storage."""
         return cast("bytes", self._fs.cat_file(self._path(name)))

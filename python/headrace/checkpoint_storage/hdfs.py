@@ -35,6 +35,8 @@ class HdfsStorage(Storage):
         client: Shared by the directories of one file system.
     """
 
+    lists_at_once = True  # the name node is one
+
     def __init__(self, location: Location, secrets: Secrets, client: HdfsClient) -> None:
         super().__init__(location, secrets)
         self._client = client
@@ -46,6 +48,10 @@ class HdfsStorage(Storage):
     def create(self, name: str, content: bytes) -> None:
         """See Storage."""
         self._write(name, iter([content]))
+
+    def replace(self, name: str, content: bytes) -> None:
+        """See Storage."""
+        self._write(name, iter([content]), overwrite=True)
 
     def read(self, name: str) -> bytes:
         """See Storage."""
@@ -104,7 +110,7 @@ class HdfsStorage(Storage):
     def _path(self, name: str) -> str:
         return "/" + "/".join(part for part in (self.location.path, name) if part)
 
-    def _write(self, name: str, chunks: Any) -> None:
+    def _write(self, name: str, chunks: Any, overwrite: bool = False) -> None:
         client = self._client.get()
         temporary = self._path(f"{_UPLOADING}/{name}-{random_names.token_hex(6)}")
         options = self._client.module.WriteOptions(overwrite=True, create_parent=True)
@@ -112,7 +118,7 @@ class HdfsStorage(Storage):
             with _closed_on_success(client.create(temporary, options)) as writer:
                 for chunk in chunks:
                     writer.write(chunk)
-            client.rename(temporary, self._path(name), overwrite=False)
+            client.rename(temporary, self._path(name), overwrite=overwrite)
         except BaseException:
             self._client.try_to(lambda: client.delete(temporary))
             raise

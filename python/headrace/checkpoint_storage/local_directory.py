@@ -19,6 +19,8 @@ _PIECE_BYTES = 1 << 20
 class LocalDirectory(Storage):
     """A directory of this machine. Files are synced under a temporary name and linked to their own."""
 
+    lists_at_once = True
+
     def __init__(self, location: Location) -> None:
         super().__init__(location, Secrets())
         self._path = Path(location.path)
@@ -30,6 +32,12 @@ class LocalDirectory(Storage):
     def create(self, name: str, content: bytes) -> None:
         """See Storage."""
         self._write(name, iter([content]))
+
+    def replace(self, name: str, content: bytes) -> None:
+        """See Storage."""
+        temporary = f".{name}-{random_names.token_hex(6)}"
+        self.create(temporary, content)
+        (self._path / temporary).replace(self._path / name)
 
     def read(self, name: str) -> bytes:
         """See Storage."""

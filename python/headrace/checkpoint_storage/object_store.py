@@ -55,6 +55,10 @@ class ObjectStoreStorage(Storage):
         """See Storage."""
         self._obstore.put(self._store, name, content, mode="create")
 
+    def replace(self, name: str, content: bytes) -> None:
+        """See Storage."""
+        self._obstore.put(self._store, name, content, mode="overwrite")
+
     def read(self, name: str) -> bytes:
         """See Storage."""
         return bytes(self._obstore.get(self._store, name).bytes())

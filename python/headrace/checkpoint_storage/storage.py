@@ -20,7 +20,10 @@ class Storage(ABC):
     Attributes:
         location: Where it is.
         secrets: What must not stand in a message.
+        lists_at_once: Whether `sizes` shows at once what other calls did, also those of other processes.
     """
+
+    lists_at_once = False
 
     def __init__(self, location: Location, secrets: Secrets) -> None:
         self.location = location
@@ -38,6 +41,10 @@ class Storage(ABC):
     @abstractmethod
     def create(self, name: str, content: bytes) -> None:
         """Creates a small file; fails, changing nothing, when the name is taken."""
+
+    @abstractmethod
+    def replace(self, name: str, content: bytes) -> None:
+        """Writes a small file anew; readers see its former content or this."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:

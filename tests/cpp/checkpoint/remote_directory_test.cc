@@ -215,14 +215,16 @@ TEST_F(RemoteDirectoryTest, TheNumbersOfFailedCheckpointsHideNoLaterOne) {
   Start();
   Checkpoint(20);
   storage.set_list_lag(1000);
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 40; ++i) {
     storage.FailNext(RemoteCall::kUpload, RemoteFault::kUnavailable);
     EXPECT_FALSE(process.Checkpoint(5).ok());
   }
   Checkpoint(20);
-  job.Crash(CrashKind::kProcessKill);
-  Start();
-  ExpectRestored(12);
+  for (int restart = 0; restart < 5; ++restart) {
+    job.Crash(CrashKind::kProcessKill);
+    Start();
+    ExpectRestored(42);
+  }
 }
 
 TEST_F(RemoteDirectoryTest, AClaimWhoseAnswerGotLostIsOurs) {

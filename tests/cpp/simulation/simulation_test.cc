@@ -214,7 +214,7 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
 }
 
 TEST(SimulationTest, SeedsWithARemoteStorageKeepTheInvariants) {
-  constexpr uint64_t kSeeds = 300;
+  constexpr uint64_t kSeeds = 150;
   const uint64_t start = NumberFromEnvironment("HEADRACE_SIM_START", 1);
   SeedRunner runner(start, kSeeds, /*lying_disk=*/false, /*remote=*/true);
   runner.Run();
