@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import duckdb
@@ -212,9 +211,11 @@ def test_copies_to_and_from_other_storage_go_through_it(run, directory, monkeypa
     class Copied:
         path = "s3://bucket/chk/chk-1.manifest"
 
-    storage = types.ModuleType("storage")
-    storage.copy = lambda source, target: calls.append((source, target)) or Copied
-    monkeypatch.setitem(sys.modules, "headrace.checkpoint_storage", storage)
+    def copy(source, target):
+        calls.append((source, target))
+        return Copied
+
+    monkeypatch.setattr(headrace.checkpoint_storage, "copy", copy)
     assert run("copy", directory, "s3://bucket/chk") == (0, Copied.path + "\n", "")
     assert calls == [(str(directory), "s3://bucket/chk")]
 

@@ -194,6 +194,7 @@ Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
     UseUp(stored.checkpoint);
     KnownManifest known{.id = stored.checkpoint, .usable = false, .files = {}};
     const Result<Manifest> manifest = ReadOwn(name);
+    if (manifest.ok() && remote_ && remote_->IsVoid(*manifest)) continue;
     if (manifest.ok()) {
       Know(*manifest, &known);
       const Status present = CheckPresent(*manifest);
@@ -332,8 +333,12 @@ Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_olde
     }
   }
   LatestDecision decision = DecideLatest(candidates, allow_older);
-  if (decision.kind == LatestDecision::Kind::kFreshStart) return std::optional<Manifest>();
   if (decision.kind == LatestDecision::Kind::kRefuse) return decision.refusal;
+  const bool fresh = decision.kind == LatestDecision::Kind::kFreshStart;
+  if (remote_) {
+    HR_RETURN_IF_ERROR(remote_->Choose(fresh ? 0 : manifest.id, next_checkpoint_id()));
+  }
+  if (fresh) return std::optional<Manifest>();
   HR_CHECK_EQ(candidates[decision.index].id, manifest.id);
   if (warning != nullptr) *warning = std::move(decision.warning);
 

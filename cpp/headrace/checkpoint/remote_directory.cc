@@ -138,17 +138,15 @@ Result<uint64_t> RemoteDirectory::ClaimRun(uint64_t run) {
     if (newest == run_) break;
     run_ = newest;  // a listing that lagged had shown an older one
   }
-  HR_RETURN_IF_ERROR(TakeOverCandidates());
+  HR_RETURN_IF_ERROR(TakeOver());
   return run_;
 }
 
 // Before anybody removes the markers they stand in.
-Status RemoteDirectory::TakeOverCandidates() {
-  if (transport_->lists_at_once()) return Status::Ok();
+Status RemoteDirectory::TakeOver() {
   std::set<std::string> markers;
-  for (uint64_t i = 1; i <= std::min(kAskedAhead, run_ - 1); ++i) {
-    markers.insert(RunMarkerName(run_ - i));
-  }
+  const uint64_t asked = transport_->lists_at_once() ? 0 : std::min(kAskedAhead, run_ - 1);
+  for (uint64_t i = 1; i <= asked; ++i) markers.insert(RunMarkerName(run_ - i));
   for (const auto& [name, size_bytes] : sizes_) {
     const StoredName stored = ParseStoredName(name);
     if (stored.kind == StoredName::Kind::kRunMarker && stored.run < run_) markers.insert(name);
@@ -161,10 +159,35 @@ Status RemoteDirectory::TakeOverCandidates() {
       if (content.status().code() == StatusCode::kNotFound) continue;
       return content.status();
     }
-    std::istringstream in(content->substr(std::min(content->find('\n'), content->size())));
-    for (CheckpointId id = 0; in >> id;) AddCandidate(id);
+    TakeOverMarker(*content);
   }
-  return candidates_.empty() ? Status::Ok() : WriteMarker();
+  return candidates_.empty() && choice_.run == 0 ? Status::Ok() : WriteMarker();
+}
+
+void RemoteDirectory::TakeOverMarker(const std::string& content) {
+  std::istringstream lines(content);
+  std::string token, candidates;
+  std::getline(lines, token);
+  std::getline(lines, candidates);
+  std::istringstream ids(candidates);
+  for (CheckpointId id = 0; ids >> id;) AddCandidate(id);
+  Choice choice;
+  if (lines >> choice.run >> choice.chosen >> choice.next && choice.run >= choice_.run) {
+    choice_ = choice;
+  }
+}
+
+Status RemoteDirectory::Choose(CheckpointId chosen, CheckpointId next) {
+  choice_ = {.run = run_, .chosen = chosen, .next = next};
+  candidates_.clear();
+  if (chosen != 0) candidates_.insert(chosen);
+  return WriteMarker();
+}
+
+bool RemoteDirectory::IsVoid(const Manifest& manifest) const {
+  if (choice_.run == 0 || manifest.id <= choice_.chosen) return false;
+  return manifest.run_id < choice_.run ||
+         (manifest.run_id == choice_.run && manifest.id < choice_.next);
 }
 
 void RemoteDirectory::AddCandidate(CheckpointId id) {
@@ -175,6 +198,8 @@ void RemoteDirectory::AddCandidate(CheckpointId id) {
 Status RemoteDirectory::WriteMarker() {
   std::string content = token_ + "\n";
   for (const CheckpointId id : candidates_) content += std::to_string(id) + " ";
+  content += "\n" + std::to_string(choice_.run) + " " + std::to_string(choice_.chosen) + " " +
+             std::to_string(choice_.next) + "\n";
   return transport_->Replace(RunMarkerName(run_), content);
 }
 

@@ -30,7 +30,12 @@ Status ShownAs(const Status& status, const std::string& directory, const std::st
 /// that they are known, the marker of a run says which checkpoints may be the newest, written
 /// before each decision; a successor takes that over:
 ///
-///     <token of the process>\n<checkpoint> <checkpoint> …
+///     <token of the process>\n<checkpoint> <checkpoint> …\n<run> <chosen> <next>\n
+///
+/// A storage may carry out a request long after it was given up. What whoever resumes has not found
+/// must not count when it appears later, because its part files are gone by then: the last line of
+/// the marker says that run `run` chose checkpoint `chosen` (0: none) when `next` was the next free
+/// number; whatever was newer than that is void.
 ///
 /// Threading: guarded by the mutex of the store that owns it.
 class RemoteDirectory {
@@ -57,6 +62,11 @@ class RemoteDirectory {
   /// we are not fenced. kAlreadyExists when there is another one of that name; other failures leave
   /// it in doubt.
   Status Decide(CheckpointId id, const std::string& bytes);
+  /// Makes it durable that whoever resumes now goes on from `chosen` (0: from the start), with
+  /// numbers from `next` on.
+  Status Choose(CheckpointId chosen, CheckpointId next);
+  /// True for a checkpoint that appeared only after a choice was made without it.
+  bool IsVoid(const Manifest& manifest) const;
   /// Removes the data files of checkpoint `id` and older ones from staging. REQUIRES: no task reads
   /// or writes them any more.
   void FreeStaging(CheckpointId id);
@@ -69,8 +79,15 @@ class RemoteDirectory {
   Status InRemoteTerms(const Status& status) const { return ShownAs(status, staging_, uri()); }
 
  private:
+  struct Choice {
+    uint64_t run = 0;  // 0: none was made
+    CheckpointId chosen = 0;
+    CheckpointId next = 0;
+  };
+
   Result<uint64_t> NewestRun();
-  Status TakeOverCandidates();
+  Status TakeOver();
+  void TakeOverMarker(const std::string& content);
   Status WriteMarker();
   void AddCandidate(CheckpointId id);
   Result<std::vector<std::string>> ManifestNames();
@@ -83,6 +100,7 @@ class RemoteDirectory {
   uint64_t run_ = 0;
   std::string token_;                  // in our marker
   std::set<CheckpointId> candidates_;  // of which one may be the newest that is decided
+  Choice choice_;                      // the latest
 };
 
 }  // namespace headrace

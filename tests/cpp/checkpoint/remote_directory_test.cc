@@ -362,7 +362,7 @@ TEST_F(RemoteDirectoryTest, AnyFaultsLeaveACheckpointToResumeFrom) {
       if (random.Below(6) == 0) {
         any.job.Crash(random.Below(2) == 0 ? CrashKind::kProcessKill : CrashKind::kPowerLoss);
         Status status;
-        for (int tries = 0; tries < 50; ++tries) {
+        for (int tries = 0; tries < 300; ++tries) {
           status = any.Start();
           if (status.ok()) break;
           ASSERT_EQ(status.code(), StatusCode::kIoError) << status.ToString();
