@@ -85,10 +85,9 @@ rocksdb::Options MakeRocksDbOptions(const ColdStoreOptions& options, const Share
   made.enable_write_thread_adaptive_yield = false;
   made.avoid_flush_during_shutdown = true;  // the directory goes with the store
   made.avoid_unnecessary_blocking_io = true;
+  // At every level: with zstd at the lowest, counters took 3 % less of the disk, and a read and a
+  // write of one 1.2 times the processor's time.
   made.compression = rocksdb::kLZ4Compression;
-  made.bottommost_compression = rocksdb::kZSTD;
-  made.bottommost_compression_opts.level = 1;
-  made.bottommost_compression_opts.enabled = true;
   made.max_background_jobs = 2;
   made.max_bgerror_resume_count = 0;  // an error fails the attempt
   made.statistics = rocksdb::CreateDBStatistics();

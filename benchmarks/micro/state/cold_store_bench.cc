@@ -33,9 +33,9 @@ namespace {
 
 constexpr size_t kBatch = 4096;
 constexpr size_t kKeyBytes = 16;
-constexpr uint64_t kKeys = 4'000'000;  // 96 MB of keys and counts
-constexpr int64_t kMemoryBytes = 16 << 20;
-constexpr int kRoundsWarm = 100;
+constexpr uint64_t kKeys = 2'000'000;  // 48 MB of keys and counts
+constexpr int64_t kMemoryBytes = 8 << 20;
+constexpr int kRoundsWarm = 50;
 constexpr int kRoundsPerTurn = 10;
 
 void Require(bool ok, const std::string& what) {
