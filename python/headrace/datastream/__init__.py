@@ -7,7 +7,7 @@ from headrace.datastream.checkpointed_function import (
     FunctionSnapshotContext,
 )  # fmt: skip
 from headrace.datastream.collected_rows import CloseableIterator
-from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream
+from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
 from headrace.datastream.connectors import (
     FileSink,
     FileSource,
@@ -22,11 +22,15 @@ from headrace.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
     BroadcastProcessFunction,
+    CoFlatMapFunction,
     Collector,
+    CoMapFunction,
+    CoProcessFunction,
     FilterFunction,
     FlatMapFunction,
     Function,
     KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
     KeyedProcessFunction,
     KeySelector,
     MapFunction,
@@ -80,7 +84,11 @@ __all__ = [
     "CheckpointedFunction",
     "CheckpointingMode",
     "CloseableIterator",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
     "Collector",
+    "ConnectedStreams",
     "DataStream",
     "DataStreamSink",
     "FileSink",
@@ -94,6 +102,7 @@ __all__ = [
     "HashMapStateBackend",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
     "KeyedProcessFunction",
     "KeyedStateStore",
     "KeyedStream",
