@@ -26,7 +26,7 @@ class ProcessOperator final : public PythonOperator {
     if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
     const Element& element = elements_[input];
     RecordReader& reader = input == 0 ? reader_ : second_reader_;
-    HR_RETURN_IF_ERROR(BindBatch(batch, &reader, keyed() && input == 0));
+    HR_RETURN_IF_ERROR(BindBatch(batch, &reader, keyed() && (input == 0 || !broadcast_)));
     for (; row_ < batch.num_rows; ++row_) {
       if (!call_open_) {
         if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
@@ -58,7 +58,7 @@ class ProcessOperator final : public PythonOperator {
   }
 
  private:
-  enum class Form : uint8_t { kValue, kContext, kCollector };
+  enum class Form : uint8_t { kValue, kOneResult, kContext, kCollector };
   struct Element {
     UserFunction function;
     Form form = Form::kValue;
@@ -68,16 +68,18 @@ class ProcessOperator final : public PythonOperator {
   Status OnOpen() override {
     collected_ = std::make_shared<Collected>();
     collected_->reuse_objects = spec_->object_reuse;
-    Element& element = elements_[0];
-    if (spec_->kind == "flat_map" || spec_->kind == "keyed_flat_map") {
-      HR_ASSIGN_OR_RETURN(element.function, UserFunction::Bind(function_.get(), "flat_map"));
-      return Status::Ok();
-    }
+    std::string kind = spec_->kind;
+    if (kind.starts_with("keyed_")) kind.erase(0, 6);
+    if (kind == "flat_map") return Bind(0, "flat_map", Form::kValue);
+    if (kind == "co_map") return BindBoth("map1", "map2", Form::kOneResult);
+    if (kind == "co_flat_map") return BindBoth("flat_map1", "flat_map2", Form::kValue);
     side_outputs_ = true;
-    HR_ASSIGN_OR_RETURN(element.function, UserFunction::Bind(function_.get(), "process_element"));
-    element.form = Form::kContext;
-    HR_RETURN_IF_ERROR(spec_->second_input ? OpenBroadcast() : OpenSingle());
-    if (!element.context || !timer_context_) return Failed();
+    broadcast_ = kind == "broadcast_process";
+    if (kind == "process") {
+      HR_RETURN_IF_ERROR(OpenSingle());
+    } else {
+      HR_RETURN_IF_ERROR(broadcast_ ? OpenBroadcast() : OpenConnected());
+    }
     if (PyObject_HasAttrString(function_.get(), "on_timer")) {
       HR_ASSIGN_OR_RETURN(on_timer_, UserFunction::Bind(function_.get(), "on_timer"));
       timer_form_ = on_timer_.parameters() == 3 ? Form::kCollector : Form::kContext;
@@ -85,22 +87,45 @@ class ProcessOperator final : public PythonOperator {
     return Status::Ok();
   }
 
+  Status Bind(int input, const char* method, Form form) {
+    HR_ASSIGN_OR_RETURN(elements_[input].function, UserFunction::Bind(function_.get(), method));
+    elements_[input].form = form;
+    return Status::Ok();
+  }
+
+  Status BindBoth(const char* first, const char* second, Form form) {
+    HR_RETURN_IF_ERROR(Bind(0, first, form));
+    return Bind(1, second, form);
+  }
+
+  // With contexts as a process function has them.
+  Status OpenContexts() {
+    for (Element& element : elements_) element.context = PyRef::Steal(NewContext(scope_));
+    timer_context_ = PyRef::Steal(NewTimerContext(scope_));
+    collector_ = PyRef::Steal(NewCollector(collected_));
+    const bool made = elements_[0].context && elements_[1].context && timer_context_ && collector_;
+    return made ? Status::Ok() : Failed();
+  }
+
   static Status Failed() { return StatusFromPython(StatusCode::kInternal, "process function"); }
 
   Status OpenSingle() {
-    Element& element = elements_[0];
+    HR_RETURN_IF_ERROR(Bind(0, "process_element", Form::kContext));
     PyObject* arity = spec_->Option("arity");
     const int parameters =
-        arity ? static_cast<int>(PyLong_AsLong(arity)) : element.function.parameters();
+        arity ? static_cast<int>(PyLong_AsLong(arity)) : elements_[0].function.parameters();
     PyErr_Clear();
-    if (parameters == 3) element.form = Form::kCollector;
-    element.context = PyRef::Steal(NewContext(scope_));
-    timer_context_ = PyRef::Steal(NewTimerContext(scope_));
-    collector_ = PyRef::Steal(NewCollector(collected_));
-    return collector_ ? Status::Ok() : Failed();
+    if (parameters == 3) elements_[0].form = Form::kCollector;
+    return OpenContexts();
+  }
+
+  Status OpenConnected() {
+    HR_RETURN_IF_ERROR(BindBoth("process_element1", "process_element2", Form::kContext));
+    return OpenContexts();
   }
 
   Status OpenBroadcast() {
+    HR_RETURN_IF_ERROR(BindBoth("process_element", "process_broadcast_element", Form::kContext));
     PyRef descriptors = PyRef::Steal(
         PySequence_Fast(spec_->Option("broadcast_states"), "broadcast_states is a sequence"));
     if (!descriptors) return Failed();
@@ -113,12 +138,9 @@ class ProcessOperator final : public PythonOperator {
     elements_[0].context = PyRef::Steal(
         NewBroadcastContext(scope_, keyed() ? BroadcastSide::kKeyed : BroadcastSide::kPlain));
     timer_context_ = PyRef::Steal(NewBroadcastContext(scope_, BroadcastSide::kTimer));
-    Element& second = elements_[1];
-    HR_ASSIGN_OR_RETURN(second.function,
-                        UserFunction::Bind(function_.get(), "process_broadcast_element"));
-    second.form = Form::kContext;
-    second.context = PyRef::Steal(NewBroadcastContext(scope_, BroadcastSide::kBroadcast));
-    return second.context ? Status::Ok() : Failed();
+    elements_[1].context = PyRef::Steal(NewBroadcastContext(scope_, BroadcastSide::kBroadcast));
+    const bool made = elements_[0].context && elements_[1].context && timer_context_;
+    return made ? Status::Ok() : Failed();
   }
 
   // REQUIRES: the GIL is held.
@@ -128,6 +150,10 @@ class ProcessOperator final : public PythonOperator {
     switch (element.form) {
       case Form::kValue:
         return element.function.Call(record);
+      case Form::kOneResult: {
+        const FrameRef result(element.function.Call(record));
+        return result ? PyTuple_Pack(1, result.get()) : nullptr;
+      }
       case Form::kContext:
         return element.function.Call(record, element.context.get());
       case Form::kCollector:
@@ -235,6 +261,7 @@ class ProcessOperator final : public PythonOperator {
   UserFunction on_timer_;
   Form timer_form_ = Form::kContext;
   bool side_outputs_ = false;
+  bool broadcast_ = false;
   PyRef timer_context_;
   PyRef collector_;
   CollectedPtr collected_;
@@ -248,10 +275,11 @@ class ProcessOperator final : public PythonOperator {
 }  // namespace
 
 std::unique_ptr<Operator> MakeProcessOperator(const PythonOperatorSpecPtr& spec, PyRef* function) {
-  const std::string& kind = spec->kind;
-  if (kind == "flat_map" || kind == "keyed_flat_map" || kind == "process" ||
-      kind == "keyed_process" || kind == "broadcast_process" || kind == "keyed_broadcast_process") {
-    return std::make_unique<ProcessOperator>(spec, std::move(*function));
+  std::string_view kind = spec->kind;
+  if (kind.starts_with("keyed_")) kind.remove_prefix(6);
+  for (const char* own :
+       {"flat_map", "process", "co_map", "co_flat_map", "co_process", "broadcast_process"}) {
+    if (kind == own) return std::make_unique<ProcessOperator>(spec, std::move(*function));
   }
   return nullptr;
 }

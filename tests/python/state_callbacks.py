@@ -9,8 +9,12 @@ from headrace import (
     AggregatingStateDescriptor,
     BroadcastProcessFunction,
     CheckpointedFunction,
+    CoFlatMapFunction,
+    CoMapFunction,
+    CoProcessFunction,
     DataStream,
     KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
     KeyedProcessFunction,
     ListStateDescriptor,
     MapFunction,
@@ -69,6 +73,59 @@ class KeyedBroadcast(Watched, KeyedBroadcastProcessFunction):
     def on_timer(self, timestamp, ctx):
         here("keyed broadcast.on_timer")
         list(ctx.get_broadcast_state(SEEN).items())
+        yield 1000 + timestamp
+
+
+class CoMap(Watched, CoMapFunction):
+    program = "co map"
+
+    def map1(self, value):
+        here("co map.map1")
+        return value
+
+    def map2(self, value):
+        here("co map.map2")
+        return -value
+
+
+class CoFlatMap(Watched, CoFlatMapFunction):
+    program = "co flat_map"
+
+    def flat_map1(self, value):
+        here("co flat_map.flat_map1")
+        yield value
+
+    def flat_map2(self, value):
+        here("co flat_map.flat_map2")
+        return [-value]
+
+
+class CoProcess(Watched, CoProcessFunction):
+    program = "co process"
+
+    def process_element1(self, value, ctx):
+        here("co process.process_element1")
+        yield value
+
+    def process_element2(self, value, ctx):
+        here("co process.process_element2")
+        yield -value
+
+
+class KeyedCoProcess(Watched, KeyedCoProcessFunction):
+    program = "keyed co process"
+
+    def process_element1(self, value, ctx):
+        here("keyed co process.process_element1")
+        ctx.timer_service().register_event_time_timer(value + 1)
+        yield value
+
+    def process_element2(self, value, ctx):
+        here("keyed co process.process_element2")
+        yield -value
+
+    def on_timer(self, timestamp, ctx):
+        here("keyed co process.on_timer")
         yield 1000 + timestamp
 
 
@@ -140,6 +197,30 @@ STATE_PROGRAMS = {
         "KeyedBroadcastProcess",
         OPEN | {"process_element": "record ", "process_broadcast_element": "record ", "on_timer": "timer at "},
         lambda s, out: connected(keyed(s), timed(s)).process(KeyedBroadcast()),
+    ),
+    "co map": Program(
+        CoMapFunction,
+        "CoMap",
+        OPEN | {"map1": "record ", "map2": "record "},
+        lambda s, out: s.connect(s).map(CoMap()),
+    ),
+    "co flat_map": Program(
+        CoFlatMapFunction,
+        "CoFlatMap",
+        OPEN | {"flat_map1": "record ", "flat_map2": "record "},
+        lambda s, out: s.connect(s).flat_map(CoFlatMap()),
+    ),
+    "co process": Program(
+        CoProcessFunction,
+        "CoProcess",
+        OPEN | {"process_element1": "record ", "process_element2": "record "},
+        lambda s, out: s.connect(s).process(CoProcess()),
+    ),
+    "keyed co process": Program(
+        KeyedCoProcessFunction,
+        "KeyedCoProcess",
+        OPEN | {"process_element1": "record ", "process_element2": "record ", "on_timer": "timer at "},
+        lambda s, out: keyed(s).connect(keyed(s)).process(KeyedCoProcess()),
     ),
     "map with state": Program(
         MapFunctionWithState,

@@ -26,7 +26,8 @@ PLACES = {
         PrimitiveArrayTypeInfo Row RowTypeInfo TupleTypeInfo TypeInformation Types""",
     "common.watermark_strategy": "TimestampAssigner WatermarkStrategy",
     "datastream": """AggregateFunction AllWindowedStream BroadcastConnectedStream BroadcastProcessFunction BroadcastStream
-        KeyedBroadcastProcessFunction CheckpointConfig CheckpointingMode DataStream DataStreamSink
+        KeyedBroadcastProcessFunction CoFlatMapFunction CoMapFunction ConnectedStreams CoProcessFunction
+        KeyedCoProcessFunction CheckpointConfig CheckpointingMode DataStream DataStreamSink
         FilterFunction FlatMapFunction FsStateBackend Function HashMapStateBackend KeyedProcessFunction KeyedStream
         KeySelector MapFunction MemoryStateBackend OutputTag ProcessAllWindowFunction ProcessFunction
         ProcessWindowFunction ReduceFunction RuntimeContext SinkFunction SourceFunction StateBackend
@@ -35,9 +36,10 @@ PLACES = {
     "datastream.connectors": "FileSink FileSource NumberSequenceSource OutputFileConfig RollingPolicy StreamFormat",
     "datastream.connectors.file_system": "FileSink FileSource OutputFileConfig RollingPolicy StreamFormat",
     "datastream.connectors.number_seq": "NumberSequenceSource",
-    "datastream.data_stream": "BroadcastConnectedStream BroadcastStream DataStream DataStreamSink KeyedStream",
+    "datastream.data_stream": "BroadcastConnectedStream BroadcastStream ConnectedStreams DataStream DataStreamSink KeyedStream",
     "datastream.functions": """AggregateFunction AllWindowFunction BroadcastProcessFunction
-        KeyedBroadcastProcessFunction FilterFunction FlatMapFunction Function
+        CoFlatMapFunction CoMapFunction CoProcessFunction KeyedBroadcastProcessFunction
+        KeyedCoProcessFunction FilterFunction FlatMapFunction Function
         KeyedProcessFunction KeySelector MapFunction ProcessAllWindowFunction ProcessFunction ProcessWindowFunction
         ReduceFunction RuntimeContext SinkFunction SourceFunction WindowFunction""",
     "datastream.output_tag": "OutputTag",
@@ -215,6 +217,18 @@ SIGNATURES = {
         register_event_time_timer(timestamp)
         delete_processing_time_timer(timestamp)
         delete_event_time_timer(timestamp)""",
+    "ConnectedStreams": """
+        key_by(key_selector1, key_selector2, key_type=None)
+        map(func, output_type=None)
+        flat_map(func, output_type=None)
+        process(func, output_type=None)""",
+    "CoMapFunction": "map1(value)\nmap2(value)",
+    "CoFlatMapFunction": "flat_map1(value)\nflat_map2(value)",
+    "CoProcessFunction": "process_element1(value, ctx)\nprocess_element2(value, ctx)",
+    "KeyedCoProcessFunction": """
+        process_element1(value, ctx)
+        process_element2(value, ctx)
+        on_timer(timestamp, ctx)""",
     "BroadcastConnectedStream": "process(func, output_type=None)",
     "BroadcastProcessFunction": "process_element(value, ctx)\nprocess_broadcast_element(value, ctx)",
     "KeyedBroadcastProcessFunction": """

@@ -53,17 +53,17 @@ def test_every_callback_of_the_api_has_a_program():
 
 
 def test_new_class_or_method_without_a_program_is_found(monkeypatch):
-    class CoMapFunction(Function):
+    class TriMapFunction(Function):
         __module__ = "headrace.datastream.functions"
 
         def map1(self, value):
             return value
 
-    monkeypatch.setattr(headrace, "CoMapFunction", CoMapFunction, raising=False)
-    monkeypatch.setattr(headrace, "__all__", [*headrace.__all__, "CoMapFunction"])
+    monkeypatch.setattr(headrace, "TriMapFunction", TriMapFunction, raising=False)
+    monkeypatch.setattr(headrace, "__all__", [*headrace.__all__, "TriMapFunction"])
     monkeypatch.setattr(headrace.MapFunction, "map_twice", lambda self, value: value, raising=False)
     assert callbacks_without_a_program() == {
-        "CoMapFunction.map1", "CoMapFunction.open", "CoMapFunction.close", "MapFunction.map_twice"
+        "TriMapFunction.map1", "TriMapFunction.open", "TriMapFunction.close", "MapFunction.map_twice"
     }  # fmt: skip
 
 

@@ -268,8 +268,8 @@ def test_connect_and_process_refuse_what_does_not_fit():
     numbers = env.from_collection([1])
     keyed = numbers.key_by(lambda n: n)
     rules = numbers.broadcast(RULES)
-    with pytest.raises(TypeError, match=r"connect: expected a BroadcastStream.*DataStream"):
-        numbers.connect(numbers)
+    with pytest.raises(TypeError, match="connect: expected a DataStream or a BroadcastStream, got list"):
+        numbers.connect([1])
     with pytest.raises(ValueError, match="different environments"):
         new_env().from_collection([1]).connect(rules)
     with pytest.raises(TypeError, match="expected a BroadcastProcessFunction, got ApplyRulesByKey"):

@@ -12,7 +12,7 @@ from headrace.datastream.checkpointed_function import (
     FunctionSnapshotContext,
 )  # fmt: skip
 from headrace.datastream.collected_rows import CloseableIterator
-from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream
+from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
 from headrace.datastream.connectors import (
     FileSink,
     FileSource,
@@ -27,11 +27,15 @@ from headrace.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
     BroadcastProcessFunction,
+    CoFlatMapFunction,
     Collector,
+    CoMapFunction,
+    CoProcessFunction,
     FilterFunction,
     FlatMapFunction,
     Function,
     KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
     KeyedProcessFunction,
     KeySelector,
     MapFunction,
@@ -85,7 +89,11 @@ __all__ = [
     "CheckpointedFunction",
     "CheckpointingMode",
     "CloseableIterator",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
     "Collector",
+    "ConnectedStreams",
     "DataStream",
     "DataStreamSink",
     "ExternalizedCheckpointRetention",
@@ -101,6 +109,7 @@ __all__ = [
     "IntervalEstimator",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
     "KeyedProcessFunction",
     "KeyedStateStore",
     "KeyedStream",

@@ -12,7 +12,7 @@ from headrace.common.typeinfo import TypeInformation, Types, type_from_descripti
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream import builtin_window_functions
 from headrace.datastream.collected_rows import CloseableIterator, CollectedRows
-from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream
+from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
 from headrace.datastream.connectors.file_system import FileSink
 from headrace.datastream.data_stream_sink import DataStreamSink
 from headrace.datastream.functions import Function, KeyedProcessFunction
@@ -165,13 +165,21 @@ class DataStream:
         step.inputs = [edge for stream in (self, *streams) for edge in [stream._edge()]]
         return DataStream(self._env, step)
 
-    def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream:
-        """This stream together with a broadcast stream, for `process`.
+    @overload
+    def connect(self, ds: DataStream) -> ConnectedStreams: ...
+    @overload
+    def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream: ...
+    def connect(self, ds: DataStream | BroadcastStream) -> ConnectedStreams | BroadcastConnectedStream:
+        """This stream together with another, for a function that sees both and keeps state over them.
 
         Raises:
-            TypeError: not a BroadcastStream.
+            TypeError: neither a DataStream nor a BroadcastStream.
         """
-        return BroadcastConnectedStream(self, ds, keyed=isinstance(self, KeyedStream))
+        if isinstance(ds, BroadcastStream):
+            return BroadcastConnectedStream(self, ds)
+        if not isinstance(ds, DataStream):
+            raise TypeError(f"connect: expected a DataStream or a BroadcastStream, got {type(ds).__name__}")
+        return ConnectedStreams(self, ds)
 
     # ---- keys and time ------------------------------------------------------------------------------------
 

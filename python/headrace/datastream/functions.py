@@ -247,6 +247,62 @@ class KeyedProcessFunction(Function, Generic[KEY, IN, OUT]):
         """Results of a timer. With the three-argument `process_element` it too may take `out`."""
 
 
+class CoMapFunction(Function, Generic[IN1, IN2, OUT]):
+    """One record out for each record of two connected streams."""
+
+    @abstractmethod
+    def map1(self, value: IN1) -> OUT:
+        """The record that one of the first stream becomes."""
+
+    @abstractmethod
+    def map2(self, value: IN2) -> OUT:
+        """The record that one of the second stream becomes."""
+
+
+class CoFlatMapFunction(Function, Generic[IN1, IN2, OUT]):
+    """Any number of records out for each record of two connected streams."""
+
+    @abstractmethod
+    def flat_map1(self, value: IN1) -> Iterable[OUT] | None:
+        """The records that one of the first stream becomes; may be a generator."""
+
+    @abstractmethod
+    def flat_map2(self, value: IN2) -> Iterable[OUT] | None:
+        """The records that one of the second stream becomes; may be a generator."""
+
+
+class CoProcessFunction(Function, Generic[IN1, IN2, OUT]):
+    """One call a record of two connected streams, with its timestamp and side outputs."""
+
+    Context = ProcessFunction.Context
+
+    @abstractmethod
+    def process_element1(self, value: IN1, ctx: ProcessFunction.Context) -> Iterable[OUT] | None:
+        """Results for a record of the first stream."""
+
+    @abstractmethod
+    def process_element2(self, value: IN2, ctx: ProcessFunction.Context) -> Iterable[OUT] | None:
+        """Results for a record of the second stream."""
+
+
+class KeyedCoProcessFunction(Function, Generic[KEY, IN1, IN2, OUT]):
+    """One call a record of two connected keyed streams; both share the state and timers of a key."""
+
+    Context = KeyedProcessFunction.Context
+    OnTimerContext = KeyedProcessFunction.OnTimerContext
+
+    @abstractmethod
+    def process_element1(self, value: IN1, ctx: KeyedProcessFunction.Context) -> Iterable[OUT] | None:
+        """Results for a record of the first stream."""
+
+    @abstractmethod
+    def process_element2(self, value: IN2, ctx: KeyedProcessFunction.Context) -> Iterable[OUT] | None:
+        """Results for a record of the second stream."""
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterable[OUT] | None:
+        """Results of a timer."""
+
+
 class _BaseContext(Protocol):
     def timestamp(self) -> int | None:
         """Event time of the record in ms, None when it has none."""
