@@ -49,7 +49,7 @@ class ServerProcess:
     def signal(self, number):
         self._process.send_signal(number)
 
-    def wait_until(self, ready, what, seconds=90):
+    def wait_until(self, ready, what, seconds=200):
         """Waits until `ready()`; a server that died or does not get there fails the test with its log."""
         deadline = time.monotonic() + seconds
         while not ready():
