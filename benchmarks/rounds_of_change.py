@@ -100,14 +100,17 @@ class Rounds(SourceFunction):
         self.running = False
 
     def _checkpointed(self, job: RoundsOfRows) -> int:
-        """Wait for a checkpoint that was triggered after now; return its number."""
+        """Wait until all rows are in a checkpoint; return its number.
+
+        The first one triggered after now may come before the last rows have left the source's queue.
+        """
         now_ms = time.time_ns() // 1_000_000
         deadline = time.monotonic() + CHECKPOINT_WAIT_SECONDS
         while self.running and time.monotonic() < deadline:
             if job.client is not None:
                 done = [c for c in job.client.checkpoints() if c["completed"] and c["triggered_ms"] > now_ms]
-                if done:
-                    return done[0]["id"]
+                if len(done) > 1:
+                    return done[1]["id"]
             time.sleep(0.005)
         raise RuntimeError("no checkpoint within two minutes")
 
@@ -115,28 +118,40 @@ class Rounds(SourceFunction):
 def run_rounds(
     folder: Path, function: KeyedProcessFunction, changes: list[np.ndarray], options: dict[str, str]
 ) -> RanRounds:
-    """Run the job to its end."""
+    """Run the job to its end.
+
+    Where checkpoints are incremental, a round is what all checkpoints since the one before wrote; else what its last one did.
+    """
     settings = {
         "execution.checkpointing.dir": str(folder),
-        "execution.checkpointing.interval": "20 ms",
+        "execution.checkpointing.interval": "200 ms",
         "execution.checkpointing.num-retained": "100000",
         **options,
     }
-    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(settings))
-    env.set_parallelism(1)
     rounds = RoundsOfRows(changes)
-    _jobs.append(rounds)
-    env.add_source(Rounds(len(_jobs) - 1), "keys", Types.LONG()).key_by(lambda key: key, Types.LONG()).process(
-        function
-    ).uid("state")
-    client = env.execute_async("rounds")
+    client = _start(rounds, function, settings)
     rounds.client = client
     result = client.result()
-    counted = _counted(folder, rounds, result.checkpoints)
+    incremental = settings.get("execution.checkpointing.incremental", "true") == "true"
+    counted = _counted(folder, rounds, result.checkpoints, incremental)
     return RanRounds(counted, rounds.last_ids, result, client.state_registry())
 
 
-def _counted(folder: Path, rounds: RoundsOfRows, checkpoints: list[dict[str, Any]]) -> list[Round]:
+def no_rows(function: KeyedProcessFunction, settings: dict[str, str]) -> None:
+    """Run the same job without a row and without checkpoints of its own."""
+    _start(RoundsOfRows([]), function, settings).result()
+
+
+def _start(rounds: RoundsOfRows, function: KeyedProcessFunction, settings: dict[str, str]) -> Any:
+    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(settings))
+    env.set_parallelism(1)
+    _jobs.append(rounds)
+    source = env.add_source(Rounds(len(_jobs) - 1), "keys", Types.LONG()).uid("keys")
+    source.key_by(lambda key: key, Types.LONG()).process(function).uid("state")
+    return env.execute_async("rounds")
+
+
+def _counted(folder: Path, rounds: RoundsOfRows, checkpoints: list[dict[str, Any]], incremental: bool) -> list[Round]:
     files: dict[int, list[int]] = {}
     for path in folder.rglob("*"):
         parts = path.name.split(".")[0].split("-")
@@ -148,7 +163,8 @@ def _counted(folder: Path, rounds: RoundsOfRows, checkpoints: list[dict[str, Any
         entry = Round(len(keys))
         for checkpoint in checkpoints:
             # One that wrote no row stands for the time that passed, not for a change.
-            if first < checkpoint["id"] <= last and checkpoint["rows_written"] > 0:
+            of_round = first < checkpoint["id"] <= last if incremental else checkpoint["id"] == last
+            if of_round and checkpoint["rows_written"] > 0:
                 entry.file_bytes += sum(files[checkpoint["id"]])
                 entry.files += len(files[checkpoint["id"]])
                 entry.serialized_bytes += checkpoint["raw_bytes"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import jobs
 import numpy as np
 from measuring import Options, Report
-from rounds_of_change import Counter, Objects, Round, run_rounds
+from rounds_of_change import Counter, Objects, Round, no_rows, run_rounds
 
 from headrace import _core
 
@@ -56,19 +56,18 @@ def mean(rounds: list[Round], field: str) -> float:
 def measure_table(options: Options, report: Report) -> None:
     """Fill the table; hold the whole engine against what each part gives."""
     keys, rounds = options.size(1_000_000, 50_000), 4 if options.quick else 20
-    lines = [
-        f"{'on':>32} {'full bytes':>12} {'bytes':>12} {'serialized':>12} {'requests':>9} {'partitions':>11} {'ratio':>7}"
-    ]
+    lines = [f"{'on':>32} {'bytes':>12} {'serialized':>12} {'requests':>9} {'partitions':>11} {'of a full one':>14}"]
     ratios = {}
+    full_bytes = 0.0
     for name, settings in combinations():
         with jobs.checkpoint_folder("transfer") as folder:
-            counted = run_rounds(folder, Counter(), uniform_changes(keys, rounds), settings).counted
-        full, later = counted[0], counted[1:]
-        ratios[name] = mean(later, "file_bytes") / full.file_bytes
+            later = run_rounds(folder, Counter(), uniform_changes(keys, rounds), settings).counted[1:]
+        if "incremental" not in name:
+            full_bytes = mean(later, "file_bytes")
+        ratios[name] = mean(later, "file_bytes") / full_bytes
         lines.append(
-            f"{name:>32} {full.file_bytes:12,} {mean(later, 'file_bytes'):12,.0f} "
-            f"{mean(later, 'serialized_bytes'):12,.0f} {mean(later, 'files'):9.1f} "
-            f"{mean(later, 'partitions'):11.1f} {ratios[name]:7.3f}"
+            f"{name:>32} {mean(later, 'file_bytes'):12,.0f} {mean(later, 'serialized_bytes'):12,.0f} "
+            f"{mean(later, 'files'):9.1f} {mean(later, 'partitions'):11.1f} {ratios[name]:14.3f}"
         )
         report.check(f"{name}: every round's rows are written", all(e.rows >= e.keys for e in later))
         if name == "partition + codec + incremental":
@@ -79,6 +78,21 @@ def measure_table(options: Options, report: Report) -> None:
     everything = ratios["partition + codec + incremental"]
     report.ratio("bytes of a checkpoint with 1 % changed / of a full one", [everything], ceiling=0.1)
     report.check("incremental alone saves bytes", ratios["incremental"] < ratios["nothing"])
+
+
+def measure_objects(options: Options, report: Report) -> None:
+    """Hold bytes of increments against those of full checkpoints, of state of Python objects."""
+    keys, rounds = options.size(1_000_000, 50_000), 4 if options.quick else 20
+    means = []
+    for incremental in ("false", "true"):
+        with jobs.checkpoint_folder("objects") as folder:
+            settings = {"execution.checkpointing.incremental": incremental}
+            later = run_rounds(folder, Objects(), uniform_changes(keys, rounds), settings).counted[1:]
+        means.append(mean(later, "file_bytes"))
+    rebased = [number for number, e in enumerate(later, 1) if e.rows > 2 * e.keys]
+    report.notes.append(f"Python objects: rounds with whole images among their {rounds}: {rebased or 'none'}")
+    report.ratio("the same of Python objects", [means[1] / means[0]], ceiling=0.1)
+    report.figure("a full checkpoint of Python objects", [means[0] / 1e6], "MB")
 
 
 def measure_one_key(options: Options, report: Report) -> None:
@@ -131,8 +145,7 @@ def measure_speed(options: Options, report: Report) -> None:
             ratios.append(codec_seconds(pieces) / (checkpoint["duration_ms"] / 1e3))
             report.check("the codec alone gets the bytes of the checkpoint", total(pieces) >= checkpoint["raw_bytes"])
             (manifest,) = folder.rglob(f"chk-{job.last_ids[0]}.manifest")
-            resume = {"execution.state-recovery.path": str(manifest)}
-            seconds = [restore_seconds(settings) for settings in ({}, resume)]
+            seconds = [restore_seconds(path) for path in ("", str(manifest))]
             speeds.append(checkpoint["raw_bytes"] / max(seconds[1] - seconds[0], 1e-3) / 1e6)
     report.ratio("full checkpoint: the codec's own time / the checkpoint's", ratios, floor=0.7)
     report.ratio("restore", speeds, floor=RESTORE_MB_PER_S, unit="MB/s")
@@ -146,16 +159,16 @@ def total(pieces: list[bytes]) -> int:
     return sum(map(len, pieces))
 
 
-def restore_seconds(settings: dict[str, str]) -> float:
-    """Return how long a job takes that has no rows to read, and restores what the settings say."""
+def restore_seconds(path: str) -> float:
+    """Return how long a job takes that has no rows to read, and restores the checkpoint at `path` if there is one."""
     start = time.perf_counter()
-    with jobs.checkpoint_folder("restored") as folder:
-        run_rounds(folder, Counter(), [], {"execution.checkpointing.interval": "1 h", **settings})
+    no_rows(Counter(), {"execution.state-recovery.path": path} if path else {})
     return time.perf_counter() - start
 
 
 def measure(options: Options, report: Report) -> None:
     """Fill the table, then measure."""
     measure_table(options, report)
+    measure_objects(options, report)
     measure_one_key(options, report)
     measure_speed(options, report)

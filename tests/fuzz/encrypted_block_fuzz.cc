@@ -2,6 +2,7 @@
 // was written is read, and not with one bit of it changed.
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "fuzz_input.h"
 #include "headrace/base/bytes.h"
@@ -20,7 +21,9 @@ constexpr size_t kDigestAt = 32;
 std::unique_ptr<FileCipher> MakeCipher() {
   KeyRing::Process().Add("fuzz", *SecretKey::FromBytes(std::string(SecretKey::kBytes, 'f')));
   SimEnv env(1);
-  return *FileCipher::ForWriting(&env, "fuzz", "place");
+  auto made = FileCipher::ForWriting(&env, "fuzz", "place");
+  HR_CHECK(made.ok());
+  return std::move(made).value();
 }
 
 /// The same block with its checksums set right, so that what they protect is reached.

@@ -136,8 +136,8 @@ TEST(Compression, IsReadFromNameAndLevel) {
   EXPECT_EQ(*ParseCompression("lz4"), (Compression{CodecId::kLz4, 0}));
   EXPECT_EQ(*ParseCompression("lz4:9"), (Compression{CodecId::kLz4, 9}));
   EXPECT_EQ(*ParseCompression("none"), (Compression{CodecId::kNone, 0}));
-  for (const char* bad : {"", "gzip", "ZSTD", "zstd:", "zstd:x", "zstd:1x", "zstd:1:2", ":1",
-                          "zstd:99999999999"}) {
+  for (const char* bad :
+       {"", "gzip", "ZSTD", "zstd:", "zstd:x", "zstd:1x", "zstd:1:2", ":1", "zstd:99999999999"}) {
     EXPECT_EQ(ParseCompression(bad).status().code(), StatusCode::kInvalidArgument) << bad;
   }
 }
