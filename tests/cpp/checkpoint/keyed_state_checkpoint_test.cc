@@ -100,7 +100,6 @@ class Attempt {
     for (Subtask& subtask : subtasks_) subtask.state->OnCheckpointComplete();
   }
   KeyedState& state(int subtask) { return *subtasks_[static_cast<size_t>(subtask)].state; }
-  const std::string& directory() const { return store_->job_directory(); }
   CheckpointRecord last_record() const { return coordinator_->History().back(); }
   Manifest last_manifest() const { return *coordinator_->LastCompleted(); }
   const std::string& directory() const { return store_->job_directory(); }
