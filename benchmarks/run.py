@@ -23,6 +23,7 @@ PIPELINES = {
     "wordcount_peers": "word count with plain lambdas against csp and Bytewax",
     "checkpoint_overhead": "cost of a checkpoint a second",
     "barrier_gap": "longest gap between two batches near a barrier, at 10 k to 10 M keys",
+    "transfer_table": "bytes and requests of checkpoints with partitions, codec and increments each on and off",
     "startup": "hello world against an empty Python program",
     "memory_flat": "resident memory over 100 M records",
     "latency": "p99 at 10,000 records a second through a keyed Python function",

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "bindings/checkpoint_sizes_dict.h"
 #include "bindings/collect_rows.h"
 #include "bindings/collectable.h"
 #include "bindings/errors.h"
@@ -104,6 +105,23 @@ void LogRecovery(const std::string& job, const RecoveryRecord& record) {
   }
 }
 
+void ReadCompression(const py::dict& options, JobOptions* out) {
+  const auto parse = [](const std::string& key, const std::string& text) {
+    Result<Compression> compression = ParseCompression(text);
+    ThrowIfError(compression.status().WithContext(key));
+    return *compression;
+  };
+  const std::string key = "state.compression.codec";
+  if (options.contains("compression")) {
+    out->compression = parse(key, py::cast<std::string>(options["compression"]));
+  }
+  std::map<std::string, std::string> states;
+  Read(options, "state_compression", &states);
+  for (const auto& [state, text] : states) {
+    out->state_compression[state] = parse(key + "." + state, text);
+  }
+}
+
 JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "exactly_once_required", exactly_once_required);
   JobOptions out;
@@ -116,6 +134,10 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "channel_rows", &out.channel_rows);
   Read(options, "batch_rows", &out.batch_rows);
   Read(options, "state_memory_budget_bytes", &out.state_memory_budget_bytes);
+  Read(options, "partition_bytes", &out.partition_bytes);
+  ReadCompression(options, &out);
+  Read(options, "incremental_checkpoints", &out.incremental_checkpoints);
+  Read(options, "encryption_key_id", &out.encryption_key_id);
   Read(options, "checkpoint_interval_ms", &out.checkpoints.interval_ms);
   Read(options, "checkpoint_timeout_ms", &out.checkpoints.timeout_ms);
   Read(options, "checkpoint_min_pause_ms", &out.checkpoints.min_pause_ms);
@@ -189,6 +211,9 @@ py::list CheckpointList(const std::vector<CheckpointRecord>& records) {
     item["partitions_written"] = record.partitions_written;
     item["interval"] =
         record.interval ? py::object(DecisionDict(*record.interval)) : py::object(py::none());
+    item["rows_written"] = record.rows_written;
+    item["raw_bytes"] = record.raw_bytes;
+    item["sizes"] = record.sizes ? py::object(CheckpointSizesDict(*record.sizes)) : py::none();
     out.append(std::move(item));
   }
   return out;

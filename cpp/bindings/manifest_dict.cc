@@ -1,5 +1,7 @@
 #include "bindings/manifest_dict.h"
 
+#include "bindings/checkpoint_sizes_dict.h"
+
 namespace py = pybind11;
 
 namespace headrace::bindings {
@@ -50,6 +52,8 @@ py::dict SubtaskDict(const SubtaskManifest& subtask) {
     item["fingerprint"] = table.meta.fingerprint;
     item["live_bytes"] = table.live_bytes;
     item["partitions"] = table.partitions.size();
+    item["partition_rows"] = table.meta.partition_rows;
+    item["partition_bytes"] = table.meta.partition_bytes;
     tables.append(std::move(item));
   }
   out["tables"] = tables;
@@ -106,6 +110,7 @@ py::dict ManifestDict(const Manifest& manifest) {
   out["savepoint"] = manifest.kind == CheckpointKind::kSavepoint;
   out["kind"] = CheckpointKindName(manifest.kind);
   out["full"] = manifest.full;
+  out["key_id"] = manifest.key_id;
   out["created_ms"] = manifest.created_ms;
   out["state_bytes"] = manifest.state_bytes();
   py::list operators;
@@ -117,12 +122,14 @@ py::dict ManifestDict(const Manifest& manifest) {
     item["name"] = file.name;
     item["size_bytes"] = file.size_bytes;
     item["checkpoint"] = file.checkpoint;
+    item["key_id"] = file.key_id;
     files.append(std::move(item));
   }
   out["files"] = files;
   py::list renames;
   for (const PendingRename& rename : manifest.renames) renames.append(rename.final_path);
   out["renames"] = renames;
+  out["sizes"] = CheckpointSizesDict(SizesOf(manifest));
   return out;
 }
 

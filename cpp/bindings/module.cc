@@ -47,6 +47,7 @@ void FillModule(py::module_& module) {
     if (!add(module.ptr())) throw py::error_already_set();
   }
   BindCodec(module);
+  BindStorage(module);
   BindSchema(module);
   BindGraph(module);
   BindCollect(module);

@@ -102,6 +102,28 @@ bool Evolve(PyObject* self, const std::string& name, PyObject* descriptor, const
   return status.ok();
 }
 
+/// The handle of a state that was just registered, once the state has the compression its
+/// descriptor asks for.
+PyObject* Compressed(PyObject* self, PyObject* descriptor, const std::string& name,
+                     PyObject* handle) {
+  PyRef made = PyRef::Steal(handle);
+  if (!made) return nullptr;
+  PyRef text = PyRef::Steal(PyObject_GetAttrString(descriptor, "compression"));
+  if (!text) {
+    PyErr_Clear();  // a descriptor of the user's own
+    return made.Release();
+  }
+  if (text.get() == Py_None) return made.Release();
+  const Result<Compression> compression =
+      ParseCompression(PyUnicode_Check(text.get()) ? TextOf(text.get()) : "");
+  if (!compression.ok()) {
+    SetPythonError(compression.status().WithContext("state '" + name + "'"));
+    return nullptr;
+  }
+  ContextHandle::Of(self).scope->cursor.state->SetCompression(name, *compression);
+  return made.Release();
+}
+
 PyObject* GetState(PyObject* self, PyObject* descriptor) {
   const RuntimeContext& context = ContextHandle::Of(self);
   std::string name;
@@ -112,7 +134,7 @@ PyObject* GetState(PyObject* self, PyObject* descriptor) {
       !Evolve(self, name, descriptor, "type_info", "value<", type)) {
     return nullptr;
   }
-  return NewValueState(context.scope, name, type, use);
+  return Compressed(self, descriptor, name, NewValueState(context.scope, name, type, use));
 }
 
 PyObject* GetListState(PyObject* self, PyObject* descriptor) {
@@ -125,7 +147,7 @@ PyObject* GetListState(PyObject* self, PyObject* descriptor) {
       !Evolve(self, name, descriptor, "element_type_info", "list<", element)) {
     return nullptr;
   }
-  return NewListState(context.scope, name, element, use);
+  return Compressed(self, descriptor, name, NewListState(context.scope, name, element, use));
 }
 
 PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
@@ -139,7 +161,7 @@ PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
       !Evolve(self, name, descriptor, "value_type_info", "map<" + key.Name() + ", ", value)) {
     return nullptr;
   }
-  return NewMapState(context.scope, name, key, value, use);
+  return Compressed(self, descriptor, name, NewMapState(context.scope, name, key, value, use));
 }
 
 using NewFold = PyObject* (*)(const TaskScopePtr&, const std::string&, PyObject*, const StateType&,
@@ -154,7 +176,7 @@ PyObject* GetFoldingState(PyObject* self, PyObject* descriptor, const char* func
   if (!ReadUse(context, descriptor, &name, &use)) return nullptr;
   PyRef function = PyRef::Steal(ReadDescriptorAttribute(descriptor, function_name));
   if (!function || !ReadDescriptorType(descriptor, "type_info", &type)) return nullptr;
-  return make(context.scope, name, function.get(), type, use);
+  return Compressed(self, descriptor, name, make(context.scope, name, function.get(), type, use));
 }
 
 PyObject* GetReducingState(PyObject* self, PyObject* descriptor) {

@@ -14,6 +14,7 @@ endfunction()
 headrace_find_library(zstd zstd.h libzstd-dev)
 headrace_find_library(lz4 lz4.h liblz4-dev)
 headrace_find_library(snappy snappy.h libsnappy-dev)
+headrace_find_library(crypto openssl/evp.h libssl-dev)
 
 # RocksDB: the system's, or one built elsewhere, below HEADRACE_ROCKSDB_ROOT (include/ and lib/).
 set(HEADRACE_ROCKSDB_ROOT "" CACHE PATH "Folder of a RocksDB to use instead of the system's")

@@ -434,6 +434,16 @@ class Job:
 
 def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this process; for tests
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
+def check_compression(codec: str) -> None: ...  # ValueError unless it names a codec, and maybe a level
+def write_block(codec: str, data: bytes) -> bytes: ...
+def read_block(data: bytes) -> bytes: ...
+def save_state_partition(
+    directory: str, name: str, data_name: str, version: int, entries: list[tuple[bytes, bytes]], compression: str
+) -> dict[str, Any]: ...  # raw_bytes, stored_bytes, file_bytes, files
+def load_state_partition(path: str) -> tuple[list[tuple[bytes, bytes]], int, str]: ...  # entries, version, data file
+def check_key_id(key_id: str) -> None: ...
+def forget_keys() -> None: ...
+def rekey_checkpoints(path: str, key_id: str) -> dict[str, Any]: ...  # checkpoints, files, bytes
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def sanitize_name(job_name: str) -> str: ...  # the directory of a job below execution.checkpointing.dir
 def manifest_files(content: bytes, shown_path: str) -> tuple[int, str, list[tuple[str, int, bytes]]]:

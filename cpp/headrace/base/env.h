@@ -56,6 +56,10 @@ class FileSystem {
   virtual ~FileSystem() = default;
   /// Creates a new file; kAlreadyExists when the name is taken.
   virtual Result<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
+  /// The same, for nobody but its owner to read, where the file system has such a thing.
+  virtual Result<std::unique_ptr<WritableFile>> CreatePrivate(const std::string& path) {
+    return Create(path);
+  }
   virtual Result<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   /// Whole content of a file.
   virtual Result<std::string> ReadAll(const std::string& path) = 0;

@@ -34,9 +34,12 @@ class Descriptor {
   int value_;
 };
 
-Descriptor OpenDescriptor(const std::string& path, int flags) {
+constexpr mode_t kReadableByAll = 0644;
+constexpr mode_t kReadableByOwner = 0600;
+
+Descriptor OpenDescriptor(const std::string& path, int flags, mode_t mode = kReadableByAll) {
   return Descriptor(
-      RetryWhenInterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); }));
+      RetryWhenInterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); }));
 }
 
 Result<uint64_t> SizeOf(int descriptor, const std::string& path) {
@@ -140,11 +143,23 @@ std::string ParentOf(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<WritableFile>> PosixFileSystem::Create(const std::string& path) {
+namespace {
+
+Result<std::unique_ptr<WritableFile>> CreateWithMode(const std::string& path, mode_t mode) {
   HR_RETURN_IF_ERROR(Failpoint("fs.create", path));
-  Descriptor descriptor = OpenDescriptor(path, O_WRONLY | O_CREAT | O_EXCL);
+  Descriptor descriptor = OpenDescriptor(path, O_WRONLY | O_CREAT | O_EXCL, mode);
   if (descriptor.get() < 0) return PosixError("create", path, errno);
   return std::unique_ptr<WritableFile>(new PosixWritableFile(std::move(descriptor), path));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WritableFile>> PosixFileSystem::Create(const std::string& path) {
+  return CreateWithMode(path, kReadableByAll);
+}
+
+Result<std::unique_ptr<WritableFile>> PosixFileSystem::CreatePrivate(const std::string& path) {
+  return CreateWithMode(path, kReadableByOwner);
 }
 
 Result<std::unique_ptr<ReadableFile>> PosixFileSystem::Open(const std::string& path) {

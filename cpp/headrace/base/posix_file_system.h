@@ -18,6 +18,7 @@ namespace headrace {
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
+  Result<std::unique_ptr<WritableFile>> CreatePrivate(const std::string& path) override;
   Result<std::unique_ptr<ReadableFile>> Open(const std::string& path) override;
   Result<std::string> ReadAll(const std::string& path) override;
   Status Rename(const std::string& from, const std::string& to) override;

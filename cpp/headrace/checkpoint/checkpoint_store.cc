@@ -11,6 +11,7 @@
 #include "headrace/base/planted_bug.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/remote_directory.h"
+#include "headrace/storage/key_ring.h"
 #include "headrace/storage/safe_path.h"
 
 namespace headrace {
@@ -20,9 +21,10 @@ std::string CheckpointContext(CheckpointId id) { return "checkpoint " + std::to_
 
 Digest128 DigestOf(const Manifest& manifest) { return Hash128(SerializeManifest(manifest)); }
 
-// Whether the disk or the connection failed, as opposed to what is stored.
+// Whether the disk, the connection or a missing key is to blame, as opposed to what is stored.
 bool IsTransient(const Status& status) {
-  return status.code() == StatusCode::kIoError || status.code() == StatusCode::kResourceExhausted;
+  return IsKeyProblem(status) || status.code() == StatusCode::kIoError ||
+         status.code() == StatusCode::kResourceExhausted;
 }
 
 class LocalCheckpointStore final : public CheckpointStore,
@@ -122,6 +124,10 @@ Status LocalCheckpointStore::Init() {
   }
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   HR_RETURN_IF_ERROR(LoadKnown(names));
+  if (!options_.key_id.empty()) {
+    HR_RETURN_IF_ERROR(CheckKeyId(options_.key_id));
+    HR_RETURN_IF_ERROR(KeyRing::Process().Find(options_.key_id).status());
+  }
   return BeginRun(names);
 }
 
@@ -376,7 +382,8 @@ Status LocalCheckpointStore::CheckFence(const std::vector<std::string>& names,
 }
 
 Status LocalCheckpointStore::WriteTemporary(const std::string& path, const std::string& bytes) {
-  HR_ASSIGN_OR_RETURN(auto file, files_.Create(path));
+  auto created = options_.key_id.empty() ? files_.Create(path) : files_.CreatePrivate(path);
+  HR_ASSIGN_OR_RETURN(auto file, std::move(created));
   HR_RETURN_IF_ERROR(file->Append(bytes));
   HR_RETURN_IF_ERROR(file->Sync());
   return file->Close();
@@ -439,7 +446,12 @@ Status LocalCheckpointStore::Commit(const Manifest& manifest,
   if (Planted(PlantedBug::kSinkBeforeManifest) && manifest.renames.size() > 3) {
     HR_RETURN_IF_ERROR(PublishAll(files_, manifest.renames));
   }
-  HR_RETURN_IF_ERROR(Decide(manifest, bytes, still_wanted).WithContext(context));
+  std::string sealed;
+  if (!options_.key_id.empty()) {
+    HR_ASSIGN_OR_RETURN(sealed, SealManifest(env_, manifest, options_.key_id));
+  }
+  HR_RETURN_IF_ERROR(
+      Decide(manifest, sealed.empty() ? bytes : sealed, still_wanted).WithContext(context));
 
   KnownManifest known{.id = manifest.id, .usable = true, .files = {}};
   for (const FileManifest& file : manifest.files) known.files.insert(file.name);
@@ -540,6 +552,14 @@ class StoreHandle final : public CheckpointStore {
 };
 
 }  // namespace
+
+const Compression& CheckpointStoreOptions::CompressionOf(const std::string& operator_id,
+                                                         const TableMeta& table) const {
+  const std::string& state = table.state_name.empty() ? table.name : table.state_name;
+  const auto found = state_compression.find(operator_id + "." + state);
+  if (found != state_compression.end()) return found->second;
+  return table.compression ? *table.compression : compression;
+}
 
 Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(Env* env,
                                                                CheckpointStoreOptions options) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,9 +20,14 @@ struct CheckpointStoreOptions {
   std::shared_ptr<CheckpointTransport> transport;  ///< where checkpoints go, null = `directory`
   std::string job_key;
   int retained = 1;  ///< usable checkpoints kept; one older stays until two newer are complete
-  CodecId codec = CodecId::kZstd;
-  int codec_level = 1;
-  uint32_t partition_bytes = 64 * 1024;
+  Compression compression;
+  /// By "<operator id>.<state name>": goes before what the state's descriptor says, and that before
+  /// `compression`.
+  std::map<std::string, Compression> state_compression;
+  /// Of the key that files are encrypted with (KeyRing::Process() has it); "": in the clear.
+  std::string key_id;
+
+  const Compression& CompressionOf(const std::string& operator_id, const TableMeta& table) const;
 };
 
 /// One checkpoint in the listing.

@@ -15,6 +15,7 @@ namespace {
 using Event = CheckpointCoordinator::Event;
 
 constexpr size_t kHistoryMax = 10000;
+constexpr size_t kSizesMax = 256;
 
 std::string JoinTasks(const std::vector<int>& tasks) {
   constexpr size_t kShown = 8;
@@ -32,11 +33,13 @@ SavepointStop StopOf(const std::vector<SavepointRequestPtr>& requests) {
 }
 
 // A history line with nothing but what was written.
-CheckpointRecord SizesOf(const std::vector<WrittenSnapshot>& tasks) {
+CheckpointRecord CountsOf(const std::vector<WrittenSnapshot>& tasks) {
   CheckpointRecord record;
   for (const WrittenSnapshot& task : tasks) {
     record.bytes_written += task.written.bytes_written;
     record.partitions_written += task.written.partitions_written;
+    record.raw_bytes += task.written.raw_bytes;
+    record.rows_written += task.written.rows_written;
     for (const WrittenTask::Part& part : task.written.parts) {
       record.state_bytes += part.subtask.state_bytes;
     }
@@ -104,7 +107,7 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
   void OnDecidedLocked(const CommitWork& commit, const Status& status);
   Result<std::string> CopySavepoints(const CommitWork& commit);
   PendingPtr AbortLocked(const Status& why);
-  void Record(const Pending& checkpoint, CheckpointRecord sizes, const Status& outcome);
+  void Record(const Pending& checkpoint, CheckpointRecord counts, const Status& outcome);
 
   Env* const env;
   const std::shared_ptr<CheckpointStore> store;
@@ -284,18 +287,25 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
   const Status status = store->Commit(commit->manifest, [this] { return !stopped.load(); });
   // Released before anybody hears of it: the next barrier may follow at once. Of a checkpoint that
   // failed they are destroyed unfinished, so that their next snapshot is full.
-  const CheckpointRecord sizes = SizesOf(commit->tasks);
+  CheckpointRecord counts = CountsOf(commit->tasks);
   if (status.ok()) {
     for (WrittenSnapshot& task : commit->tasks) SnapshotWriter::FinishTables(&task.snapshot);
   }
   commit->tasks.clear();
   if (!status.ok() && !store->Decided(id)) return Fail(id, status, /*by_commit=*/true);
 
+  if (status.ok()) {
+    Manifest& manifest = commit->manifest;
+    manifest.key_id = store->options().key_id;
+    manifest.file_bytes = SerializeManifest(manifest).size() +
+                          (manifest.key_id.empty() ? 0 : SealedManifestExtraBytes(manifest.key_id));
+    counts.sizes = std::make_shared<const CheckpointSizes>(SizesOf(manifest));
+  }
   {
     const std::lock_guard<std::mutex> guard(mutex);
     HR_CHECK(pending && pending->id == id);
-    Record(*pending, sizes, status);
-    if (status.ok()) AdaptIntervalLocked(*pending, sizes, commit->manifest);
+    Record(*pending, counts, status);
+    if (status.ok()) AdaptIntervalLocked(*pending, counts, commit->manifest);
     pending.reset();
     last_end_ms = SteadyMs();
     last_completed = commit->manifest;
@@ -350,7 +360,7 @@ Result<std::string> CheckpointCoordinator::Impl::CopySavepoints(const CommitWork
   const Status fetched = store->FetchFiles(commit.manifest);
   for (const SavepointRequestPtr& request : commit.savepoints) {
     Result<std::string> copied =
-        fetched.ok() ? WriteSavepoint(env->files(), commit.manifest, store->job_directory(),
+        fetched.ok() ? WriteSavepoint(env, commit.manifest, store->job_directory(),
                                       request->directory(), [this] { return !stopped.load(); })
                      : Result<std::string>(fetched.WithContext("savepoint"));
     if (!copied.ok() && commit.final) {
@@ -399,7 +409,7 @@ CheckpointCoordinator::Impl::PendingPtr CheckpointCoordinator::Impl::AbortLocked
   PendingPtr aborted = std::move(pending);
   store->Abandon(aborted->id);
   writer.OnAborted(aborted->id);
-  Record(*aborted, SizesOf(aborted->tasks), why);
+  Record(*aborted, CountsOf(aborted->tasks), why);
   last_end_ms = SteadyMs();
   if (stopped) return aborted;
 
@@ -454,6 +464,7 @@ void CheckpointCoordinator::Impl::Record(const Pending& checkpoint, CheckpointRe
   record.triggered_ms = checkpoint.triggered_ms;
   record.duration_ms = SteadyMs() - checkpoint.triggered_steady_ms;
   history.push_back(std::move(record));
+  if (history.size() > kSizesMax) history[history.size() - 1 - kSizesMax].sizes.reset();
   if (history.size() > kHistoryMax) history.pop_front();
 }
 

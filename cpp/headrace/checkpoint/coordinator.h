@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "headrace/base/env.h"
+#include "headrace/checkpoint/checkpoint_sizes.h"
 #include "headrace/checkpoint/checkpoint_store.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/savepoint.h"
@@ -27,6 +28,10 @@ struct CheckpointRecord {
   uint64_t bytes_written = 0;
   uint64_t state_bytes = 0;  ///< S
   uint64_t partitions_written = 0;
+  uint64_t raw_bytes = 0;  ///< serialised, before compression
+  uint64_t rows_written = 0;
+  /// By state; null unless the checkpoint is complete and among the newest.
+  std::shared_ptr<const CheckpointSizes> sizes;
   /// Where the interval adapts: the one that follows, and why.
   std::optional<IntervalDecision> interval = {};
 };

@@ -5,16 +5,17 @@
 
 #include "headrace/base/bytes.h"
 #include "headrace/base/check.h"
+#include "headrace/storage/file_cipher.h"
 #include "headrace/storage/safe_path.h"
 
-// A manifest file, version 1; integers little-endian, varint = LEB128, zigzag = varint of a signed
+// A manifest file, version 2; integers little-endian, varint = LEB128, zigzag = varint of a signed
 // one, string = varint length and the bytes, digest = XXH3-128 (8 bytes low half, 8 bytes high
 // half).
 //
 //   offset  bytes
 //        0      8  magic "HRMANIF" 0x1a
 //        8      4  format version; these 32 bytes keep their meaning in every version
-//       12      4  0 (room for flags)
+//       12      4  flags: 0x01 the body is encrypted (since version 2)
 //       16      8  B, length of the body
 //       24      4  0
 //       28      4  CRC-32C of bytes 0..27
@@ -22,10 +23,14 @@
 //     32+B     16  digest of bytes 0..32+B-1
 //     48+B      4  CRC-32C of bytes 0..48+B-1
 //
+// An encrypted body is: cipher 1 byte (1: AES-256-GCM) | key id string | salt string | check string
+// | the body's bytes encrypted, with a tag of 16 bytes; see storage/file_cipher.h.
+//
 //   body       job key string | id varint | run varint | kind 1 | decision 1 | full 1
 //              | created zigzag | parent digest 16 | files | renames | operators
 //              | in-flight data string (empty in version 1)
 //   files      count varint, each: name string | size varint | digest 16 | checkpoint varint
+//              | key id string (since version 2)
 //   renames    count varint, each: temporary string | final string | size varint | digest 16
 //   operators  count varint, each: id string | name string | kind string | parallelism varint
 //              | max parallelism varint | keyed 1 | registry | splits | subtasks
@@ -37,15 +42,23 @@
 //              | finished 1 | state bytes varint | operator state string | tables
 //   tables     count varint, each: name string | table kind 1 | state name string
 //              | fingerprint string | dictionary string | row bytes varint | live bytes varint
-//              | full ids 1 | partitions
+//              | full ids 1 | rows of a partition varint | bytes of a partition varint (both since
+//              version 2) | partitions
 //   partitions count varint, each a chain: count varint, each: file varint | offset varint
-//              | stored varint | raw varint | whole 1 | digest 16
+//              | stored varint | raw varint | flags 1 | digest 16; flags: 0x01 whole, and since
+//              version 2 in 0x0e the codec's id plus 1, 0 where it is not known
 
 namespace headrace {
 namespace {
 
 constexpr std::string_view kMagic("HRMANIF\x1a", 8);
 constexpr size_t kTrailerBytes = 20;
+constexpr uint8_t kWhole = 0x01;
+constexpr int kCodecShift = 1;
+constexpr uint32_t kEncrypted = 0x01;
+constexpr uint8_t kAes256Gcm = 1;
+// A job's name and a checkpoint's number are in the body, which names the file.
+constexpr const char* kPlace = "headrace manifest";
 
 void PutDigest(ByteWriter* out, const Digest128& digest) {
   out->Fixed(digest.low);
@@ -61,7 +74,8 @@ void PutChains(ByteWriter* out, const std::vector<std::vector<PartitionRef>>& pa
       out->Varint(ref.offset);
       out->Varint(ref.stored_bytes);
       out->Varint(ref.raw_bytes);
-      out->Fixed<uint8_t>(ref.whole);
+      const int codec = ref.codec ? static_cast<int>(*ref.codec) + 1 : 0;
+      out->Fixed(static_cast<uint8_t>((ref.whole ? kWhole : 0) | codec << kCodecShift));
       PutDigest(out, ref.digest);
     }
   }
@@ -76,6 +90,8 @@ void PutTable(ByteWriter* out, const TableManifest& table) {
   out->Varint(table.meta.row_bytes);
   out->Varint(table.live_bytes);
   out->Fixed<uint8_t>(table.full_ids);
+  out->Varint(table.meta.partition_rows);
+  out->Varint(table.meta.partition_bytes);
   PutChains(out, table.partitions);
 }
 
@@ -132,6 +148,7 @@ void PutBody(ByteWriter* out, const Manifest& manifest) {
     out->Varint(file.size_bytes);
     PutDigest(out, file.digest);
     out->Varint(file.checkpoint);
+    out->String(file.key_id);
   }
   out->Varint(manifest.renames.size());
   for (const PendingRename& rename : manifest.renames) {
@@ -150,7 +167,7 @@ void PutBody(ByteWriter* out, const Manifest& manifest) {
 // left.
 class BodyReader {
  public:
-  explicit BodyReader(std::string_view body) : in_(body) {}
+  BodyReader(std::string_view body, uint32_t version) : in_(body), version_(version) {}
 
   Status Read(Manifest* manifest) {
     manifest->job_key = String();
@@ -183,6 +200,7 @@ class BodyReader {
     file->size_bytes = Varint();
     file->digest = Digest();
     file->checkpoint = Varint();
+    if (version_ >= 2) file->key_id = String();
     // Joined to a directory later: nothing may lead out of it.
     const Status plain = ValidateRelativeName(file->name);
     if (!plain.ok()) Fail(plain.message());
@@ -231,6 +249,10 @@ class BodyReader {
     table->meta.row_bytes = UInt32("row size");
     table->live_bytes = Varint();
     table->full_ids = Bool();
+    if (version_ >= 2) {
+      table->meta.partition_rows = UInt32("rows of a partition");
+      table->meta.partition_bytes = UInt32("bytes of a partition");
+    }
     Each(1, &table->partitions, [&](std::vector<PartitionRef>* chain) {
       Each(21, chain, [&](PartitionRef* ref) { ReadRef(ref); });
       if (!chain->empty() && !chain->front().whole) Fail("chain that does not begin with a base");
@@ -242,7 +264,7 @@ class BodyReader {
     ref->offset = Varint();
     ref->stored_bytes = UInt32("stored size");
     ref->raw_bytes = UInt32("raw size");
-    ref->whole = Bool();
+    ReadFlags(ref);
     ref->digest = Digest();
     if (!status_.ok()) return;
     if (ref->file >= files_->size()) return Fail("partition in a file that is not listed");
@@ -250,6 +272,15 @@ class BodyReader {
     if (ref->offset > size || ref->stored_bytes > size - ref->offset) {
       Fail("partition beyond the end of its file");
     }
+  }
+
+  void ReadFlags(PartitionRef* ref) {
+    constexpr uint8_t kCodecMax = static_cast<uint8_t>(CodecId::kZstd) + 1;
+    const uint8_t max = version_ >= 2 ? kWhole | kCodecMax << kCodecShift : kWhole;
+    const uint8_t flags = Byte(max, "partition flags");
+    ref->whole = (flags & kWhole) != 0;
+    const int codec = flags >> kCodecShift;
+    if (codec != 0) ref->codec = static_cast<CodecId>(codec - 1);
   }
 
   template <typename T, typename Read>
@@ -317,6 +348,7 @@ class BodyReader {
   }
 
   ByteReader in_;
+  const uint32_t version_;
   Status status_;
   const std::vector<FileManifest>* files_ = nullptr;
 };
@@ -369,7 +401,8 @@ Status CheckEnvelope(std::string_view bytes, const std::string& file, std::strin
                                  std::to_string(version) + "; this build reads versions 1 to " +
                                  std::to_string(kManifestVersion) + ": use a newer headrace");
   }
-  if (version == 0 || Fixed32At(bytes, 12) != 0 || Fixed32At(bytes, 24) != 0) {
+  if (version == 0 || Fixed32At(bytes, 12) > (version >= 2 ? kEncrypted : 0) ||
+      Fixed32At(bytes, 24) != 0) {
     return Damaged(file, 8, "impossible header");
   }
   uint64_t body_bytes = 0;
@@ -427,31 +460,92 @@ const OperatorManifest* Manifest::Find(std::string_view operator_id) const {
   return nullptr;
 }
 
-std::string SerializeManifest(const Manifest& manifest) {
-  ByteWriter body;
-  PutBody(&body, manifest);
+namespace {
 
+std::string Enclose(uint32_t flags, std::string_view body) {
   ByteWriter out;
   out.Raw(kMagic);
   out.Fixed<uint32_t>(kManifestVersion);
-  out.Fixed<uint32_t>(0);
+  out.Fixed<uint32_t>(flags);
   out.Fixed<uint64_t>(body.size());
   out.Fixed<uint32_t>(0);
   out.Fixed<uint32_t>(Crc32c(0, out.view().data(), out.size()));
   HR_CHECK_EQ(out.size(), kManifestHeaderBytes);
-  out.Raw(body.view());
+  out.Raw(body);
   PutDigest(&out, Hash128(out.view()));
   out.Fixed<uint32_t>(Crc32c(0, out.view().data(), out.size()));
   return out.Take();
+}
+
+Result<std::string> OpenBody(std::string_view sealed, const std::string& file,
+                             std::string* key_id) {
+  ByteReader reader(sealed);
+  uint8_t cipher = 0;
+  std::string_view id, salt, check, chunk;
+  HR_RETURN_IF_ERROR(reader.Fixed(&cipher));
+  if (cipher != kAes256Gcm) {
+    return Status::Unimplemented("cipher " + std::to_string(cipher) +
+                                 "; this build reads cipher 1");
+  }
+  HR_RETURN_IF_ERROR(reader.String(&id));
+  HR_RETURN_IF_ERROR(reader.String(&salt));
+  HR_RETURN_IF_ERROR(reader.String(&check));
+  HR_RETURN_IF_ERROR(reader.Raw(reader.remaining(), &chunk));
+  if (salt.size() != FileKeyHeader::kSaltBytes || check.size() != FileKeyHeader::kCheckBytes) {
+    return Status::Corruption("impossible lengths of salt and check");
+  }
+  *key_id = id;
+  HR_ASSIGN_OR_RETURN(const auto opener, FileCipher::ForReading({.key_id = *key_id,
+                                                                 .salt = std::string(salt),
+                                                                 .check = std::string(check)},
+                                                                kPlace, file));
+  return opener->Open(0, /*last=*/true, {}, chunk);
+}
+
+}  // namespace
+
+std::string SerializeManifest(const Manifest& manifest) {
+  ByteWriter body;
+  PutBody(&body, manifest);
+  return Enclose(0, body.view());
+}
+
+Result<std::string> SealManifest(Env* env, const Manifest& manifest, const std::string& key_id) {
+  ByteWriter plain;
+  PutBody(&plain, manifest);
+  HR_ASSIGN_OR_RETURN(const auto cipher, FileCipher::ForWriting(env, key_id, kPlace));
+  ByteWriter body;
+  body.Fixed(kAes256Gcm);
+  body.String(cipher->header().key_id);
+  body.String(cipher->header().salt);
+  body.String(cipher->header().check);
+  HR_RETURN_IF_ERROR(cipher->Seal(0, /*last=*/true, {}, plain.view(), &body.buffer()));
+  return Enclose(kEncrypted, body.view());
+}
+
+uint64_t SealedManifestExtraBytes(const std::string& key_id) {
+  // The cipher, three strings with a length of one byte each, and the tag.
+  return 1 + 3 + key_id.size() + FileKeyHeader::kSaltBytes + FileKeyHeader::kCheckBytes +
+         FileCipher::kTagBytes;
 }
 
 Result<Manifest> ParseManifest(std::string_view bytes, const std::string& file) {
   std::string_view body;
   HR_RETURN_IF_ERROR(CheckEnvelope(bytes, file, &body));
   Manifest manifest;
-  BodyReader reader(body);
+  std::string opened;
+  if (Fixed32At(bytes, 12) == kEncrypted) {
+    Result<std::string> plain = OpenBody(body, file, &manifest.key_id);
+    if (plain.status().code() == StatusCode::kCorruption) {
+      return Damaged(file, kManifestHeaderBytes, plain.status().message());
+    }
+    HR_ASSIGN_OR_RETURN(opened, std::move(plain));
+    body = opened;
+  }
+  BodyReader reader(body, Fixed32At(bytes, 8));
   const Status status = reader.Read(&manifest);
   if (!status.ok()) return Damaged(file, kManifestHeaderBytes + reader.offset(), status.message());
+  manifest.file_bytes = bytes.size();
   return manifest;
 }
 

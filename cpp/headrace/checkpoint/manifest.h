@@ -2,12 +2,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "headrace/base/env.h"
 #include "headrace/base/hash.h"
 #include "headrace/checkpoint/task_snapshot.h"
+#include "headrace/storage/codec.h"
 
 namespace headrace {
 
@@ -21,7 +24,8 @@ struct PartitionRef {
   uint32_t stored_bytes = 0;
   uint32_t raw_bytes = 0;
   bool whole = false;
-  Digest128 digest;  ///< of the stored block
+  std::optional<CodecId> codec;  ///< of the block; none where version 1 did not say
+  Digest128 digest;              ///< of the stored block
 
   bool operator==(const PartitionRef&) const = default;
 };
@@ -63,6 +67,7 @@ struct FileManifest {
   uint64_t size_bytes = 0;
   Digest128 digest;
   CheckpointId checkpoint = 0;  ///< that wrote it
+  std::string key_id;           ///< of the key it is encrypted with; "": plain
 
   bool operator==(const FileManifest&) const = default;
 };
@@ -83,6 +88,8 @@ struct Manifest {
   std::vector<OperatorManifest> operators;
   std::vector<PendingRename> renames;
   std::vector<FileManifest> files;
+  std::string key_id;       ///< of the key its file is encrypted with; "": in the clear; not in it
+  uint64_t file_bytes = 0;  ///< of the manifest's own file, once written or read; not in it
 
   /// True when a job that resumes from it has nothing left to do: the final checkpoint, or a
   /// savepoint in which all input was used up (one that drained the job).
@@ -92,15 +99,19 @@ struct Manifest {
 };
 
 /// Version written by this build; readers accept it and every older one.
-inline constexpr uint32_t kManifestVersion = 1;
+inline constexpr uint32_t kManifestVersion = 2;
 
 /// Serialises with header, lengths and self-digest. Every flipped bit is found by ParseManifest.
 /// Equal manifests give equal bytes.
 std::string SerializeManifest(const Manifest& manifest);
+/// The same with the body encrypted by the named key. A KeyProblem when the process lacks it.
+Result<std::string> SealManifest(Env* env, const Manifest& manifest, const std::string& key_id);
+/// By how many bytes SealManifest() is longer than SerializeManifest().
+uint64_t SealedManifestExtraBytes(const std::string& key_id);
 /// kCorruption naming `file` and offset for damaged bytes, kUnimplemented for a newer format
-/// version, kFailedPrecondition when it is not a headrace manifest at all. What it returns is
-/// consistent: every PartitionRef lies inside its file, chains begin with a whole image, names are
-/// plain file names.
+/// version, kFailedPrecondition when it is not a headrace manifest at all, or when its key is
+/// missing or wrong (a KeyProblem). What it returns is consistent: every PartitionRef lies inside
+/// its file, chains begin with a whole image, names are plain file names.
 Result<Manifest> ParseManifest(std::string_view bytes, const std::string& file);
 
 }  // namespace headrace

@@ -16,9 +16,11 @@ constexpr size_t kPieceBytes = 1 << 20;
 // Writes the files of one savepoint into its directory, and takes them away again.
 class SavepointWriter {
  public:
-  SavepointWriter(FileSystem& files, std::string directory,
-                  const std::function<bool()>& still_wanted)
-      : files_(files), directory_(std::move(directory)), still_wanted_(still_wanted) {}
+  SavepointWriter(Env* env, std::string directory, const std::function<bool()>& still_wanted)
+      : env_(env),
+        files_(env->files()),
+        directory_(std::move(directory)),
+        still_wanted_(still_wanted) {}
 
   Status Write(const Manifest& manifest, const std::string& from) {
     for (const FileManifest& file : manifest.files) HR_RETURN_IF_ERROR(Copy(file, from));
@@ -28,7 +30,11 @@ class SavepointWriter {
     own.parent_digest = {};
     own.renames.clear();
     const std::string temporary = std::string(kSavepointManifest) + ".tmp";
-    HR_RETURN_IF_ERROR(WriteFile(temporary, SerializeManifest(own)));
+    std::string bytes = SerializeManifest(own);
+    if (!own.key_id.empty()) {
+      HR_ASSIGN_OR_RETURN(bytes, SealManifest(env_, own, own.key_id));
+    }
+    HR_RETURN_IF_ERROR(WriteFile(temporary, bytes, !own.key_id.empty()));
     HR_RETURN_IF_ERROR(files_.Rename(PathOf(temporary), PathOf(kSavepointManifest)));
     written_.back() = kSavepointManifest;
     return files_.SyncDirectory(directory_);
@@ -45,14 +51,16 @@ class SavepointWriter {
  private:
   std::string PathOf(const std::string& name) const { return directory_ + "/" + name; }
 
-  Result<std::unique_ptr<WritableFile>> Create(const std::string& name) {
-    HR_ASSIGN_OR_RETURN(auto file, files_.Create(PathOf(name)));
+  Result<std::unique_ptr<WritableFile>> Create(const std::string& name, bool encrypted) {
+    const std::string path = PathOf(name);
+    auto created = encrypted ? files_.CreatePrivate(path) : files_.Create(path);
+    HR_ASSIGN_OR_RETURN(auto file, std::move(created));
     written_.push_back(name);
     return file;
   }
 
-  Status WriteFile(const std::string& name, const std::string& bytes) {
-    HR_ASSIGN_OR_RETURN(auto file, Create(name));
+  Status WriteFile(const std::string& name, const std::string& bytes, bool encrypted) {
+    HR_ASSIGN_OR_RETURN(auto file, Create(name, encrypted));
     HR_RETURN_IF_ERROR(file->Append(bytes));
     HR_RETURN_IF_ERROR(file->Sync());
     return file->Close();
@@ -61,7 +69,7 @@ class SavepointWriter {
   Status Copy(const FileManifest& file, const std::string& from) {
     HR_ASSIGN_OR_RETURN(const std::string path, JoinSafely(from, file.name));
     HR_ASSIGN_OR_RETURN(auto source, files_.Open(path));
-    HR_ASSIGN_OR_RETURN(auto target, Create(file.name));
+    HR_ASSIGN_OR_RETURN(auto target, Create(file.name, !file.key_id.empty()));
     Hash128Stream digest;
     std::string piece;
     for (uint64_t at = 0; at < file.size_bytes; at += piece.size()) {
@@ -78,6 +86,7 @@ class SavepointWriter {
     return target->Close();
   }
 
+  Env* const env_;
   FileSystem& files_;
   const std::string directory_;
   const std::function<bool()>& still_wanted_;
@@ -122,12 +131,12 @@ Result<std::string> SavepointRequest::outcome() const {
   return outcome_.value();
 }
 
-Result<std::string> WriteSavepoint(FileSystem& files, const Manifest& manifest,
-                                   const std::string& from, const std::string& into,
+Result<std::string> WriteSavepoint(Env* env, const Manifest& manifest, const std::string& from,
+                                   const std::string& into,
                                    const std::function<bool()>& still_wanted) {
   HR_CHECK(manifest.full);
-  HR_ASSIGN_OR_RETURN(std::string directory, NewDirectory(files, manifest, into));
-  SavepointWriter writer(files, directory, still_wanted);
+  HR_ASSIGN_OR_RETURN(std::string directory, NewDirectory(env->files(), manifest, into));
+  SavepointWriter writer(env, directory, still_wanted);
   const Status written = writer.Write(manifest, from);
   if (written.ok()) return directory;
   writer.RemoveAll();

@@ -55,11 +55,12 @@ using SavepointRequestPtr = std::shared_ptr<SavepointRequest>;
 ///
 /// What is copied is held against the digests of `manifest`. On a failure what was written is
 /// removed as far as it can be; without its manifest, written last, it is no savepoint. kCancelled
-/// when `still_wanted` answers false; it is asked once a megabyte.
+/// when `still_wanted` answers false; it is asked once a megabyte. An encrypted checkpoint gives an
+/// encrypted savepoint.
 ///
 /// REQUIRES: `manifest` is full, all its files lie in `from`.
-Result<std::string> WriteSavepoint(FileSystem& files, const Manifest& manifest,
-                                   const std::string& from, const std::string& into,
+Result<std::string> WriteSavepoint(Env* env, const Manifest& manifest, const std::string& from,
+                                   const std::string& into,
                                    const std::function<bool()>& still_wanted);
 
 /// File in a savepoint's directory that makes it one.

@@ -62,11 +62,11 @@ class TaskFile {
   TaskFile(Env* env, CheckpointStore* store, CheckpointId id, int task)
       : env_(env), store_(store), id_(id), task_(task) {}
 
-  Result<ChainLink> Append(const PartitionImage& image) {
+  Result<ChainLink> Append(const PartitionImage& image, const Compression& compression) {
     if (!writer_) HR_RETURN_IF_ERROR(Create());
     const BlockOptions options{.kind = image.whole ? BlockKind::kBase : BlockKind::kDelta,
-                               .codec = store_->options().codec,
-                               .codec_level = store_->options().codec_level};
+                               .codec = compression.codec,
+                               .codec_level = compression.level};
     HR_ASSIGN_OR_RETURN(const BlockRef block, writer_->Append(options, image.payload));
     return ChainLink{.file = file_,
                      .ref = {.file = 0,
@@ -74,6 +74,7 @@ class TaskFile {
                              .stored_bytes = static_cast<uint32_t>(block.block_bytes),
                              .raw_bytes = static_cast<uint32_t>(block.raw_bytes),
                              .whole = image.whole,
+                             .codec = block.codec,
                              .digest = block.digest}};
   }
 
@@ -96,9 +97,11 @@ class TaskFile {
     const CheckpointFileIdentity identity{.job_key_hash = Hash64(store_->options().job_key),
                                           .checkpoint_id = id_,
                                           .epoch = store_->run_id()};
+    const std::string path = store_->job_directory() + "/" + file.name;
+    file.key_id = store_->options().key_id;
+    HR_ASSIGN_OR_RETURN(auto cipher, CipherFor(env_, file.key_id, path, identity));
     HR_ASSIGN_OR_RETURN(
-        writer_, CheckpointFileWriter::Create(env_->files(),
-                                              store_->job_directory() + "/" + file.name, identity));
+        writer_, CheckpointFileWriter::Create(env_->files(), path, identity, std::move(cipher)));
     file_ = std::make_shared<FileManifest>(std::move(file));
     return Status::Ok();
   }
@@ -115,8 +118,8 @@ bool Untouched(const TableSnapshot& table) {
   return !table.full() && table.ChangedPartitions().empty();
 }
 
-Status WritePartition(TableSnapshot* table, uint32_t index, Chain* chain, TaskFile* file,
-                      WrittenTask* written) {
+Status WritePartition(TableSnapshot* table, uint32_t index, const Compression& compression,
+                      Chain* chain, TaskFile* file, WrittenTask* written) {
   const bool want_whole = table->full() || WantsWhole(FactsOf(*chain));
   PartitionImage image;
   HR_RETURN_IF_ERROR(table->ReadPartition(index, want_whole, &image));
@@ -130,17 +133,18 @@ Status WritePartition(TableSnapshot* table, uint32_t index, Chain* chain, TaskFi
     return Status::Internal("partition " + std::to_string(index) +
                             " gave changed rows where it was asked for all");
   }
-  HR_ASSIGN_OR_RETURN(ChainLink link, file->Append(image));
+  HR_ASSIGN_OR_RETURN(ChainLink link, file->Append(image, compression));
   chain->push_back(std::move(link));
   ++written->partitions_written;
+  written->raw_bytes += image.payload.size();
   written->rows_written += image.whole ? image.live_rows : image.changed_rows;
   return Status::Ok();
 }
 
 // The chains after this snapshot; `before` is null for a table not seen yet.
 Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
-                                  const TableChainsPtr& before, TaskFile* file,
-                                  WrittenTask* written) {
+                                  const Compression& compression, const TableChainsPtr& before,
+                                  TaskFile* file, WrittenTask* written) {
   if (!table->full() && !before) {
     return Status::Internal(
         "it tells what changed since a snapshot that this writer does not know");
@@ -155,7 +159,8 @@ Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
       return Status::Internal("changed partition " + std::to_string(index) + " of " +
                               std::to_string(after->partitions.size()));
     }
-    HR_RETURN_IF_ERROR(WritePartition(table, index, &after->partitions[index], file, written));
+    HR_RETURN_IF_ERROR(
+        WritePartition(table, index, compression, &after->partitions[index], file, written));
   }
   return TableChainsPtr(std::move(after));
 }
@@ -233,8 +238,9 @@ Result<WrittenTask> SnapshotWriter::Impl::Write(CheckpointId id, const TaskSnaps
     for (const auto& table : op.keyed.tables) {
       const std::string& name = table->meta().name;
       const auto known = before.find(name);
-      auto chains_of_table = WriteTable(
-          id, table.get(), known == before.end() ? nullptr : known->second, &file, &written);
+      auto chains_of_table =
+          WriteTable(id, table.get(), store->options().CompressionOf(op.operator_id, table->meta()),
+                     known == before.end() ? nullptr : known->second, &file, &written);
       if (!chains_of_table.ok()) {
         return chains_of_table.status().WithContext("operator '" + op.name + "' (subtask " +
                                                     std::to_string(op.subtask_index) +

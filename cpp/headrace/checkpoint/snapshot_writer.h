@@ -21,6 +21,7 @@ struct WrittenTask {
   std::vector<Part> parts;          ///< one an operator, in the order of the snapshot
   std::vector<FileManifest> files;  ///< new file first, then earlier ones still referred to
   uint64_t bytes_written = 0;
+  uint64_t raw_bytes = 0;  ///< serialised: payloads of the partitions written, before compression
   uint64_t partitions_written = 0;
   uint64_t rows_written = 0;
 };

@@ -97,6 +97,8 @@ ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
   spec.keyed = node.keyed;
   spec.object_reuse = inputs_.options.object_reuse;
   spec.state_memory_budget_bytes = inputs_.options.state_memory_budget_bytes;
+  spec.partition_bytes = inputs_.options.partition_bytes;
+  spec.incremental_checkpoints = inputs_.options.incremental_checkpoints;
   spec.restore = inputs_.restore.get();
   spec.metrics = inputs_.metrics->Register(node.name, subtask);
   return spec;

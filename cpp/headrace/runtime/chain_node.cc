@@ -48,6 +48,7 @@ Status ChainNode::Open() {
         KeyGroupRangeOf(spec_.context.subtask_index, spec_.context.parallelism,
                         spec_.context.max_parallelism),
         spec_.context.max_parallelism, spec_.state_memory_budget_bytes);
+    keyed_->SetPartitionBytes(spec_.partition_bytes);
   }
   if (spec_.restore && spec_.restore->Has(spec_.context.uid)) HR_RETURN_IF_ERROR(RestoreState());
   spec_.context.keyed_state = keyed_.get();
@@ -341,7 +342,7 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id, bool full) {
   HR_RETURN_IF_ERROR(op_->Snapshot(id, &snapshot.operator_state));
   if (keyed_) {
     snapshot.key_groups = keyed_->range();
-    if (full) keyed_->RequireFullSnapshot();
+    if (full || !spec_.incremental_checkpoints) keyed_->RequireFullSnapshot();
     snapshot.keyed = keyed_->Snapshot();
   }
   snapshot.registry = Registry();

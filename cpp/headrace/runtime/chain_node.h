@@ -24,6 +24,8 @@ struct ChainNodeSpec {
   bool keyed = false;
   bool object_reuse = false;  ///< readers share mutable host values
   int64_t state_memory_budget_bytes = 0;
+  uint32_t partition_bytes = PagedTable::kPartitionBytes;
+  bool incremental_checkpoints = true;
   const RestorePlan* restore = nullptr;
   std::shared_ptr<TaskMetrics> metrics;  ///< never null
 };

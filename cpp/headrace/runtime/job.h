@@ -59,6 +59,12 @@ struct JobOptions {
   int64_t channel_bytes = 8 << 20;
   int64_t batch_rows = 4096;
   int64_t state_memory_budget_bytes = 0;  ///< 0 = 60 % of RAM
+  /// Z: about what a partition of keyed state takes before compression.
+  uint32_t partition_bytes = PagedTable::kPartitionBytes;
+  bool incremental_checkpoints = true;                   ///< false: each writes all of the state
+  Compression compression;                               ///< of checkpoints
+  std::map<std::string, Compression> state_compression;  ///< by "<operator id>.<state name>"
+  std::string encryption_key_id;                         ///< of checkpoints; "": in the clear
   CheckpointOptions checkpoints;
   std::string checkpoint_directory;  ///< "" = none; scratch when there is a transport
   std::shared_ptr<CheckpointTransport> checkpoint_transport;  ///< where they go, null = directory

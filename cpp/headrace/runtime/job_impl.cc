@@ -479,10 +479,14 @@ std::map<std::string, int64_t> JobImpl::Metrics() const {
   std::map<std::string, int64_t> metrics = metrics_->Snapshot();
   int64_t completed = 0;
   int64_t bytes = 0;
+  int64_t raw_bytes = 0;
   int64_t state_bytes = 0;
+  std::shared_ptr<const CheckpointSizes> newest;
   for (const CheckpointRecord& record : Checkpoints()) {
     if (!record.completed) continue;
     ++completed;
+    raw_bytes += static_cast<int64_t>(record.raw_bytes);
+    newest = record.sizes;
     bytes += static_cast<int64_t>(record.bytes_written);
     state_bytes = static_cast<int64_t>(record.state_bytes);
   }
@@ -492,7 +496,13 @@ std::map<std::string, int64_t> JobImpl::Metrics() const {
   }
   metrics["job.checkpoints_completed"] = completed;
   metrics["job.checkpoint_bytes"] = bytes;
+  metrics["job.checkpoint_raw_bytes"] = raw_bytes;
   metrics["job.state_bytes"] = state_bytes;
+  for (const StateSizes& state : newest ? newest->states : std::vector<StateSizes>()) {
+    const std::string prefix = state.operator_name + ".state." + state.state + ".";
+    metrics[prefix + "live_bytes"] += static_cast<int64_t>(state.live_bytes);
+    metrics[prefix + "stored_bytes"] += static_cast<int64_t>(SumOf(state.held).stored_bytes);
+  }
   return metrics;
 }
 

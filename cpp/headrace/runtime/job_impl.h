@@ -59,6 +59,7 @@ class JobImpl final : public Job {
   Status FindRestorePoint();
   Status LoadRestorePath(RestorePoint* point);
   Status PlanSplits();
+  Status CheckStateCompression() const;
   std::vector<RestoreTarget> RestoreTargets() const;
 
   /// Returns how long the loop may sleep at most.

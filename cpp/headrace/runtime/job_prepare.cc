@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "headrace/checkpoint/remote_directory.h"
@@ -31,13 +32,33 @@ JobImpl::JobImpl(JobGraph graph, JobOptions options)
       restart_strategy_(options_.restart),
       interval_ms_(options_.checkpoints.interval_ms) {}
 
+// A name that no operator could have would be ignored in silence. Which states an operator has is
+// known when it runs only.
+Status JobImpl::CheckStateCompression() const {
+  for (const auto& [name, compression] : options_.state_compression) {
+    const bool known =
+        std::any_of(graph_->operator_ids.begin(), graph_->operator_ids.end(),
+                    [&name](const std::string& id) { return name.starts_with(id + "."); });
+    if (known) continue;
+    return Status::InvalidArgument(
+        "state.compression.codec." + name +
+        ": no operator has a uid that this begins with; write <uid>.<state>, and give the operator "
+        "a uid");
+  }
+  return Status::Ok();
+}
+
 Status JobImpl::Prepare() {
+  HR_RETURN_IF_ERROR(CheckStateCompression());
   if (!options_.checkpoint_directory.empty()) {
     CheckpointStoreOptions store;
     store.directory = options_.checkpoint_directory;
     store.transport = options_.checkpoint_transport;
     store.job_key = options_.job_key;
     store.retained = options_.retained_checkpoints;
+    store.compression = options_.compression;
+    store.key_id = options_.encryption_key_id;
+    store.state_compression = options_.state_compression;
     HR_ASSIGN_OR_RETURN(store_, CheckpointStore::Open(env_, std::move(store)));
     checkpoint_directory_ = store_->job_directory();
   } else if (options_.checkpoints.interval_ms > 0) {

@@ -185,6 +185,7 @@ std::unique_ptr<TableSnapshot> KeyDictionary::Snapshot(TableMeta meta, uint64_t 
     pending_.push_back({snapshot_number, std::move(released_)});
     released_.clear();
   }
+  rows_.FitPartitions(static_cast<uint64_t>(key_bytes_));
   return std::make_unique<DictionaryTableSnapshot>(std::move(meta), rows_.BeginSnapshot(),
                                                    key_bytes_, arena_);
 }

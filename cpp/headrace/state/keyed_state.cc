@@ -85,10 +85,13 @@ Result<NamedState*> KeyedState::Impl::FindOrMake(std::string_view name,
   state.meter = std::make_shared<MemoryMeter>();
   if (kind == TableKind::kFixedValue) {
     state.fixed = std::make_unique<FixedValueState>(&keys, row_bytes, state.meter);
+    state.fixed->table().SetPartitionBytes(partition_bytes);
   } else if (kind == TableKind::kSlice) {
     state.slices = std::make_unique<SliceStore>(row_bytes, max_parallelism, state.meter);
+    state.slices->SetPartitionBytes(partition_bytes);
   } else {
     state.rows = std::make_unique<RowState>(&keys, state.meter);
+    state.rows->table().SetPartitionBytes(partition_bytes);
   }
   return &state;
 }
@@ -136,6 +139,16 @@ Result<SliceStore*> KeyedState::RegisterSlices(std::string_view name, std::strin
   return state->slices.get();
 }
 
+void KeyedState::SetPartitionBytes(uint32_t bytes) {
+  impl_->partition_bytes = bytes;
+  impl_->keys.table().SetPartitionBytes(bytes);
+  impl_->timers.table().SetPartitionBytes(bytes);
+}
+
+void KeyedState::SetCompression(std::string_view name, Compression compression) {
+  impl_->states.find(name)->second.compression = compression;
+}
+
 KeyedStateSnapshot KeyedState::Snapshot() {
   Impl& s = *impl_;
   s.keys.ReleaseIdle(kReleasesPerBarrier);
@@ -144,6 +157,7 @@ KeyedStateSnapshot KeyedState::Snapshot() {
   s.outstanding.push_back(snapshot.number);
 
   TableMeta meta;
+  meta.partition_bytes = s.partition_bytes;
   meta.name = kKeysTable;
   meta.kind = TableKind::kDictionary;
   snapshot.tables.push_back(s.keys.Snapshot(meta, snapshot.number));
@@ -158,6 +172,8 @@ KeyedStateSnapshot KeyedState::Snapshot() {
     table.state_name = name;
     table.fingerprint = state.fingerprint;
     table.row_bytes = static_cast<uint32_t>(state.row_bytes);
+    table.partition_bytes = s.partition_bytes;
+    table.compression = state.compression;
     if (!state.slices) {
       table.name = TableNameOf(name);
       table.dictionary = kKeysTable;
@@ -178,8 +194,10 @@ KeyedStateSnapshot KeyedState::Snapshot() {
       keys_table.dictionary.clear();
       keys_table.row_bytes = 0;
       snapshot.tables.push_back(slice->keys().Snapshot(std::move(keys_table), snapshot.number));
+      PagedTable& accumulators = slice->accumulators();
+      accumulators.FitPartitions(static_cast<uint64_t>(accumulators.live_rows()) * table.row_bytes);
       snapshot.tables.push_back(
-          std::make_unique<FixedTableSnapshot>(table, slice->accumulators().BeginSnapshot()));
+          std::make_unique<FixedTableSnapshot>(table, accumulators.BeginSnapshot()));
     }
   }
   for (const Impl::DroppedSlice& one : s.dropped) {

@@ -53,6 +53,13 @@ class KeyedState {
   Result<SliceStore*> RegisterSlices(std::string_view name, std::string_view fingerprint,
                                      int accumulator_bytes);
 
+  /// What a partition of each table should take when encoded (Z): see PagedTable::FitPartitions().
+  /// REQUIRES: nothing is registered or restored yet.
+  void SetPartitionBytes(uint32_t bytes);
+  /// How the state of this name is to be compressed, unless the job's configuration says otherwise.
+  /// REQUIRES: it is registered.
+  void SetCompression(std::string_view name, Compression compression);
+
   /// Freezes the state: O(tables). REQUIRES: the previous snapshot was finished or destroyed, and
   /// no operator holds ids of keys.
   KeyedStateSnapshot Snapshot();

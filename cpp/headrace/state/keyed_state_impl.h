@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ struct NamedState {
   bool restored = false;
   bool claimed = false;  ///< registered by an operator
   MemoryMeterPtr meter;
+  std::optional<Compression> compression;
   std::unique_ptr<FixedValueState> fixed;
   std::unique_ptr<RowState> rows;
   std::unique_ptr<SliceStore> slices;
@@ -35,6 +37,7 @@ struct KeyedState::Impl {
   const KeyGroupRange range;
   const int max_parallelism;
   const int64_t memory_budget_bytes;
+  uint32_t partition_bytes = PagedTable::kPartitionBytes;
   KeyDictionary keys;
   std::map<std::string, NamedState, std::less<>> states;
   TimerService timers;

@@ -19,9 +19,8 @@
 namespace headrace {
 namespace {
 
-// Upper bound of the rows of a partition in any layout (1-byte values): no row number from a file
-// makes a table larger than its partition count allows.
-constexpr uint64_t kPartitionRowsMax = 64 * 1024;
+// Upper bound of the rows of a partition where the manifest does not say.
+constexpr uint64_t kPartitionRowsOfVersion1 = 64 * 1024;
 // No aggregate comes near.
 constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
 
@@ -67,8 +66,9 @@ class KeyedStateLoader {
     std::vector<KeyId> ids_;
   };
 
-  // Calls `visit` for each live row; notes a layout that is not `partition_rows` a partition.
-  Status ForEachRow(StoredTable& table, uint32_t partition_rows, const Visit& visit);
+  // Calls `visit` for each live row. `target` takes over the stored partitions, or clean_ is false.
+  Status ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit);
+  bool AdoptPartitions(const TableMeta& meta, PagedTable* target) const;
   Status LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map);
   Status LoadFixed(StoredTable& table, const KeyMap& map);
   Status LoadRows(StoredTable& table, const KeyMap& map);
@@ -82,19 +82,34 @@ class KeyedStateLoader {
   bool keys_clean_ = false;  // same for the key dictionary
 };
 
-Status KeyedStateLoader::ForEachRow(StoredTable& table, uint32_t partition_rows,
-                                    const Visit& visit) {
+bool KeyedStateLoader::AdoptPartitions(const TableMeta& meta, PagedTable* target) const {
+  if (!keep_ids_) return false;
+  // Version 1 of the manifest does not say; then all tables were cut like new ones.
+  if (meta.partition_rows == 0) return target->partition_bytes() == PagedTable::kPartitionBytes;
+  return meta.partition_bytes == target->partition_bytes() &&
+         target->AdoptPartitions(meta.partition_rows);
+}
+
+Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit) {
   const TableMeta& meta = table.meta();
-  clean_ = keep_ids_;
+  clean_ = AdoptPartitions(meta, target);
+  const uint32_t partition_rows = target->partition_rows();
+  const uint64_t rows_max = meta.partition_rows == 0
+                                ? kPartitionRowsOfVersion1
+                                : std::min(meta.partition_rows, PagedTable::kPartitionRowsMax);
   for (uint32_t index = 0; index < table.partition_count(); ++index) {
     const auto load = [&]() -> Status {
       HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(index));
       if (payloads.empty()) return Status::Ok();
       HR_ASSIGN_OR_RETURN(const StoredPartition partition,
                           MergePartition(meta.kind, meta.row_bytes, payloads));
-      if (partition.first_row != uint64_t{index} * partition_rows) clean_ = false;
+      if (partition.first_row != uint64_t{index} * partition_rows ||
+          partition.row_count > partition_rows) {
+        clean_ = false;
+      }
       for (const StoredRow& row : partition.rows) {
-        if (row.row >= table.partition_count() * kPartitionRowsMax) {
+        // No row number makes a table larger than its partition count allows.
+        if (row.row >= table.partition_count() * rows_max) {
           return Status::Corruption("row number " + std::to_string(row.row) + " out of range");
         }
         HR_RETURN_IF_ERROR(visit(row));
@@ -108,7 +123,7 @@ Status KeyedStateLoader::ForEachRow(StoredTable& table, uint32_t partition_rows,
 }
 
 Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map) {
-  return ForEachRow(table, target->table().partition_rows(), [&](const StoredRow& row) -> Status {
+  return ForEachRow(table, &target->table(), [&](const StoredRow& row) -> Status {
     if (!state_.range.Contains(row.key_group)) {
       if (keep_ids_) {
         return Status::Corruption("key id " + std::to_string(row.row) + " is in key group " +
@@ -138,7 +153,7 @@ Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
                                         static_cast<int>(meta.row_bytes)));
   state->restored = true;
   FixedValueState& fixed = *state->fixed;
-  HR_RETURN_IF_ERROR(ForEachRow(table, fixed.table().partition_rows(), [&](const StoredRow& row) {
+  HR_RETURN_IF_ERROR(ForEachRow(table, &fixed.table(), [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));
@@ -155,7 +170,7 @@ Status KeyedStateLoader::LoadRows(StoredTable& table, const KeyMap& map) {
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kRows, 0));
   state->restored = true;
   RowState& rows = *state->rows;
-  HR_RETURN_IF_ERROR(ForEachRow(table, rows.table().partition_rows(), [&](const StoredRow& row) {
+  HR_RETURN_IF_ERROR(ForEachRow(table, &rows.table(), [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.key, meta, row.row, &id, &ours));
@@ -170,7 +185,7 @@ Status KeyedStateLoader::LoadRows(StoredTable& table, const KeyMap& map) {
 Status KeyedStateLoader::LoadTimers(StoredTable& table, const KeyMap& map) {
   const TableMeta& meta = table.meta();
   TimerService& timers = state_.timers;
-  HR_RETURN_IF_ERROR(ForEachRow(table, timers.table().partition_rows(), [&](const StoredRow& row) {
+  HR_RETURN_IF_ERROR(ForEachRow(table, &timers.table(), [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.key, meta, row.row, &id, &ours));
@@ -210,7 +225,7 @@ Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) 
   slice->keys().FinishRestore(clean_);
   PagedTable& accumulators = slice->accumulators();
   accumulators.EnsureSize(slice->keys().size());
-  HR_RETURN_IF_ERROR(ForEachRow(table, accumulators.partition_rows(), [&](const StoredRow& row) {
+  HR_RETURN_IF_ERROR(ForEachRow(table, &accumulators, [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));

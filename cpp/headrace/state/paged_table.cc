@@ -191,6 +191,39 @@ uint32_t PagedTable::partition_rows() const {
   return static_cast<uint32_t>(core_->pages_per_partition) << page_shift_;
 }
 
+void PagedTable::FitPartitions(uint64_t live_bytes) {
+  if (live_rows_ == 0) return;
+  const uint64_t row_bytes = std::max<uint64_t>(live_bytes / static_cast<uint64_t>(live_rows_), 1);
+  const uint64_t rows = std::min<uint64_t>(partition_bytes_ / row_bytes, kPartitionRowsMax);
+  const int wanted = std::max(static_cast<int>(rows >> page_shift_), 1);
+  const std::lock_guard lock(core_->mutex);
+  const int current = core_->pages_per_partition;
+  const bool outgrown = wanted >= 4 * int64_t{current} && core_->partitions.size() > 1;
+  const bool too_large =
+      4 * int64_t{wanted} <= current && core_->pages.size() > static_cast<size_t>(wanted);
+  if (core_->next_full || outgrown || too_large) Cut(wanted);
+}
+
+// REQUIRES: the core's mutex, no open snapshot.
+void PagedTable::Cut(int pages_per_partition) {
+  HR_CHECK_EQ(core_->open_epoch, 0u);
+  if (core_->pages_per_partition == pages_per_partition) return;
+  core_->pages_per_partition = pages_per_partition;
+  const auto each = static_cast<size_t>(pages_per_partition);
+  core_->partitions.assign((core_->pages.size() + each - 1) / each, {});
+  // Which partitions changed need not be known: the next snapshot has all.
+  dirty_partitions_.clear();
+  core_->next_full = true;
+}
+
+bool PagedTable::AdoptPartitions(uint32_t rows) {
+  const uint32_t rows_per_page = page_mask_ + 1;
+  if (rows == 0 || rows % rows_per_page != 0 || rows > kPartitionRowsMax) return false;
+  const std::lock_guard lock(core_->mutex);
+  Cut(static_cast<int>(rows / rows_per_page));
+  return true;
+}
+
 std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
   const std::lock_guard lock(core_->mutex);
   HR_CHECK_EQ(core_->open_epoch, 0u);

@@ -37,6 +37,9 @@ class PagedTable {
   /// slowest batch of 4,096 rows three times as long, with the same bytes copied a second.
   static constexpr int kPageBytes = 1024;
   static constexpr int kPagesPerPartition = 64;
+  static constexpr uint32_t kPartitionBytes = 64 * 1024;
+  /// No partition has more rows, whatever its size.
+  static constexpr uint32_t kPartitionRowsMax = 1 << 20;
 
   /// Rows of a page: the power of two next below kPageBytes / row_bytes, at least 1. `meter`, if
   /// any, is told of all memory as well.
@@ -101,6 +104,18 @@ class PagedTable {
 
   /// Rows of one partition; row r is in partition r / partition_rows().
   uint32_t partition_rows() const;
+  /// What a partition should take when encoded (Z), in bytes. Setting it changes what
+  /// FitPartitions() makes.
+  uint32_t partition_bytes() const { return partition_bytes_; }
+  void SetPartitionBytes(uint32_t bytes) { partition_bytes_ = bytes; }
+  /// Cuts the table into partitions of about partition_bytes(), at least a page each, given what
+  /// its live rows take when encoded. A table whose next snapshot is not full keeps its partitions
+  /// until the size of its rows has changed fourfold; then it is cut anew and the next snapshot is
+  /// full. Call it before BeginSnapshot().
+  void FitPartitions(uint64_t live_bytes);
+  /// Takes over the partitions of a stored table; false when `rows` is not a number of whole pages.
+  /// REQUIRES: no snapshot was ever begun.
+  bool AdoptPartitions(uint32_t rows);
   /// REQUIRES: the previous snapshot was finished or destroyed.
   std::shared_ptr<PagedTableSnapshot> BeginSnapshot();
   /// Forgets the dirty bits: the content is what the last stored snapshot holds (after a restore).
@@ -142,6 +157,7 @@ class PagedTable {
   void FreeHeldBlocks();
   void PrefetchRow(uint32_t row) const;
   Page* EnterEpoch(uint32_t page_index);
+  void Cut(int pages_per_partition);
 
   Page* const* pages_ = nullptr;  // core_->pages.data()
   uint64_t epoch_ = 1;
@@ -150,6 +166,7 @@ class PagedTable {
   uint32_t data_offset_;
   int row_bytes_;
   uint32_t size_ = 0;
+  uint32_t partition_bytes_ = kPartitionBytes;
   uint32_t capacity_ = 0;  // rows for which pages_ has an entry
   int64_t live_rows_ = 0;
   int64_t dirty_rows_ = 0;

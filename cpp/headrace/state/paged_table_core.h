@@ -36,7 +36,7 @@ struct PagedTableCore {
   void Release(bool finished);
 
   const int row_bytes;
-  const int pages_per_partition;
+  int pages_per_partition;  ///< changes between snapshots only; the owner's
   const MemoryMeterPtr meter;
   int page_shift = 0;
   uint32_t rows_per_page = 1;

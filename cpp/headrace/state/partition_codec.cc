@@ -1,5 +1,6 @@
 #include "headrace/state/partition_codec.h"
 
+#include <bit>
 #include <utility>
 
 namespace headrace {
@@ -8,6 +9,7 @@ namespace {
 constexpr uint8_t kWhole = 0x01;
 constexpr uint8_t kTombstone = 0x01;
 constexpr uint64_t kRowsMax = 0xfffffffe;
+constexpr size_t kHeaderBytesMax = 16;
 
 Status Malformed(const ByteReader& in, const std::string& what) {
   return Status::Corruption(what + " at offset " + std::to_string(in.offset()));
@@ -33,6 +35,31 @@ void AppendHeader(const PartitionRows& rows, bool whole, ByteWriter* out) {
   out->Varint(rows.row_count);
 }
 
+template <typename Visit>
+void ForEachBit(const std::vector<uint64_t>& bits, const Visit& visit) {
+  for (size_t word = 0; word < bits.size(); ++word) {
+    for (uint64_t left = bits[word]; left != 0; left &= left - 1) {
+      visit(static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(left))));
+    }
+  }
+}
+
+// The values of the rows whose bit is set; runs of 64 rows, the common case, at once.
+void AppendValues(const PartitionRows& rows, uint32_t row_bytes,
+                  const std::vector<uint64_t>& chosen, ByteWriter* out) {
+  const char* content = rows.content.data();
+  for (size_t word = 0; word < chosen.size(); ++word) {
+    const char* first = content + word * 64 * row_bytes;
+    if (chosen[word] == ~uint64_t{0}) {
+      out->Raw({first, size_t{64} * row_bytes});
+      continue;
+    }
+    for (uint64_t left = chosen[word]; left != 0; left &= left - 1) {
+      out->Raw({first + static_cast<size_t>(std::countr_zero(left)) * row_bytes, row_bytes});
+    }
+  }
+}
+
 // A row number is stored as its distance to the one before, minus 1; the first as its position.
 void AppendPosition(uint32_t position, int64_t* previous, ByteWriter* out) {
   out->Varint(static_cast<uint64_t>(position - *previous - 1));
@@ -51,31 +78,28 @@ void AppendPosition(uint32_t position, int64_t* previous, ByteWriter* out) {
 //            value of each changed row that is no tombstone, row_bytes each
 std::string EncodeFixedPartition(const PartitionRows& rows, uint32_t row_bytes, bool whole) {
   ByteWriter out;
+  out.buffer().reserve(kHeaderBytesMax + rows.row_count / 8 +
+                       size_t{whole ? rows.live_count : rows.changed_count} *
+                           (row_bytes + (whole ? 0 : 4)));
   AppendHeader(rows, whole, &out);
-  std::string bits;
-  std::string values;
-  const auto add_value = [&](uint32_t i) {
-    values.append(rows.content.data() + size_t{i} * row_bytes, row_bytes);
-  };
   if (whole) {
-    values.reserve(size_t{rows.live_count} * row_bytes);
-    for (uint32_t i = 0; i < rows.row_count; ++i) {
-      AppendBit(&bits, i, rows.IsLive(i));
-      if (rows.IsLive(i)) add_value(i);
-    }
-  } else {
-    out.Varint(rows.changed_count);
-    int64_t previous = -1;
-    uint32_t changed = 0;
-    for (uint32_t i = 0; i < rows.row_count; ++i) {
-      if (!rows.IsChanged(i)) continue;
-      AppendPosition(i, &previous, &out);
-      AppendBit(&bits, changed++, !rows.IsLive(i));
-      if (rows.IsLive(i)) add_value(i);
-    }
+    // Both bitmaps have the lowest bit first, and rows behind the last are dead.
+    out.Raw({reinterpret_cast<const char*>(rows.live.data()), (size_t{rows.row_count} + 7) / 8});
+    AppendValues(rows, row_bytes, rows.live, &out);
+    return out.Take();
   }
-  out.Raw(bits);
-  out.Raw(values);
+  out.Varint(rows.changed_count);
+  int64_t previous = -1;
+  uint32_t changed = 0;
+  std::string tombstones;
+  ForEachBit(rows.changed, [&](uint32_t i) {
+    AppendPosition(i, &previous, &out);
+    AppendBit(&tombstones, changed++, !rows.IsLive(i));
+  });
+  out.Raw(tombstones);
+  std::vector<uint64_t> written(rows.changed);
+  for (size_t word = 0; word < written.size(); ++word) written[word] &= rows.live[word];
+  AppendValues(rows, row_bytes, written, &out);
   return out.Take();
 }
 
@@ -92,12 +116,11 @@ std::string EncodeRowPartition(const PartitionRows& rows, uint32_t row_bytes, bo
   AppendHeader(rows, whole, &out);
   out.Varint(whole ? rows.live_count : rows.changed_count);
   int64_t previous = -1;
-  for (uint32_t i = 0; i < rows.row_count; ++i) {
-    if (!(whole ? rows.IsLive(i) : rows.IsChanged(i))) continue;
+  ForEachBit(whole ? rows.live : rows.changed, [&](uint32_t i) {
     AppendPosition(i, &previous, &out);
     out.Fixed<uint8_t>(rows.IsLive(i) ? 0 : kTombstone);
     if (rows.IsLive(i)) fields.Append(rows.content.data() + size_t{i} * row_bytes, &out);
-  }
+  });
   return out.Take();
 }
 

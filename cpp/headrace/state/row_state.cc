@@ -270,6 +270,7 @@ void RowState::VisitSlots(uint32_t* slot, int64_t slots, const SlotVisitor& visi
 }
 
 std::unique_ptr<TableSnapshot> RowState::Snapshot(TableMeta meta) {
+  table_.FitPartitions(static_cast<uint64_t>(live_bytes_));
   return std::make_unique<RowTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_,
                                             left_out_until_ms_);
 }

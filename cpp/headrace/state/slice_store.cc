@@ -17,7 +17,8 @@ SliceTable* SliceStore::Find(TimestampMs start) {
 SliceTable* SliceStore::FindOrCreate(TimestampMs start) {
   std::unique_ptr<SliceTable>& slice = slices_[start];
   if (!slice) {
-    slice = std::make_unique<SliceTable>(start, accumulator_bytes_, max_parallelism_, meter_);
+    slice = std::make_unique<SliceTable>(start, accumulator_bytes_, max_parallelism_, meter_,
+                                         partition_bytes_);
   }
   return slice.get();
 }

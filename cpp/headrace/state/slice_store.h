@@ -17,10 +17,13 @@ namespace headrace {
 class SliceTable {
  public:
   SliceTable(TimestampMs start, int accumulator_bytes, int max_parallelism,
-             MemoryMeterPtr meter = nullptr)
+             MemoryMeterPtr meter = nullptr, uint32_t partition_bytes = PagedTable::kPartitionBytes)
       : start_(start),
         keys_(max_parallelism, meter),
-        accumulators_(accumulator_bytes, PagedTable::kPagesPerPartition, meter) {}
+        accumulators_(accumulator_bytes, PagedTable::kPagesPerPartition, meter) {
+    keys_.table().SetPartitionBytes(partition_bytes);
+    accumulators_.SetPartitionBytes(partition_bytes);
+  }
 
   TimestampMs start() const { return start_; }
   KeyDictionary& keys() { return keys_; }
@@ -43,6 +46,8 @@ class SliceStore {
   void Drop(TimestampMs start);
   const std::map<TimestampMs, std::unique_ptr<SliceTable>>& slices() const { return slices_; }
   int accumulator_bytes() const { return accumulator_bytes_; }
+  /// Of slices made from now on: see PagedTable::partition_bytes().
+  void SetPartitionBytes(uint32_t bytes) { partition_bytes_ = bytes; }
 
   // ---- What KeyedState does with it ----
 
@@ -56,6 +61,7 @@ class SliceStore {
   int accumulator_bytes_;
   int max_parallelism_;
   MemoryMeterPtr meter_;
+  uint32_t partition_bytes_ = PagedTable::kPartitionBytes;
   std::map<TimestampMs, std::unique_ptr<SliceTable>> slices_;
   // Slices in the last snapshot; false: dropped since.
   std::map<TimestampMs, bool> stored_;

@@ -29,7 +29,9 @@ PagedTableSnapshotAdapter::PagedTableSnapshotAdapter(TableMeta meta,
     : row_bytes_(row_bytes),
       meta_(std::move(meta)),
       pages_(std::move(pages)),
-      live_bytes_(live_bytes) {}
+      live_bytes_(live_bytes) {
+  meta_.partition_rows = pages_->partition_rows();
+}
 
 Status PagedTableSnapshotAdapter::ReadPartition(uint32_t index, bool want_whole,
                                                 PartitionImage* out) {
@@ -42,12 +44,6 @@ Status PagedTableSnapshotAdapter::ReadPartition(uint32_t index, bool want_whole,
                (rows_.changed_count > 0 && uint64_t{rows_.changed_count} * 4 >= rows_.live_count);
   if (out->whole) LeaveOut(&rows_);
   out->live_rows = rows_.live_count;
-  for (uint32_t i = 0; i < rows_.row_count; ++i) {
-    if (rows_.IsLive(i)) {
-      out->live_bytes +=
-          static_cast<uint64_t>(EncodedBytes(rows_.content.data() + size_t{i} * row_bytes_));
-    }
-  }
   if (out->whole || rows_.changed_count > 0) out->payload = Encode(rows_, out->whole);
   return Status::Ok();
 }
@@ -59,8 +55,6 @@ FixedTableSnapshot::FixedTableSnapshot(TableMeta meta, std::shared_ptr<PagedTabl
 std::string FixedTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
   return EncodeFixedPartition(rows, row_bytes_, whole);
 }
-
-int64_t FixedTableSnapshot::EncodedBytes(const char*) const { return row_bytes_; }
 
 std::string VariableTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
   return EncodeRowPartition(rows, row_bytes_, whole, *this);
@@ -79,10 +73,6 @@ void DictionaryTableSnapshot::Append(const char* row, ByteWriter* out) const {
   ByteWriter canonical;
   key_row->key().Encode(&canonical);
   AppendDictionaryFields(key_row->key_group, canonical.view(), out);
-}
-
-int64_t DictionaryTableSnapshot::EncodedBytes(const char* row) const {
-  return reinterpret_cast<const KeyRow*>(row)->encoded_bytes();
 }
 
 RowTableSnapshot::RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
@@ -110,10 +100,6 @@ void RowTableSnapshot::Append(const char* row, ByteWriter* out) const {
   AppendRowFields(blob->key, blob->ns(), blob->sub_key(), blob->value(), out);
 }
 
-int64_t RowTableSnapshot::EncodedBytes(const char* row) const {
-  return (*reinterpret_cast<const RowBlob* const*>(row))->encoded_bytes();
-}
-
 TimerTableSnapshot::TimerTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
                                        int64_t live_bytes)
     : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(TimerRow),
@@ -122,10 +108,6 @@ TimerTableSnapshot::TimerTableSnapshot(TableMeta meta, std::shared_ptr<PagedTabl
 void TimerTableSnapshot::Append(const char* row, ByteWriter* out) const {
   const auto* timer = reinterpret_cast<const TimerRow*>(row);
   AppendTimerFields(timer->domain(), timer->key, timer->ns(), timer->time, out);
-}
-
-int64_t TimerTableSnapshot::EncodedBytes(const char* row) const {
-  return reinterpret_cast<const TimerRow*>(row)->encoded_bytes();
 }
 
 }  // namespace headrace

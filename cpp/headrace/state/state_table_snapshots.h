@@ -32,15 +32,13 @@ class PagedTableSnapshotAdapter : public TableSnapshot {
 
  protected:
   virtual std::string Encode(const PartitionRows& rows, bool whole) const = 0;
-  /// About what a live row takes when encoded.
-  virtual int64_t EncodedBytes(const char* row) const = 0;
   /// Takes out of a whole image the rows that nobody will ask for.
   virtual void LeaveOut(PartitionRows* rows) const { (void)rows; }
 
   const uint32_t row_bytes_;
 
  private:
-  const TableMeta meta_;
+  TableMeta meta_;
   const std::shared_ptr<PagedTableSnapshot> pages_;
   const uint64_t live_bytes_;
   PartitionRows rows_;  // reused
@@ -53,7 +51,6 @@ class FixedTableSnapshot final : public PagedTableSnapshotAdapter {
 
  private:
   std::string Encode(const PartitionRows& rows, bool whole) const override;
-  int64_t EncodedBytes(const char* row) const override;
 };
 
 /// Tables whose rows have fields of variable size.
@@ -73,7 +70,6 @@ class DictionaryTableSnapshot final : public VariableTableSnapshot {
 
  private:
   void Append(const char* row, ByteWriter* out) const override;
-  int64_t EncodedBytes(const char* row) const override;
   const std::shared_ptr<const KeyArena> arena_;
 };
 
@@ -86,7 +82,6 @@ class RowTableSnapshot final : public VariableTableSnapshot {
 
  private:
   void Append(const char* row, ByteWriter* out) const override;
-  int64_t EncodedBytes(const char* row) const override;
   void LeaveOut(PartitionRows* rows) const override;
 
   const std::optional<int64_t> left_out_until_ms_;
@@ -99,7 +94,6 @@ class TimerTableSnapshot final : public VariableTableSnapshot {
 
  private:
   void Append(const char* row, ByteWriter* out) const override;
-  int64_t EncodedBytes(const char* row) const override;
 };
 
 }  // namespace headrace

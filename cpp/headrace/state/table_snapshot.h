@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "headrace/base/bytes.h"
 #include "headrace/base/status.h"
+#include "headrace/storage/codec.h"
 
 namespace headrace {
 
@@ -29,6 +31,10 @@ struct TableMeta {
   std::string fingerprint;  ///< type of key, sub-key, value; compared at restore
   std::string dictionary;   ///< table whose ids index or appear in the rows; "" for dictionaries
   uint32_t row_bytes = 0;   ///< fixed-width kinds
+  uint32_t partition_rows = 0;   ///< rows of each partition but the last; 0: not known
+  uint32_t partition_bytes = 0;  ///< Z when it was cut; 0: not known
+  /// What the program asked for in the state's descriptor; not on disk.
+  std::optional<Compression> compression;
 };
 
 /// One partition as the snapshot writer stores it.
@@ -36,7 +42,6 @@ struct PartitionImage {
   bool whole = false;         ///< all live rows, else changed rows and tombstones
   uint32_t changed_rows = 0;  ///< dirty rows in it
   uint32_t live_rows = 0;     ///< live rows of the partition after the change
-  uint64_t live_bytes = 0;    ///< their encoded size (what `whole` takes, about)
   std::string payload;        ///< format drawn in partition_codec.h; empty when nothing changed
 };
 

@@ -179,6 +179,7 @@ void TimerService::RemoveAt(Heap& heap, int64_t position) {
 }
 
 std::unique_ptr<TableSnapshot> TimerService::Snapshot(TableMeta meta) {
+  table_.FitPartitions(static_cast<uint64_t>(live_bytes_));
   return std::make_unique<TimerTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_);
 }
 

@@ -8,6 +8,7 @@
 #include "headrace/base/hash.h"
 #include "headrace/base/status.h"
 #include "headrace/storage/codec.h"
+#include "headrace/storage/file_cipher.h"
 
 namespace headrace {
 
@@ -16,10 +17,12 @@ enum class BlockKind : uint8_t {
   kRows = 1,   ///< free-standing rows: operator state, collected output
   kDelta = 2,  ///< changed rows and tombstones of one partition, on top of an earlier block
   kBase = 3,   ///< one partition whole
+  kEnd = 4,    ///< the last block of an encrypted file
 };
 
-/// Length of the header of a block without key id and salt (this build writes neither).
+/// Length of the header of a block in the clear, and of an encrypted one.
 inline constexpr size_t kBlockHeaderBytes = 48;
+inline constexpr size_t kSealedBlockHeaderBytes = 56;
 /// The most payload a block holds.
 inline constexpr uint64_t kBlockPayloadBytesMax = kCodecBytesMax;
 
@@ -28,6 +31,9 @@ struct BlockOptions {
   BlockKind kind = BlockKind::kBase;
   CodecId codec = CodecId::kZstd;
   int codec_level = 0;  ///< 0: the codec's default
+  /// Encrypts the block as chunk `number` of its file; null: in the clear.
+  const FileCipher* cipher = nullptr;
+  uint64_t number = 0;
 };
 
 /// The fields of a block's header; the bytes are drawn in block.cc.
@@ -37,8 +43,11 @@ struct BlockHeader {
   uint64_t raw_bytes = 0;     ///< payload before compression
   uint64_t stored_bytes = 0;  ///< payload as stored, without the header
   Digest128 stored_digest;    ///< XXH3-128 of the payload as stored
+  bool sealed = false;        ///< encrypted
+  uint64_t number = 0;        ///< of the chunk, if it is
 
-  uint64_t block_bytes() const { return kBlockHeaderBytes + stored_bytes; }
+  uint64_t header_bytes() const { return sealed ? kSealedBlockHeaderBytes : kBlockHeaderBytes; }
+  uint64_t block_bytes() const { return header_bytes() + stored_bytes; }
 };
 
 /// A block as it was read.
@@ -56,13 +65,15 @@ Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view paylo
 
 /// Reads and checks the header at the front of `bytes`; more may follow. `file` and `offset` (of
 /// bytes[0]) go into the message of a failure. kCorruption for damage, kUnimplemented for what a
-/// newer or encrypting headrace wrote. Allocates nothing that the header asks for. Threading:
+/// newer headrace wrote. Allocates nothing that the header asks for. Threading:
 /// thread-safe.
 Result<BlockHeader> ReadBlockHeader(std::string_view bytes, std::string_view file, uint64_t offset);
 
 /// Reads `bytes`, which must be exactly one block. Every flipped bit, lost or added byte is
-/// kCorruption. Errors and threading as ReadBlockHeader().
-Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t offset);
+/// kCorruption. An encrypted one needs the cipher of its file. Errors and threading as
+/// ReadBlockHeader().
+Result<Block> ReadBlock(std::string_view bytes, std::string_view file, uint64_t offset,
+                        const FileCipher* cipher = nullptr);
 
 /// The digest WriteBlock() returned for this block, from its bytes; REQUIRES at least
 /// kBlockHeaderBytes.

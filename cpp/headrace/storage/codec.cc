@@ -6,6 +6,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 #include "headrace/base/check.h"
@@ -145,6 +146,20 @@ Result<CodecId> CodecFromName(std::string_view name) {
   }
   return Status::InvalidArgument("unknown codec '" + std::string(name) +
                                  "'; use none, lz4, snappy or zstd");
+}
+
+Result<Compression> ParseCompression(std::string_view text) {
+  const size_t colon = text.find(':');
+  HR_ASSIGN_OR_RETURN(const CodecId codec, CodecFromName(text.substr(0, colon)));
+  Compression compression{.codec = codec, .level = codec == CodecId::kZstd ? 1 : 0};
+  if (colon == std::string_view::npos) return compression;
+  const std::string_view level = text.substr(colon + 1);
+  const auto parsed = std::from_chars(level.data(), level.data() + level.size(), compression.level);
+  if (parsed.ec != std::errc() || parsed.ptr != level.data() + level.size()) {
+    return Status::InvalidArgument("'" + std::string(level) + "' is not the level of a codec: '" +
+                                   std::string(text) + "' should be a name, or as 'zstd:3'");
+  }
+  return compression;
 }
 
 Result<std::string> Compress(CodecId codec, int level, std::string_view input) {

@@ -16,10 +16,19 @@ enum class CodecId : uint8_t { kNone = 0, kLz4 = 1, kSnappy = 2, kZstd = 3 };
 /// attack.
 inline constexpr uint64_t kCodecBytesMax = uint64_t{1} << 30;
 
+/// A codec and how hard it tries; level 0 is the codec's default.
+struct Compression {
+  CodecId codec = CodecId::kZstd;
+  int level = 1;
+  bool operator==(const Compression&) const = default;
+};
+
 /// "none", "lz4", "snappy" or "zstd".
 std::string_view CodecName(CodecId codec);
 /// The codec of a name; kInvalidArgument lists the known ones.
 Result<CodecId> CodecFromName(std::string_view name);
+/// Of a name, or a name and a level: "lz4", "zstd:3". kInvalidArgument says what is wrong.
+Result<Compression> ParseCompression(std::string_view text);
 
 /// Compresses `input` whole. `level` 0 is the codec's default (zstd: 1); lz4 switches to its
 /// slower, denser form at 3, snappy has one level; levels out of a codec's range are clamped.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
+from headrace import _core
 from headrace.aggregates import Aggregate
 from headrace.common.typeinfo import TypeInformation
 from headrace.datastream.state_ttl import StateTtlConfig
@@ -25,6 +26,7 @@ class StateDescriptor:
             raise ValueError(f"a state needs a name that is a str and not empty, got {name!r}")
         self.name = name
         self.type_info = type_info
+        self.compression: str | None = None
         self.ttl_config: StateTtlConfig | None = None
 
     def enable_time_to_live(self, ttl_config: StateTtlConfig) -> None:
@@ -40,6 +42,18 @@ class StateDescriptor:
     def get_name(self) -> str:
         """The state's name."""
         return self.name
+
+    def set_compression(self, codec: str) -> None:
+        """Chooses how checkpoints compress this state; `state.compression.codec.<uid>.<state>` goes before it.
+
+        Args:
+            codec: none, lz4, snappy or zstd, and maybe a level: "zstd:3".
+
+        Raises:
+            ValueError: an unknown codec, or a level that is not a number.
+        """
+        _core.check_compression(codec)
+        self.compression = codec
 
 
 class ValueStateDescriptor(StateDescriptor):

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from headrace import _core
+from headrace.checkpoint_encryption import encryption_options
 from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
+from headrace.common.memory_size import to_bytes
 from headrace.common.restart_strategy import (
     RestartStrategies,
     RestartStrategyConfiguration,
@@ -40,6 +42,7 @@ from headrace.datastream.data_stream import DataStream
 from headrace.datastream.functions import SourceFunction
 from headrace.datastream.output_tag import OutputTag
 from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
+from headrace.datastream.state_options import storage_options
 from headrace.datastream.transformation import (
     Transformation,
     build_graph,
@@ -533,7 +536,9 @@ class StreamExecutionEnvironment:
             "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
             "allow_dropped_state": self._configuration.get_boolean(_DROP_STATE, False)
             or self._configuration.get_boolean(_FORMER_DROP_STATE, False),
-            "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
+            "state_memory_budget_bytes": to_bytes(get("state.memory-budget") or "0", "state.memory-budget"),
+            **storage_options(self._configuration),
+            **encryption_options(self._configuration),
             "restart": (self._restart_strategy or restart_strategy_of(self._configuration))._describe(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
@@ -573,14 +578,3 @@ def _time_column(schema: _core.Schema, field: str | int) -> int:
             "event time takes an int64 (milliseconds) or a timestamp"
         )
     return index
-
-
-_MEMORY_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
-
-
-def _memory_bytes(text: str) -> int:
-    digits = text.strip().rstrip("bBkKmMgG ").strip()
-    unit = text.strip()[len(digits) :].strip().lower()
-    if not digits.isdigit() or unit not in _MEMORY_UNITS:
-        raise ValueError(f"state.memory-budget: {text!r} is not a size; write for example '512 mb' or '4 gb'")
-    return int(digits) * _MEMORY_UNITS[unit]

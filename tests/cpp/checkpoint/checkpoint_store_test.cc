@@ -284,7 +284,7 @@ TEST_F(CheckpointStoreTest, RefusesFilesSwappedBetweenCheckpoints) {
 // Every byte of every file of a checkpoint, every length: refused before anything runs, naming the
 // file.
 TEST_F(CheckpointStoreTest, FindsEveryDamagedByteAndEveryTruncation) {
-  job.options.codec = CodecId::kLz4;
+  job.options.compression.codec = CodecId::kLz4;
   Start();
   Checkpoint(25);
   const Manifest manifest = *job.coordinator->LastCompleted();

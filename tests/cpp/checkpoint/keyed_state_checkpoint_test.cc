@@ -8,6 +8,7 @@
 #include "headrace/checkpoint/restore.h"
 #include "headrace/checkpoint/state_difference.h"
 #include "headrace/checkpoint/state_reader.h"
+#include "headrace/storage/key_ring.h"
 #include "testing/sim_env.h"
 
 // The real keyed state through the real checkpoint, on simulated files.
@@ -21,8 +22,9 @@ constexpr int64_t kBudget = int64_t{1} << 30;
 // One attempt of a keyed operator that counts and remembers a text for each key.
 class Attempt {
  public:
-  Attempt(SimEnv* env, int parallelism) : env_(env), parallelism_(parallelism) {
-    CheckpointStoreOptions options;
+  Attempt(SimEnv* env, int parallelism, uint32_t partition_bytes = PagedTable::kPartitionBytes,
+          CheckpointStoreOptions options = {})
+      : env_(env), parallelism_(parallelism) {
     options.directory = "/state";
     options.job_key = "keyed";
     auto opened = CheckpointStore::Open(env, options);
@@ -33,6 +35,7 @@ class Attempt {
       Subtask& subtask = subtasks_.emplace_back();
       subtask.state =
           std::make_unique<KeyedState>(KeyGroupRangeOf(i, parallelism, kGroups), kGroups, kBudget);
+      subtask.state->SetPartitionBytes(partition_bytes);
     }
     Restore();
     for (Subtask& subtask : subtasks_) {
@@ -96,6 +99,7 @@ class Attempt {
         << done[0].status.ToString();
     for (Subtask& subtask : subtasks_) subtask.state->OnCheckpointComplete();
   }
+  KeyedState& state(int subtask) { return *subtasks_[static_cast<size_t>(subtask)].state; }
   CheckpointRecord last_record() const { return coordinator_->History().back(); }
   Manifest last_manifest() const { return *coordinator_->LastCompleted(); }
   const std::string& directory() const { return store_->job_directory(); }
@@ -333,6 +337,185 @@ TEST(KeyedStateCheckpointSize, AFewChangesCostLittle) {
   EXPECT_LT(delta.bytes_written, full.bytes_written / 20);
   EXPECT_LT(delta.partitions_written, full.partitions_written);
   EXPECT_GT(full.state_bytes, 20000u * 8);
+}
+
+// Bytes of the files of the newest checkpoint and of its manifest, as they lie there.
+uint64_t BytesOnDisk(SimEnv* env, const Attempt& attempt) {
+  const Manifest manifest = attempt.last_manifest();
+  uint64_t bytes =
+      env->files()
+          .Stat(attempt.directory() + "/chk-" + std::to_string(manifest.id) + ".manifest")
+          ->size_bytes;
+  for (const FileManifest& file : manifest.files) {
+    bytes += env->files().Stat(attempt.directory() + "/" + file.name)->size_bytes;
+  }
+  return bytes;
+}
+
+// checkpoint = Σ s_i: every byte belongs to a state or to an overhead that has a name.
+void ExpectEveryByteCounted(SimEnv* env, const Attempt& attempt) {
+  const CheckpointSizes& sizes = *attempt.last_record().sizes;
+  uint64_t states = 0;
+  uint64_t live = sizes.operator_state_bytes;
+  for (const StateSizes& state : sizes.states) {
+    for (const auto& [codec, blocks] : state.held) states += blocks.stored_bytes;
+    live += state.live_bytes;
+  }
+  EXPECT_EQ(states + sizes.manifest_bytes + sizes.file_header_bytes + sizes.block_header_bytes +
+                sizes.encryption_bytes + sizes.superseded_bytes,
+            BytesOnDisk(env, attempt));
+  EXPECT_EQ(sizes.total_bytes, BytesOnDisk(env, attempt));
+  EXPECT_EQ(live, sizes.live_bytes);
+  EXPECT_EQ(sizes.live_bytes, attempt.last_record().state_bytes);
+  EXPECT_EQ(sizes.written().raw_bytes, attempt.last_record().raw_bytes);
+  EXPECT_EQ(sizes.written().blocks, attempt.last_record().partitions_written);
+}
+
+const StateSizes& SizesOfState(const CheckpointRecord& record, const std::string& name) {
+  for (const StateSizes& state : record.sizes->states) {
+    if (state.state == name) return state;
+  }
+  ADD_FAILURE() << "no state " << name;
+  return record.sizes->states.front();
+}
+
+TEST(KeyedStateCheckpointSize, EveryByteOnDiskBelongsToAStateOrANamedOverhead) {
+  for (const std::string key_id : {"", "k1"}) {
+    KeyRing::Process().Add("k1", *SecretKey::FromBytes(std::string(SecretKey::kBytes, '1')));
+    SimEnv env(1);
+    CheckpointStoreOptions options;
+    options.key_id = key_id;
+    Attempt attempt(&env, 2, PagedTable::kPartitionBytes, options);
+    for (int64_t key = 0; key < 20000; ++key) attempt.Add(key);
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    ExpectEveryByteCounted(&env, attempt);
+    EXPECT_EQ(attempt.last_record().sizes->superseded_bytes, 0u);
+    EXPECT_EQ(attempt.last_record().sizes->encryption_bytes > 0, key_id == "k1");
+    for (int round = 0; round < 20; ++round) {
+      for (int64_t key = 0; key < 40; ++key) attempt.Add(key * 97 + round);
+      ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+      ExpectEveryByteCounted(&env, attempt);
+    }
+    // Whole images took the place of long chains.
+    EXPECT_GT(attempt.last_record().sizes->superseded_bytes, 0u);
+    KeyRing::Process().Clear();
+  }
+}
+
+TEST(KeyedStateCheckpointSize, OneChangedKeyCostsNoMoreThanAPartitionOfEachOfItsStates) {
+  SimEnv env(1);
+  Attempt attempt(&env, 1);
+  for (int64_t key = 0; key < 100'000; ++key) attempt.Add(key);
+  ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+  for (int round = 0; round < 40; ++round) {
+    attempt.Add(77'777);
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    const CheckpointRecord record = attempt.last_record();
+    // The key's count and its text.
+    EXPECT_EQ(record.partitions_written, 2u) << round;
+    EXPECT_LE(record.raw_bytes, 2u * (PagedTable::kPartitionBytes + 4096)) << round;
+  }
+}
+
+TEST(KeyedStateCheckpointSize, PartitionsOfEveryTableHaveAboutTheSizeThatWasAskedFor) {
+  for (const uint32_t size : {16u << 10, 64u << 10, 256u << 10}) {
+    SimEnv env(1);
+    Attempt attempt(&env, 1, size);
+    for (int64_t key = 0; key < 200'000; ++key) attempt.Add(key);
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    for (const char* name : {"keys", "count", "text"}) {
+      const StateSizes& state = SizesOfState(attempt.last_record(), name);
+      // P = S / Z, to the page.
+      const double expected = static_cast<double>(state.live_bytes) / size;
+      EXPECT_GT(static_cast<double>(state.partitions), 0.8 * expected) << name << " " << size;
+      EXPECT_LT(static_cast<double>(state.partitions), 1.3 * expected + 1) << name << " " << size;
+    }
+  }
+}
+
+TEST(KeyedStateCheckpointSize, AnotherPartitionSizeRestoresAndItsFirstCheckpointIsFull) {
+  SimEnv env(1);
+  std::map<int64_t, int64_t> expected;
+  struct Run {
+    uint32_t size;
+    bool full;
+  };
+  for (const Run& run : {Run{64 << 10, true}, Run{64 << 10, false}, Run{8 << 10, true},
+                         Run{1 << 20, true}, Run{1 << 20, false}}) {
+    Attempt attempt(&env, 1, run.size);
+    for (const auto& [key, count] : expected) ASSERT_EQ(attempt.Count(key), count) << key;
+    const int64_t keys = expected.empty() ? 30'000 : 10;
+    for (int64_t key = 0; key < keys; ++key) {
+      attempt.Add(key);
+      ++expected[key];
+    }
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    EXPECT_EQ(attempt.last_manifest().full, run.full) << run.size;
+    attempt.Add(3);
+    ++expected[3];
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    EXPECT_FALSE(attempt.last_manifest().full);
+  }
+}
+
+TEST(KeyedStateCheckpointSize, CodecIsThatOfTheStateThenOfItsDescriptorThenOfTheJob) {
+  SimEnv env(1);
+  CheckpointStoreOptions options;
+  options.compression = {.codec = CodecId::kSnappy, .level = 0};
+  options.state_compression["counter.text"] = {.codec = CodecId::kLz4, .level = 0};
+  {
+    Attempt attempt(&env, 1, PagedTable::kPartitionBytes, options);
+    attempt.state(0).SetCompression("text", {.codec = CodecId::kNone, .level = 0});
+    attempt.state(0).SetCompression("count", {.codec = CodecId::kZstd, .level = 3});
+    for (int64_t key = 0; key < 5000; ++key) attempt.Add(key);
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    const CheckpointRecord record = attempt.last_record();
+    EXPECT_EQ(SizesOfState(record, "text").written.begin()->first, "lz4");
+    EXPECT_EQ(SizesOfState(record, "count").written.begin()->first, "zstd");
+    EXPECT_EQ(SizesOfState(record, "keys").written.begin()->first, "snappy");
+    EXPECT_LT(SumOf(SizesOfState(record, "count").written).stored_bytes, 4000u);
+  }
+  // Another codec in the next run: chains of both are read.
+  options.state_compression.clear();
+  options.compression.codec = CodecId::kNone;
+  {
+    Attempt attempt(&env, 1, PagedTable::kPartitionBytes, options);
+    attempt.Add(1);
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    EXPECT_FALSE(attempt.last_manifest().full);
+    EXPECT_EQ(SizesOfState(attempt.last_record(), "text").held.size(), 2u);
+  }
+  Attempt attempt(&env, 1);
+  EXPECT_EQ(attempt.Count(1), 2);
+  EXPECT_EQ(attempt.Count(2), 1);
+}
+
+TEST(KeyedStateCheckpointSize, RowsThatGrowAreCutAnewAndStayWhole) {
+  SimEnv env(1);
+  {
+    Attempt attempt(&env, 1);
+    auto* rows = *attempt.state(0).RegisterRows("blob", "value<str>");
+    for (int64_t key = 0; key < 20'000; ++key) {
+      rows->Put(attempt.state(0).keys().LookupOrInsertInt(key), "", "", "x");
+    }
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    const uint64_t before = SizesOfState(attempt.last_record(), "blob").partitions;
+    for (int64_t key = 0; key < 20'000; ++key) {
+      rows->Put(attempt.state(0).keys().LookupOrInsertInt(key), "", "",
+                std::string(500, static_cast<char>('a' + key % 26)));
+    }
+    ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+    const StateSizes& after = SizesOfState(attempt.last_record(), "blob");
+    EXPECT_GT(after.partitions, 10 * before);
+    EXPECT_LT(after.live_bytes / after.partitions, 2 * PagedTable::kPartitionBytes);
+  }
+  Attempt attempt(&env, 1);
+  auto* rows = *attempt.state(0).RegisterRows("blob", "value<str>");
+  for (int64_t key = 0; key < 20'000; ++key) {
+    std::string_view value;
+    ASSERT_TRUE(rows->Get(attempt.state(0).keys().LookupOrInsertInt(key), "", "", &value));
+    ASSERT_EQ(value, std::string(500, static_cast<char>('a' + key % 26)));
+  }
 }
 
 }  // namespace

@@ -6,14 +6,16 @@
 
 #include "golden_file.h"
 #include "headrace/base/bytes.h"
+#include "headrace/storage/key_ring.h"
+#include "testing/sim_env.h"
 
 namespace headrace {
 namespace {
 
 constexpr const char* kFile = "/state/chk-3.manifest";
 
-// One of everything, with the extremes of each field. The golden file holds its bytes: version 1
-// must read and write it for ever.
+// One of everything, with the extremes of each field. The golden files hold its bytes as each
+// version wrote them, and must be readable for ever.
 Manifest Sample() {
   Manifest manifest;
   manifest.job_key = "flights ✈";
@@ -22,9 +24,16 @@ Manifest Sample() {
   manifest.kind = CheckpointKind::kFinal;
   manifest.created_ms = 1357000000123;
   manifest.parent_digest = {1, std::numeric_limits<uint64_t>::max()};
-  manifest.files = {
-      {.name = "data-2-3-0-1.hrs", .size_bytes = 1000, .digest = {2, 3}, .checkpoint = 3},
-      {.name = "data-1-2-0-1.hrs", .size_bytes = 300, .digest = {4, 5}, .checkpoint = 2}};
+  manifest.files = {{.name = "data-2-3-0-1.hrs",
+                     .size_bytes = 1000,
+                     .digest = {2, 3},
+                     .checkpoint = 3,
+                     .key_id = "k1"},
+                    {.name = "data-1-2-0-1.hrs",
+                     .size_bytes = 300,
+                     .digest = {4, 5},
+                     .checkpoint = 2,
+                     .key_id = {}}};
   manifest.renames = {{.temporary_path = "/out/.part-0.tmp",
                        .final_path = "/out/part-0",
                        .size_bytes = uint64_t{1} << 40,
@@ -67,19 +76,24 @@ Manifest Sample() {
                   .state_name = "total",
                   .fingerprint = "value<int64>",
                   .dictionary = "keys",
-                  .row_bytes = 8};
+                  .row_bytes = 8,
+                  .partition_rows = 8192,
+                  .partition_bytes = std::numeric_limits<uint32_t>::max(),
+                  .compression = {}};
     table.live_bytes = 40;
     table.partitions = {{{.file = 1,
                           .offset = 48,
                           .stored_bytes = 252,
                           .raw_bytes = 4000,
                           .whole = true,
+                          .codec = CodecId::kZstd,
                           .digest = {8, 9}},
                          {.file = 0,
                           .offset = 48,
                           .stored_bytes = 952,
                           .raw_bytes = 40,
                           .whole = false,
+                          .codec = CodecId::kNone,
                           .digest = {10, 11}}},
                         {}};
     subtask.tables = {table};
@@ -111,11 +125,107 @@ TEST(Manifest, ReadsBackEveryFieldItWrote) {
 }
 
 TEST(Manifest, MatchesItsGoldenFile) {
-  ExpectGolden("checkpoint/golden/manifest_v1.golden", SerializeManifest(Sample()));
-  const std::string golden = ReadGolden("checkpoint/golden/manifest_v1.golden");
+  ExpectGolden("checkpoint/golden/manifest_v2.golden", SerializeManifest(Sample()));
+  const std::string golden = ReadGolden("checkpoint/golden/manifest_v2.golden");
   const Result<Manifest> read = Parse(golden);
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(SerializeManifest(*read), golden);
+}
+
+TEST(Manifest, Version1IsReadWithoutWhatItDidNotSay) {
+  const Result<Manifest> read = Parse(ReadGolden("checkpoint/golden/manifest_v1.golden"));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  Manifest expected = Sample();
+  for (FileManifest& file : expected.files) file.key_id.clear();
+  for (OperatorManifest& op : expected.operators) {
+    for (SubtaskManifest& subtask : op.subtasks) {
+      for (TableManifest& table : subtask.tables) {
+        table.meta.partition_rows = table.meta.partition_bytes = 0;
+        for (auto& chain : table.partitions) {
+          for (PartitionRef& ref : chain) ref.codec.reset();
+        }
+      }
+    }
+  }
+  EXPECT_EQ(SerializeManifest(*read), SerializeManifest(expected));
+}
+
+class SealedManifest : public testing::Test {
+ protected:
+  void SetUp() override {
+    KeyRing::Process().Add("k1", *SecretKey::FromBytes(std::string(SecretKey::kBytes, '1')));
+  }
+  void TearDown() override { KeyRing::Process().Clear(); }
+  std::string Sealed() {
+    auto sealed = SealManifest(&env_, Sample(), "k1");
+    EXPECT_TRUE(sealed.ok()) << sealed.status().ToString();
+    return *sealed;
+  }
+  SimEnv env_{1};
+};
+
+TEST_F(SealedManifest, IsReadBackAndShowsNothing) {
+  const std::string bytes = Sealed();
+  EXPECT_EQ(bytes.size(), SerializeManifest(Sample()).size() + SealedManifestExtraBytes("k1"));
+  for (const char* shown : {"flights", "total", "data-2", "part-0", "sum", "read"}) {
+    EXPECT_EQ(bytes.find(shown), std::string::npos) << shown;
+  }
+  const Result<Manifest> read = Parse(bytes);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->key_id, "k1");
+  EXPECT_EQ(read->file_bytes, bytes.size());
+  EXPECT_EQ(SerializeManifest(*read), SerializeManifest(Sample()));
+}
+
+TEST_F(SealedManifest, GoldenFileIsRead) {
+  const std::string golden = "checkpoint/golden/manifest_v2_encrypted.golden";
+  WriteGoldenIfAsked(golden, Sealed());
+  const Result<Manifest> read = Parse(ReadGolden(golden));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(SerializeManifest(*read), SerializeManifest(Sample()));
+}
+
+TEST_F(SealedManifest, EveryFlippedBitIsFound) {
+  const std::string good = Sealed();
+  std::string bytes = good;
+  for (size_t bit = 0; bit < good.size() * 8; ++bit) {
+    bytes[bit / 8] = static_cast<char>(good[bit / 8] ^ (1 << (bit % 8)));
+    const Result<Manifest> read = Parse(bytes);
+    ASSERT_FALSE(read.ok()) << "bit " << bit;
+    ASSERT_EQ(read.status().code(), StatusCode::kCorruption) << read.status().ToString();
+    ASSERT_NE(read.status().message().find("offset"), std::string::npos);
+    bytes[bit / 8] = good[bit / 8];
+  }
+}
+
+// With checksums made right again, as whoever forges one would do.
+TEST_F(SealedManifest, ForgedBodyIsRefused) {
+  const std::string good = Sealed();
+  const size_t end = good.size() - 20;
+  for (size_t at = 32; at < end; ++at) {
+    std::string bytes = good.substr(0, end);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    const Digest128 digest = Hash128(bytes);
+    ByteWriter trailer;
+    trailer.Fixed(digest.low);
+    trailer.Fixed(digest.high);
+    bytes += trailer.view();
+    const uint32_t crc = Crc32c(0, bytes.data(), bytes.size());
+    bytes.append(reinterpret_cast<const char*>(&crc), sizeof(crc));
+    ASSERT_FALSE(Parse(bytes).ok()) << at;
+  }
+}
+
+TEST_F(SealedManifest, MissingAndWrongKeysAreNamed) {
+  const std::string bytes = Sealed();
+  KeyRing::Process().Clear();
+  Status status = Parse(bytes).status();
+  EXPECT_TRUE(IsKeyProblem(status)) << status.ToString();
+  EXPECT_NE(status.message().find("'k1'"), std::string::npos) << status.message();
+  KeyRing::Process().Add("k1", *SecretKey::FromBytes(std::string(SecretKey::kBytes, 'x')));
+  status = Parse(bytes).status();
+  EXPECT_TRUE(IsKeyProblem(status)) << status.ToString();
+  EXPECT_NE(status.message().find("'k1'"), std::string::npos) << status.message();
 }
 
 TEST(Manifest, KnowsWhichOperatorsHaveState) {

@@ -104,7 +104,6 @@ class ModelTable {
         const auto found = rows_.find(row);
         if (found != rows_.end()) {
           ++out->live_rows;
-          out->live_bytes += found->second.size();
           PutRow(&whole, row, &found->second);
         }
         if (!changed_rows_.contains(row)) continue;

@@ -251,8 +251,8 @@ TEST_F(SavepointTest, AChangedFileIsFoundWhenItIsCopied) {
   Manifest manifest = *coordinator->LastCompleted();
   ASSERT_TRUE(manifest.full);
   manifest.files[0].digest = Hash128("other");
-  const Result<std::string> copied = WriteSavepoint(env.files(), manifest, store->job_directory(),
-                                                    "/savepoints", [] { return true; });
+  const Result<std::string> copied =
+      WriteSavepoint(&env, manifest, store->job_directory(), "/savepoints", [] { return true; });
   ASSERT_FALSE(copied.ok());
   EXPECT_EQ(copied.status().code(), StatusCode::kCorruption);
   EXPECT_NE(copied.status().message().find(manifest.files[0].name), std::string::npos);

@@ -36,7 +36,12 @@ struct KeyedModel {
 /// A KeyedState and its model under the same random operations.
 class ModelledState {
  public:
-  explicit ModelledState(KeyGroupRange range = {0, 127}) : state(range, 128, int64_t{1} << 40) {}
+  // Small, so that tables of some thousand rows have several.
+  static constexpr uint32_t kPartitionBytes = 16 << 10;
+
+  explicit ModelledState(KeyGroupRange range = {0, 127}) : state(range, 128, int64_t{1} << 40) {
+    state.SetPartitionBytes(kPartitionBytes);
+  }
 
   /// Registers the states. REQUIRES: called once, after a restore if there is one.
   Status Open() {

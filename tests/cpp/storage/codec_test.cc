@@ -129,5 +129,18 @@ TEST(CodecZstdTest, FrameThatDoesNotSayItsLengthIsRefused) {
   EXPECT_EQ(Decompress(CodecId::kZstd, frame, 0).status().code(), StatusCode::kCorruption);
 }
 
+TEST(Compression, IsReadFromNameAndLevel) {
+  EXPECT_EQ(*ParseCompression("zstd"), (Compression{CodecId::kZstd, 1}));
+  EXPECT_EQ(*ParseCompression("zstd:7"), (Compression{CodecId::kZstd, 7}));
+  EXPECT_EQ(*ParseCompression("zstd:-3"), (Compression{CodecId::kZstd, -3}));
+  EXPECT_EQ(*ParseCompression("lz4"), (Compression{CodecId::kLz4, 0}));
+  EXPECT_EQ(*ParseCompression("lz4:9"), (Compression{CodecId::kLz4, 9}));
+  EXPECT_EQ(*ParseCompression("none"), (Compression{CodecId::kNone, 0}));
+  for (const char* bad :
+       {"", "gzip", "ZSTD", "zstd:", "zstd:x", "zstd:1x", "zstd:1:2", ":1", "zstd:99999999999"}) {
+    EXPECT_EQ(ParseCompression(bad).status().code(), StatusCode::kInvalidArgument) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace headrace
