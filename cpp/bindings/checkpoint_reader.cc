@@ -13,6 +13,7 @@
 #include "bindings/gil.h"
 #include "bindings/known_types.h"
 #include "bindings/manifest_dict.h"
+#include "bindings/operator_items.h"
 #include "bindings/python_bindings.h"
 #include "bindings/state_columns.h"
 #include "bindings/value_decoder.h"
@@ -164,6 +165,18 @@ class StoredState {
   std::shared_ptr<StateColumns> columns_;
 };
 
+const char* RedistributionName(Redistribution redistribution) {
+  switch (redistribution) {
+    case Redistribution::kSplit:
+      return "split";
+    case Redistribution::kUnion:
+      return "union";
+    case Redistribution::kCopy:
+      return "copy";
+  }
+  return "split";
+}
+
 /// Items of the lists of an operator state: (subtask, list, redistribution, encoded items).
 py::list OperatorLists(const OperatorManifest& op) {
   py::list out;
@@ -173,9 +186,8 @@ py::list OperatorLists(const OperatorManifest& op) {
     for (const auto& [name, list] : state.lists()) {
       py::list items;
       for (const std::string& item : list.items) items.append(py::bytes(item));
-      out.append(py::make_tuple(subtask.index, name,
-                                list.redistribution == Redistribution::kUnion ? "union" : "split",
-                                items));
+      out.append(
+          py::make_tuple(subtask.index, name, RedistributionName(list.redistribution), items));
     }
   }
   return out;
@@ -381,7 +393,12 @@ py::dict ReportDict(const DirectoryReport& report) {
 
 void BindCheckpointReader(py::module_& module) {
   py::class_<StoredStateBatches>(module, "StoredStateBatches")
-      .def("next", &StoredStateBatches::Next);
+      .def("__iter__", [](py::object self) { return self; })
+      .def("__next__", [](StoredStateBatches& self) {
+        py::object batch = self.Next();
+        if (batch.is_none()) throw py::stop_iteration();
+        return batch;
+      });
 
   py::class_<StoredState>(module, "StoredState")
       .def_property_readonly(
@@ -410,6 +427,13 @@ void BindCheckpointReader(py::module_& module) {
       .def("operator_lists",
            [](const StateReader& self, const std::string& operator_id) {
              return OperatorLists(FindOperator(self, operator_id));
+           })
+      .def("operator_items",
+           [](const StateReader& self, const std::string& operator_id, const std::string& name) {
+             OperatorItems items =
+                 ValueOrThrow(ReadOperatorItems(FindOperator(self, operator_id), name));
+             return py::make_tuple(items.broadcast ? "broadcast" : "operator list",
+                                   items.descriptions, ArrowBatch(std::move(items.batch)));
            })
       .def(
           "state",

@@ -104,6 +104,8 @@ class LiveState:
 
     def _look_up(self, checkpoint: StoredCheckpoint, key: Any) -> tuple[str, Any]:
         operator = checkpoint[self._uid]
+        if not operator[self._name].has_keys:
+            raise _core.InvalidArgumentError(f"state {self._name!r} has no keys: read it as a whole, with to_arrow()")
         return checkpoint._reader.look_up(operator.uid, operator[self._name].name, key)
 
     def _retried(self, read: Any) -> Any:

@@ -31,7 +31,9 @@ def local_path(path: str | Path) -> Path:
     """A path or `file://` URI as an absolute path."""
     text = str(path).removeprefix("file://")
     if "://" in text:
-        raise _core.InvalidArgumentError(f"{text}: only local paths and file:// URIs can be read")
+        raise _core.InvalidArgumentError(
+            f"{text}: checkpoints are read from local paths; get it by: headrace checkpoint copy {text} DIRECTORY"
+        )
     return Path(text).absolute()
 
 

@@ -41,7 +41,8 @@ class StoredState:
 
     A row of the stream is a value: columns `key`, `namespace` (null, or a struct of `window_start` and `window_end` in
     ms since 1970) and `value`; of a map state also `map_key`, a row an entry; of a list state also `index`, a row an
-    element. Built-in aggregates have a column each, named after the function. Rows come in no particular order.
+    element. Built-in aggregates have a column each, named after the function. State without keys has the columns
+    `subtask`, `index`, `value`, broadcast state `map_key` and `value`. Rows come in no particular order.
 
     Values are typed as Arrow types where they agree: Python values without a declared type too, tuples and rows as
     structs, lists and sets as lists, dicts as maps. Where they do not agree the column is text, as `repr()` shows them;
@@ -57,6 +58,7 @@ class StoredState:
         declared: Its declared type, for example `map<string, int64>`; `object` where none was declared.
         bytes: Of memory that it took in the job, over all subtasks.
         rows: How many rows it had.
+        has_keys: False for lists and broadcast state of functions without keys.
         partitions: P, in how many pieces of at most 64 KiB (Z) it is stored, over all subtasks.
     """
 
@@ -65,13 +67,14 @@ class StoredState:
         self.declared: str = registration.get("fingerprint", "")
         self.bytes: int = registration.get("bytes", 0)
         self.rows: int = registration.get("rows", 0)
+        self.has_keys: bool = registration.get("kind") != "operator"
         self.partitions = partitions
         self._open = stored
-        self._opened: _core.StoredState | None = None
+        self._opened: _core.StoredState | _OperatorItems | None = None
 
     @property
     def kind(self) -> str:
-        """What it is: value, map, list, aggregates, timers or keys."""
+        """What it is: value, map, list, aggregates, timers, keys, operator list or broadcast."""
         return self._stored().form
 
     @property
@@ -115,15 +118,28 @@ class StoredState:
     def __repr__(self) -> str:
         return f"StoredState({self.name!r}, {self.declared!r}, rows={self.rows}, bytes={self.bytes})"
 
-    def _stored(self) -> _core.StoredState:
+    def _stored(self) -> _core.StoredState | _OperatorItems:
         if self._opened is None:
             self._opened = self._open()
         return self._opened
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        batches = self._stored().batches()
-        while (batch := batches.next()) is not None:
+        for batch in self._stored().batches():
             yield pa.record_batch(batch).cast(schema)
+
+
+class _OperatorItems:
+    """State without keys, in the form of `_core.StoredState`; read at once, as it is small."""
+
+    def __init__(self, reader: _core.CheckpointReader, uid: str, name: str) -> None:
+        self.form, descriptions, self._batch = reader.operator_items(uid, f"user/{name}")
+        self.descriptions = dict(descriptions)
+
+    def batches(self) -> Iterator[_core.ArrowBatch]:
+        return iter([self._batch])
+
+    def __arrow_c_schema__(self) -> object:
+        return self._batch.__arrow_c_schema__()
 
 
 class StoredOperator(Mapping[str, StoredState]):
@@ -162,7 +178,7 @@ class StoredOperator(Mapping[str, StoredState]):
         self._counts = {one["kind"]: one for one in manifest["registry"] if one["kind"] in ("dictionary", "timers")}
 
     def states(self) -> dict[str, StoredState]:
-        """The keyed states by name."""
+        """The states by name: keyed ones, and the lists and broadcast state of functions."""
         return dict(self._states)
 
     def timers(self) -> StoredState:
@@ -174,7 +190,7 @@ class StoredOperator(Mapping[str, StoredState]):
         return StoredState("keys", self._counts.get("dictionary", {}), lambda: self._reader.keys(self.uid))
 
     def operator_state(self) -> pa.Table:
-        """State that has no keys: columns `subtask`, `name`, `redistribution` ("split", "union"), `index`, `value`.
+        """All state that has no keys, the engine's own too: `subtask`, `name`, `redistribution`, `index`, `value`.
 
         `value` is the item as Python's `repr()` shows it, `encoded` its bytes.
         """
@@ -208,6 +224,8 @@ class StoredOperator(Mapping[str, StoredState]):
         return f"StoredOperator({self.uid!r}, name={self.name!r}, states={sorted(self._states)})"
 
     def _state(self, name: str, registration: dict[str, Any], allow_pickle: bool, partitions: int) -> StoredState:
+        if registration["kind"] == "operator":  # what the engine calls them
+            return StoredState(name, registration, lambda: _OperatorItems(self._reader, self.uid, name))
         return StoredState(name, registration, lambda: self._reader.state(self.uid, name, allow_pickle), partitions)
 
 
