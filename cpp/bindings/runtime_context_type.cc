@@ -6,6 +6,7 @@
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
 #include "bindings/state_descriptor.h"
+#include "bindings/state_evolution.h"
 #include "bindings/state_handles.h"
 
 namespace headrace::bindings {
@@ -90,13 +91,25 @@ bool ReadUse(const RuntimeContext& context, PyObject* descriptor, std::string* n
          ReadDescriptorTtl(descriptor, &use->ttl);
 }
 
+/// EvolveStoredState() with the type that the descriptor has there; false with a Python error set.
+bool Evolve(PyObject* self, const std::string& name, PyObject* descriptor, const char* attribute,
+            const std::string& before, const StateType& type) {
+  PyRef info = PyRef::Steal(PyObject_GetAttrString(descriptor, attribute));
+  if (!info) return false;
+  const Status status = EvolveStoredState(ContextHandle::Of(self).scope->cursor.state, name, before,
+                                          type, info.get(), ">");
+  if (!status.ok()) SetPythonError(status);
+  return status.ok();
+}
+
 PyObject* GetState(PyObject* self, PyObject* descriptor) {
   const RuntimeContext& context = ContextHandle::Of(self);
   std::string name;
   StateUse use;
   StateType type;
   if (!ReadUse(context, descriptor, &name, &use) ||
-      !ReadDescriptorType(descriptor, "type_info", &type)) {
+      !ReadDescriptorType(descriptor, "type_info", &type) ||
+      !Evolve(self, name, descriptor, "type_info", "value<", type)) {
     return nullptr;
   }
   return NewValueState(context.scope, name, type, use);
@@ -108,7 +121,8 @@ PyObject* GetListState(PyObject* self, PyObject* descriptor) {
   StateUse use;
   StateType element;
   if (!ReadUse(context, descriptor, &name, &use) ||
-      !ReadDescriptorType(descriptor, "element_type_info", &element)) {
+      !ReadDescriptorType(descriptor, "element_type_info", &element) ||
+      !Evolve(self, name, descriptor, "element_type_info", "list<", element)) {
     return nullptr;
   }
   return NewListState(context.scope, name, element, use);
@@ -121,7 +135,8 @@ PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
   StateType key, value;
   if (!ReadUse(context, descriptor, &name, &use) ||
       !ReadDescriptorType(descriptor, "key_type_info", &key) ||
-      !ReadDescriptorType(descriptor, "value_type_info", &value)) {
+      !ReadDescriptorType(descriptor, "value_type_info", &value) ||
+      !Evolve(self, name, descriptor, "value_type_info", "map<" + key.Name() + ", ", value)) {
     return nullptr;
   }
   return NewMapState(context.scope, name, key, value, use);

@@ -113,12 +113,14 @@ Result<FixedValueState*> KeyedState::RegisterFixed(std::string_view name,
   }
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       impl_->FindOrMake(name, fingerprint, TableKind::kFixedValue, value_bytes));
+  state->claimed = true;
   return state->fixed.get();
 }
 
 Result<RowState*> KeyedState::RegisterRows(std::string_view name, std::string_view fingerprint) {
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       impl_->FindOrMake(name, fingerprint, TableKind::kRows, 0));
+  state->claimed = true;
   return state->rows.get();
 }
 
@@ -130,6 +132,7 @@ Result<SliceStore*> KeyedState::RegisterSlices(std::string_view name, std::strin
   }
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       impl_->FindOrMake(name, fingerprint, TableKind::kSlice, accumulator_bytes));
+  state->claimed = true;
   return state->slices.get();
 }
 

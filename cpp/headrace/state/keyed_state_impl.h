@@ -17,6 +17,7 @@ struct NamedState {
   TableKind kind = TableKind::kRows;
   int row_bytes = 0;  ///< of fixed values and slices
   bool restored = false;
+  bool claimed = false;  ///< registered by an operator
   MemoryMeterPtr meter;
   std::unique_ptr<FixedValueState> fixed;
   std::unique_ptr<RowState> rows;

@@ -12,7 +12,9 @@
 
 #include "headrace/state/keyed_state.h"
 #include "headrace/state/keyed_state_impl.h"
+#include "headrace/state/keyed_state_migration.h"
 #include "headrace/state/partition_codec.h"
+#include "headrace/state/row_blob.h"
 
 namespace headrace {
 namespace {
@@ -35,6 +37,7 @@ class KeyedStateLoader {
 
   Status LoadSubtask(StoredSubtask& subtask);
   void Finish();
+  static KeyedState::Impl& ImplOf(const KeyedState& state) { return *state.impl_; }
 
  private:
   using Visit = std::function<Status(const StoredRow&)>;
@@ -279,6 +282,53 @@ Status KeyedState::Restore(StoredKeyedState stored) {
   for (StoredSubtask& subtask : stored.subtasks) HR_RETURN_IF_ERROR(loader.LoadSubtask(subtask));
   loader.Finish();
   return Status::Ok();
+}
+
+// ---- States whose type the program has changed since ----
+
+UnclaimedState FindUnclaimed(const KeyedState& state, std::string_view name) {
+  const auto& states = KeyedStateLoader::ImplOf(state).states;
+  const auto found = states.find(name);
+  if (found == states.end() || found->second.claimed || !found->second.restored) return {};
+  return {found->second.fingerprint, found->second.kind};
+}
+
+Status MigrateRows(KeyedState* state, std::string_view name, std::string_view fingerprint,
+                   const RowMigration& migrate) {
+  NamedState& named = KeyedStateLoader::ImplOf(*state).states.find(name)->second;
+  PagedTable& table = named.rows->table();
+  ByteWriter migrated;
+  for (uint32_t slot = 0; slot < table.size(); ++slot) {
+    if (!table.live(slot)) continue;
+    const RowBlob* row = *reinterpret_cast<const RowBlob* const*>(table.Row(slot));
+    migrated.Clear();
+    HR_RETURN_IF_ERROR(
+        migrate(row->value(), &migrated).WithContext("state '" + std::string(name) + "'"));
+    if (migrated.view() == row->value()) continue;
+    // The write may free the row.
+    const std::string ns(row->ns());
+    const std::string sub_key(row->sub_key());
+    named.rows->Put(row->key, ns, sub_key, migrated.view());
+  }
+  table.RequireFullSnapshot();
+  named.fingerprint = fingerprint;
+  return Status::Ok();
+}
+
+void MigrateFixed(KeyedState* state, std::string_view name, std::string_view fingerprint,
+                  int value_bytes, Widening widen) {
+  auto& impl = KeyedStateLoader::ImplOf(*state);
+  NamedState& named = impl.states.find(name)->second;
+  // A table that is new is full at its next snapshot.
+  const std::unique_ptr<FixedValueState> former = std::move(named.fixed);
+  named.fixed = std::make_unique<FixedValueState>(&impl.keys, value_bytes, named.meter);
+  for (KeyId key = 0; key < former->table().size(); ++key) {
+    if (!former->Has(key)) continue;
+    widen(former->table().Row(key), named.fixed->MutableRow(key));
+    former->Clear(key);
+  }
+  named.fingerprint = fingerprint;
+  named.row_bytes = value_bytes;
 }
 
 }  // namespace headrace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from headrace._core import Row
@@ -19,6 +20,10 @@ class TypeInformation:
     def _describe(self) -> tuple[Any, ...]:
         """The nested tuple that the engine reads, see `_core.pyi`."""
         raise NotImplementedError
+
+    def _history(self) -> dict[str, dict[str, Any]]:
+        """What rows in it were before, by path (`schema_evolution.h`)."""
+        return {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TypeInformation) and self._describe() == other._describe()
@@ -51,6 +56,10 @@ class PickledBytesTypeInfo(TypeInformation):
         return "PickledByteArrayTypeInfo"
 
 
+def _below(name: str, type_info: TypeInformation) -> dict[str, dict[str, Any]]:
+    return {f"{name}.{path}" if path else name: said for path, said in type_info._history().items()}
+
+
 class RowTypeInfo(TypeInformation):
     """Rows of named or numbered fields."""
 
@@ -65,6 +74,43 @@ class RowTypeInfo(TypeInformation):
             raise ValueError(f"a row type needs distinct field names; {duplicates} occur more than once")
         self._types = list(field_types)
         self._names = names
+        self._renamed: dict[str, str] = {}
+        self._dropped: tuple[str, ...] = ()
+        self._defaults: dict[str, Any] = {}
+
+    def evolved(
+        self,
+        renamed: dict[str, str] | None = None,
+        dropped: Iterable[str] = (),
+        defaults: dict[str, Any] | None = None,
+    ) -> RowTypeInfo:
+        """The same type for state that was stored with other fields.
+
+        When a checkpoint or savepoint is restored, stored rows become rows of this type before any record flows. Fields go
+        by name; ints and floats may have become wider (INT to LONG, FLOAT to DOUBLE) without a word. A type may keep its
+        history for ever: what does not apply to stored state is passed over.
+
+        Args:
+            renamed: Former name of fields, by their name in this type.
+            dropped: Stored fields that may be let go of.
+            defaults: Values of fields that stored rows do not have; None unless given.
+
+        Raises:
+            ValueError: a name in `renamed` or `defaults` that is no field.
+        """
+        for field in [*(renamed or {}), *(defaults or {})]:
+            if field not in self._names:
+                raise ValueError(f"evolved: there is no field {field!r}; the row has {self._names}")
+        row = RowTypeInfo(self._types, self._names)
+        row._renamed, row._dropped, row._defaults = dict(renamed or {}), tuple(dropped), dict(defaults or {})
+        return row
+
+    def _history(self) -> dict[str, dict[str, Any]]:
+        said = {"renamed": self._renamed, "dropped": self._dropped, "defaults": self._defaults}
+        history = {"": said} if any(said.values()) else {}
+        for name, type_info in zip(self._names, self._types, strict=True):
+            history.update(_below(name, type_info))
+        return history
 
     def get_field_names(self) -> list[str]:
         """Names in order."""
@@ -111,6 +157,9 @@ class ListTypeInfo(TypeInformation):
 
     def _describe(self) -> tuple[Any, ...]:
         return ("list", self.elem_type._describe())
+
+    def _history(self) -> dict[str, dict[str, Any]]:
+        return _below("[]", self.elem_type)
 
     def __repr__(self) -> str:
         return f"ListTypeInfo<{self.elem_type}>"
