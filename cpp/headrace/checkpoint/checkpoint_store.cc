@@ -48,6 +48,10 @@ class LocalCheckpointStore final : public CheckpointStore,
   Status Commit(const Manifest& manifest, const std::function<bool()>& still_wanted) override;
   bool Decided(CheckpointId id) const override;
   void Abandon(CheckpointId id) override;
+  Status FetchFiles(const Manifest& manifest) override {
+    const std::lock_guard<std::mutex> guard(disk_mutex_);
+    return remote_ ? Shown(remote_->Fetch(manifest)) : Status::Ok();
+  }
   void DeleteAllOnClose() override { delete_all_ = true; }
   std::shared_ptr<CheckpointStore> Share() override { return shared_from_this(); }
 
@@ -527,6 +531,7 @@ class StoreHandle final : public CheckpointStore {
   }
   bool Decided(CheckpointId id) const override { return store_->Decided(id); }
   void Abandon(CheckpointId id) override { store_->Abandon(id); }
+  Status FetchFiles(const Manifest& manifest) override { return store_->FetchFiles(manifest); }
   void DeleteAllOnClose() override { store_->DeleteAllOnClose(); }
   std::shared_ptr<CheckpointStore> Share() override { return store_; }
 

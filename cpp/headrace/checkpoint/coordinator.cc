@@ -347,10 +347,12 @@ void CheckpointCoordinator::Impl::AdaptIntervalLocked(const Pending& checkpoint,
 // Outcome of the first, for the history; those that stop the job count most.
 Result<std::string> CheckpointCoordinator::Impl::CopySavepoints(const CommitWork& commit) {
   std::optional<Result<std::string>> told;
+  const Status fetched = store->FetchFiles(commit.manifest);
   for (const SavepointRequestPtr& request : commit.savepoints) {
     Result<std::string> copied =
-        WriteSavepoint(env->files(), commit.manifest, store->job_directory(), request->directory(),
-                       [this] { return !stopped.load(); });
+        fetched.ok() ? WriteSavepoint(env->files(), commit.manifest, store->job_directory(),
+                                      request->directory(), [this] { return !stopped.load(); })
+                     : Result<std::string>(fetched.WithContext("savepoint"));
     if (!copied.ok() && commit.final) {
       copied = copied.status().WithContext("the job has ended with checkpoint " +
                                            std::to_string(commit.manifest.id) +

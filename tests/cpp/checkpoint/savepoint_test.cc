@@ -8,6 +8,7 @@
 #include "headrace/checkpoint/verification.h"
 #include "testing/failpoint_actions.h"
 #include "testing/sim_env.h"
+#include "testing/sim_remote_storage.h"
 
 namespace headrace {
 namespace {
@@ -23,9 +24,15 @@ constexpr auto kSavepointEnded = Event::Kind::kSavepointEnded;
 // Two subtasks of one keyed operator and a coordinator, on simulated files.
 class SavepointTest : public testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { Open(nullptr); }
+  void Open(std::shared_ptr<CheckpointTransport> transport) {
+    coordinator.reset();
+    writer.reset();
+    store.reset();
+    tables.clear();
     CheckpointStoreOptions options;
-    options.directory = "/state";
+    options.directory = transport ? "/staging" : "/state";
+    options.transport = std::move(transport);
     options.job_key = "job";
     auto opened = CheckpointStore::Open(&env, options);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
@@ -125,6 +132,32 @@ TEST_F(SavepointTest, IsAWholeCopyThatNeedsNoFileOutsideOfItsDirectory) {
   const auto report = VerifyStored(env.files(), path);
   ASSERT_TRUE(report.ok());
   EXPECT_TRUE(report->damage.empty());
+}
+
+TEST_F(SavepointTest, OfACheckpointInARemoteStorageIsCopiedFromThere) {
+  SimRemoteStorage storage(1);
+  Open(storage.Connect(env.files()));
+  Checkpoint();
+  const SavepointRequestPtr request = Ask();
+  ASSERT_EQ(Tick(), Kinds({kTrigger}));
+  Deliver();
+  ASSERT_EQ(Tick(), Kinds({kCompleted, kSavepointEnded}));
+  ASSERT_TRUE(request->outcome().ok()) << request->outcome().status().ToString();
+  const auto report = VerifyCheckpoint(env.files(), *request->outcome());
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->files, 3u);
+  EXPECT_TRUE(report->damage.empty());
+  Checkpoint();
+
+  storage.FailNext(RemoteCall::kDownload, RemoteFault::kUnavailable);
+  const SavepointRequestPtr failing = Ask();
+  ASSERT_EQ(Tick(), Kinds({kTrigger}));
+  Deliver();
+  ASSERT_EQ(Tick(), Kinds({kCompleted, kSavepointEnded}));
+  EXPECT_FALSE(failing->outcome().ok());
+  coordinator.reset();
+  writer.reset();
+  store.reset();
 }
 
 TEST_F(SavepointTest, LaterCheckpointsBuildOnItAndCleanUpLeavesItAlone) {
