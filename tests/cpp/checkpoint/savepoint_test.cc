@@ -143,7 +143,7 @@ TEST_F(SavepointTest, OfACheckpointInARemoteStorageIsCopiedFromThere) {
   Deliver();
   ASSERT_EQ(Tick(), Kinds({kCompleted, kSavepointEnded}));
   ASSERT_TRUE(request->outcome().ok()) << request->outcome().status().ToString();
-  const auto report = VerifyCheckpoint(env.files(), *request->outcome());
+  const auto report = VerifyStored(env.files(), *request->outcome());
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->files, 3u);
   EXPECT_TRUE(report->damage.empty());
