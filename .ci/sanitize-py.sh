@@ -18,6 +18,12 @@ left_out=(
   # Forks while other threads allocate: GCC's runtime does not hold its allocator's locks across a fork, so
   # that a child may wait for one for ever.
   tests/python/test_fork.py
+  # Start servers, or a notebook's kernel, that would run with AddressSanitizer's runtime in front. The engine's part
+  # of remote storage runs in test_checkpoint_storage.py.
+  tests/python/test_azure_checkpoints.py
+  tests/python/test_hdfs_checkpoints.py
+  tests/python/test_s3_checkpoints.py
+  tests/python/test_notebooks.py
   # Measure memory, which a sanitizer multiplies, or count blocks of an allocator that is switched off here.
   tests/python/test_key_release.py::test_memory_stays_flat_over_five_million_keys_that_are_cleared_after_use
   tests/python/test_reference_counts.py

@@ -1,8 +1,9 @@
 """Flips comparisons of the engine one at a time and runs the C++ tests: a flip that no test notices survives.
 
 All flips are built at once, into a copy of the tree in build/mutants with the sanitizers of `make asan`, so that a
-read beyond an array is noticed too (or, quicker, without them); the environment says which one is on (flip.h). Each test first runs without a
-flip and tells which comparisons it makes; a flip is then tried by the tests that make it, those of its folder first.
+read beyond an array is noticed too (or, quicker, without them); the environment says which one is on (flip.h). Each
+test first runs without a flip and tells which comparisons it makes; a flip is then tried by the tests that make it,
+those of its folder first.
 """
 
 import argparse
