@@ -1,8 +1,8 @@
 #include <pybind11/pybind11.h>
 
-#include "bindings/cold_store_factory.h"
 #include "bindings/broadcast_context_types.h"
 #include "bindings/checkpoint_context_types.h"
+#include "bindings/cold_store_factory.h"
 #include "bindings/context_types.h"
 #include "bindings/errors.h"
 #include "bindings/graph_objects.h"
