@@ -42,6 +42,7 @@ FILE_BYTES_MAX = 1 << 30
 # The folders whose tests run the code that is flipped, in the order of trial after the flip's own. Those of recovery
 # would take minutes for each flip, as would slow tests of the others: what only they notice counts as survived.
 TESTED_BY = ("state", "windows", "checkpoint", "operators", "connectors", "runtime", "testing", "simulation")
+QUICK = ("state", "windows", "checkpoint")  # with --quick: the tests of the flipped folders alone
 LEFT_OUT = "*SameSeedGivesTheSameTrace"  # simulates the same once more
 TEST_SECONDS_MAX = 4.0
 ENVIRONMENT = {
@@ -83,10 +84,10 @@ def write_copy(mutants: list[Mutant]) -> None:
             path.unlink()
 
 
-def build(preset: str) -> list[Path]:
-    """Configure and build the copy; return its test programs, in the order of TESTED_BY."""
+def build(preset: str, folders: tuple[str, ...]) -> list[Path]:
+    """Configure and build the copy; return the test programs of these folders."""
     write_copy(all_mutants())
-    names = [f"hr_test_{folder}" for folder in TESTED_BY]
+    names = [f"hr_test_{folder}" for folder in folders]
     for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset, "--target", *names]):
         ended = subprocess.run(command, cwd=COPY, capture_output=True, text=True, check=False)
         if ended.returncode:
@@ -161,13 +162,14 @@ def caught_by(mutant: Mutant, tests: list[Test]) -> str:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", default="", help="a part of the files' names; leaves the report as it is")
+    options.add_argument("--quick", action="store_true", help="by the tests of these folders alone; more survive")
     options.add_argument("--preset", choices=PRESETS, default="asan", help="debug is quicker and notices a little less")
     options.add_argument("--changed", action="store_true", help="files whose flips are not those of the report")
     chosen = options.parse_args()
     kept = committed_report().of_this_tree() if chosen.changed else []
     known = {entry.name for entry in kept}
 
-    programs = build(chosen.preset)
+    programs = build(chosen.preset, QUICK if chosen.quick else TESTED_BY)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
     mutants = [mutant for mutant in all_mutants() if chosen.only in mutant.file and mutant.file not in known]
     with ThreadPoolExecutor(PROCESSES) as pool:
