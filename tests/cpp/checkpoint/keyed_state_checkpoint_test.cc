@@ -254,7 +254,7 @@ TEST(StateReader, NamesWhatIsNotThere) {
 
 TEST(StateReader, FindsKeysThatItsCacheHasNoRoomFor) {
   SimEnv env(1);
-  Attempt attempt(&env, 1);
+  Attempt attempt(&env, 1, /*partition_bytes=*/16 << 10);
   for (int64_t key = 0; key < 20000; ++key) attempt.Add(key);
   ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
   auto reader = StateReader::Open(&env, attempt.directory());
