@@ -129,6 +129,8 @@ Status StateCursor::ReadPartition(Source* source, std::vector<StateRow>* rows) {
         row.domain = stored.domain;
         row.time = stored.time;
         break;
+      case TableKind::kOperatorState:
+        return Status::Corruption("operator state is in no table");
     }
     rows->push_back(row);
   }

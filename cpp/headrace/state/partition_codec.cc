@@ -277,6 +277,7 @@ class Decoder {
         return in_.ZigZag(&row->time);
       case TableKind::kFixedValue:
       case TableKind::kSlice:
+      case TableKind::kOperatorState:  // is in the manifest, not in a table
         break;
     }
     return Malformed(in_, "unknown kind of table");
