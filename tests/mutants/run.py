@@ -161,7 +161,9 @@ def caught_by(mutant: Mutant, tests: list[Test]) -> str:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--only", default="", help="a part of the files' names; leaves the report as it is")
+    options.add_argument(
+        "--only", default="", help="a part of the files' names; without --changed the report stays as it is"
+    )
     options.add_argument("--quick", action="store_true", help="by the tests of these folders alone; more survive")
     options.add_argument("--preset", choices=PRESETS, default="asan", help="debug is quicker and notices a little less")
     options.add_argument("--changed", action="store_true", help="files whose flips are not those of the report")
@@ -186,7 +188,7 @@ def main() -> int:
                 print(f"survived{'' if reached else ', in no test'}: {where}", flush=True)
     report = Report(report_of(outcome).files + kept)
     print(report.summary())
-    if not chosen.only:
+    if chosen.changed or not chosen.only:
         report.write()
     return int(report.survived_share() > SURVIVORS_SHARE_MAX)
 
