@@ -18,12 +18,6 @@ left_out=(
   # Forks while other threads allocate: GCC's runtime does not hold its allocator's locks across a fork, so
   # that a child may wait for one for ever.
   tests/python/test_fork.py
-  # Start servers, or a notebook's kernel, that would run with AddressSanitizer's runtime in front. The engine's part
-  # of remote storage runs in test_checkpoint_storage.py.
-  tests/python/test_azure_checkpoints.py
-  tests/python/test_hdfs_checkpoints.py
-  tests/python/test_s3_checkpoints.py
-  tests/python/test_notebooks.py
   # Measure memory, which a sanitizer multiplies, or count blocks of an allocator that is switched off here.
   tests/python/test_key_release.py::test_memory_stays_flat_over_five_million_keys_that_are_cleared_after_use
   tests/python/test_reference_counts.py
@@ -37,14 +31,15 @@ python=$PWD/.venv/bin/python
 cmake --preset asan -DHEADRACE_BUILD_BINDINGS=ON -DPython_EXECUTABLE="$python" \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >build/reports/cmake-asan-py.log ||
   { cat build/reports/cmake-asan-py.log; exit 1; }
-cmake --build --preset asan --target _core
+cmake --build --preset asan --target _core _rocksdb
 
 # An environment of its own with this module and the package's sources, which borrows the packages of .venv.
 venv=$tree/venv
 "$python" -m venv --clear --without-pip "$venv"
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 mkdir "$site/headrace"
-ln -s "$PWD"/python/headrace/* "$tree"/cpp/bindings/_core*.so "$site/headrace/"
+ln -s "$PWD"/python/headrace/* "$tree"/cpp/bindings/_core*.so \
+  "$tree"/cpp/rocksdb_module/_rocksdb*.so "$site/headrace/"
 "$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))' >"$site/packages_of_the_project.pth"
 
 # Python is built without sanitizers, so their runtime comes first; with libstdc++, or exceptions would be

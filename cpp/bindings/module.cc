@@ -1,5 +1,6 @@
 #include <pybind11/pybind11.h>
 
+#include "bindings/cold_store_factory.h"
 #include "bindings/broadcast_context_types.h"
 #include "bindings/checkpoint_context_types.h"
 #include "bindings/context_types.h"
@@ -14,6 +15,7 @@
 #include "bindings/running_source.h"
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_handles.h"
+#include "bindings/state_store.h"
 #include "bindings/window_function.h"
 #include "headrace/base/cpu_variants.h"
 
@@ -56,6 +58,8 @@ void FillModule(py::module_& module) {
   BindPythonOperators(module);
   BindTransport(module);
   BindJob(module);
+  BindColdStores(module);
+  BindStateStore(module);
   BindCheckpointReader(module);
   StartReaper();
 }

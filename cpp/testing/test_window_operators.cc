@@ -12,6 +12,7 @@ namespace headrace {
 
 namespace {
 
+constexpr int kKeyColumn = 1;
 constexpr int kXColumn = 2;
 
 // Count and sum of the rows of one window.

@@ -1,9 +1,8 @@
 """Flips comparisons of the engine one at a time and runs the C++ tests: a flip that no test notices survives.
 
 All flips are built at once, into a copy of the tree in build/mutants with the sanitizers of `make asan`, so that a
-read beyond an array is noticed too (or, quicker, without them); the environment says which one is on (flip.h). Each
-test first runs without a flip and tells which comparisons it makes; a flip is then tried by the tests that make it,
-those of its folder first.
+read beyond an array is noticed too; the environment says which one is on (flip.h). Each test first runs without a
+flip and tells which comparisons it makes; a flip is then tried by the tests that make it, those of its folder first.
 """
 
 import argparse
@@ -33,7 +32,7 @@ from mutants.report import (
 from tidy.source_tree import ROOT, project_files
 
 COPY = ROOT / "build/mutants/source"
-PRESETS = ("asan", "debug")
+TREE = COPY / "build/asan"
 PROCESSES = 2
 # A flip may make a loop endless or slow; an endless loop counts as noticed.
 SECONDS_AT_LEAST = 10
@@ -42,7 +41,6 @@ FILE_BYTES_MAX = 1 << 30
 # The folders whose tests run the code that is flipped, in the order of trial after the flip's own. Those of recovery
 # would take minutes for each flip, as would slow tests of the others: what only they notice counts as survived.
 TESTED_BY = ("state", "windows", "checkpoint", "operators", "connectors", "runtime", "testing", "simulation")
-QUICK = ("state", "windows", "checkpoint")  # with --quick: the tests of the flipped folders alone
 LEFT_OUT = "*SameSeedGivesTheSameTrace"  # simulates the same once more
 TEST_SECONDS_MAX = 4.0
 ENVIRONMENT = {
@@ -58,7 +56,7 @@ ENVIRONMENT = {
 class Test:
     """One test of a program, and what it did without a flip."""
 
-    program: Path
+    program: str
     name: str
     seconds: float = 0
     seen: set[int] = field(default_factory=set)
@@ -84,22 +82,22 @@ def write_copy(mutants: list[Mutant]) -> None:
             path.unlink()
 
 
-def build(preset: str, folders: tuple[str, ...]) -> list[Path]:
-    """Configure and build the copy; return the test programs of these folders."""
+def build() -> list[str]:
+    """Configure and build the copy; return its test programs."""
     write_copy(all_mutants())
-    names = [f"hr_test_{folder}" for folder in folders]
-    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset, "--target", *names]):
+    programs = [f"hr_test_{folder}" for folder in TESTED_BY]
+    for command in (["cmake", "--preset", "asan"], ["cmake", "--build", "--preset", "asan", "--target", *programs]):
         ended = subprocess.run(command, cwd=COPY, capture_output=True, text=True, check=False)
         if ended.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{ended.stdout[-20_000:]}\n{ended.stderr}")
-    return [COPY / "build" / preset / "bin" / name for name in names]
+    return programs
 
 
-def passes(program: Path, names: list[str], seconds_max: float, **environment: str) -> bool:
+def passes(program: str, names: list[str], seconds_max: float, **environment: str) -> bool:
     """Run tests of a program until one fails; False also when the program ends, or lasts too long twice."""
     for _ in range(2):  # once may be a machine that stood still
         started = subprocess.Popen(
-            [program, "--gtest_filter=" + ":".join(names)],
+            [TREE / "bin" / program, "--gtest_filter=" + ":".join(names)],
             cwd=COPY,
             env={**ENVIRONMENT, **environment},
             stdout=subprocess.DEVNULL,
@@ -114,9 +112,9 @@ def passes(program: Path, names: list[str], seconds_max: float, **environment: s
     return False
 
 
-def tests_of(program: Path) -> list[Test]:
+def tests_of(program: str) -> list[Test]:
     listed = subprocess.run(
-        [program, "--gtest_list_tests", f"--gtest_filter=-{LEFT_OUT}"],
+        [TREE / "bin" / program, "--gtest_list_tests", f"--gtest_filter=-{LEFT_OUT}"],
         capture_output=True,
         text=True,
         check=True,
@@ -139,7 +137,7 @@ def run_unflipped(test: Test) -> Test:
         seen = Path(folder) / "seen"
         started = time.monotonic()
         if not passes(test.program, [test.name], 600, HEADRACE_MUTANTS_SEEN=str(seen)):
-            raise SystemExit(f"{test.program.name} --gtest_filter={test.name} fails without a flip")
+            raise SystemExit(f"{test.program} --gtest_filter={test.name} fails without a flip")
         test.seconds = time.monotonic() - started
         test.seen = {int(number) for number in seen.read_text().split()}
     return test
@@ -149,29 +147,25 @@ def caught_by(mutant: Mutant, tests: list[Test]) -> str:
     """Return the program that notices a flip; empty when none does."""
     for folder in sorted(TESTED_BY, key=lambda folder: folder != mutant.folder):
         program = f"hr_test_{folder}"
-        chosen = [test for test in tests if test.program.name == program and mutant.number in test.seen]
+        chosen = [test for test in tests if test.program == program and mutant.number in test.seen]
         if not chosen:
             continue
         seconds_max = SECONDS_AT_LEAST + SLOWER_THAN_UNFLIPPED_MAX * sum(test.seconds for test in chosen)
         names = [test.name for test in chosen]
-        if not passes(chosen[0].program, names, seconds_max, HEADRACE_MUTANT=str(mutant.number)):
+        if not passes(program, names, seconds_max, HEADRACE_MUTANT=str(mutant.number)):
             return program
     return ""
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument(
-        "--only", default="", help="a part of the files' names; without --changed the report stays as it is"
-    )
-    options.add_argument("--quick", action="store_true", help="by the tests of these folders alone; more survive")
-    options.add_argument("--preset", choices=PRESETS, default="asan", help="debug is quicker and notices a little less")
+    options.add_argument("--only", default="", help="a part of the files' names; leaves the report as it is")
     options.add_argument("--changed", action="store_true", help="files whose flips are not those of the report")
     chosen = options.parse_args()
     kept = committed_report().of_this_tree() if chosen.changed else []
     known = {entry.name for entry in kept}
 
-    programs = build(chosen.preset, QUICK if chosen.quick else TESTED_BY)
+    programs = build()
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
     mutants = [mutant for mutant in all_mutants() if chosen.only in mutant.file and mutant.file not in known]
     with ThreadPoolExecutor(PROCESSES) as pool:
@@ -188,7 +182,7 @@ def main() -> int:
                 print(f"survived{'' if reached else ', in no test'}: {where}", flush=True)
     report = Report(report_of(outcome).files + kept)
     print(report.summary())
-    if chosen.changed or not chosen.only:
+    if not chosen.only:
         report.write()
     return int(report.survived_share() > SURVIVORS_SHARE_MAX)
 

@@ -104,7 +104,7 @@ def test_a_second_process_takes_over_and_the_first_fails(tmp_path):
 
 
 def test_only_what_is_retained_stays(tmp_path):
-    with JobLife(configuration(remote(tmp_path)), tmp_path / "out", ROWS, rate=1000.0) as job:
+    with JobLife(configuration(remote(tmp_path)), tmp_path / "out", ROWS, rate=4000.0) as job:
         lines, _ = job.end()
     assert sum(line.startswith("checkpoint") for line in lines) > 4
     manifests = sorted(path.name for path in job_directory(tmp_path).glob("chk-*.manifest"))

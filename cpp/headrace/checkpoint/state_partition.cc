@@ -152,17 +152,14 @@ Result<SavedPartition> SaveStatePartition(Env* env, const StoredPartitionSpec& s
   SubtaskManifest& subtask = op.subtasks.emplace_back();
   subtask.key_groups = {0, kDefaultMaxParallelism - 1};
   subtask.state_bytes = key_bytes + value_bytes;
-  TableMeta key_table;
-  key_table.name = kKeys;
-  key_table.kind = TableKind::kDictionary;
-  TableMeta value_table;
-  value_table.name = kState;
-  value_table.kind = TableKind::kRows;
-  value_table.state_name = kState;
-  value_table.fingerprint = "value<object>";
-  value_table.dictionary = kKeys;
-  subtask.tables = {TableOf(std::move(key_table), keys, entries.size(), key_bytes),
-                    TableOf(std::move(value_table), values, entries.size(), value_bytes)};
+  subtask.tables = {
+      TableOf({.name = kKeys, .kind = TableKind::kDictionary}, keys, entries.size(), key_bytes),
+      TableOf({.name = kState,
+               .kind = TableKind::kRows,
+               .state_name = kState,
+               .fingerprint = "value<object>",
+               .dictionary = kKeys},
+              values, entries.size(), value_bytes)};
   const std::string bytes = SerializeManifest(manifest);
   const std::string manifest_name = spec.name + ".manifest";
   HR_RETURN_IF_ERROR(PublishManifest(env->files(), spec.directory, manifest_name, bytes));

@@ -277,7 +277,8 @@ class Decoder {
         return in_.ZigZag(&row->time);
       case TableKind::kFixedValue:
       case TableKind::kSlice:
-      case TableKind::kOperatorState:  // is in the manifest, not in a table
+      case TableKind::kKeyed:
+      case TableKind::kOperatorState:
         break;
     }
     return Malformed(in_, "unknown kind of table");

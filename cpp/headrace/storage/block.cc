@@ -103,10 +103,7 @@ Result<Digest128> WriteBlock(const BlockOptions& options, std::string_view paylo
       codec = CodecId::kNone;
     }
   }
-  BlockHeader header;
-  header.kind = options.kind;
-  header.codec = codec;
-  header.raw_bytes = payload.size();
+  BlockHeader header{.kind = options.kind, .codec = codec, .raw_bytes = payload.size()};
   std::string sealed;
   if (options.cipher != nullptr) {
     header.sealed = true;

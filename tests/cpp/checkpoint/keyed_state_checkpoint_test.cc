@@ -254,8 +254,8 @@ TEST(StateReader, NamesWhatIsNotThere) {
 
 TEST(StateReader, FindsKeysThatItsCacheHasNoRoomFor) {
   SimEnv env(1);
-  Attempt attempt(&env, 1, /*partition_bytes=*/16 << 10);
-  for (int64_t key = 0; key < 20000; ++key) attempt.Add(key);
+  Attempt attempt(&env, 1);
+  for (int64_t key = 0; key < 40000; ++key) attempt.Add(key);
   ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
   auto reader = StateReader::Open(&env, attempt.directory());
   ASSERT_TRUE(reader.ok());
@@ -279,14 +279,14 @@ TEST(StateReader, FindsKeysThatItsCacheHasNoRoomFor) {
   ASSERT_GT(dictionary->partition_count(), 3u);
   StoredKeys keys(dictionary, KeyGroupRangeOf(0, 1, kGroups), /*cache_bytes=*/1);
   std::set<std::string> seen;
-  for (uint32_t i = 0; i < 20000; i += 97) {
+  for (uint32_t i = 0; i < 40000; ++i) {
     StoredKeyPage::Entry entry;
-    const auto page = keys.Find(i * 7919 % 20000, &entry);  // from page to page
+    const auto page = keys.Find(i * 7919 % 40000, &entry);  // from page to page
     ASSERT_TRUE(page.ok()) << page.status().ToString();
     ASSERT_TRUE(seen.emplace(entry.key).second);
   }
   StoredKeyPage::Entry entry;
-  EXPECT_EQ(keys.Find(20000, &entry).status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(keys.Find(40000, &entry).status().code(), StatusCode::kCorruption);
   EXPECT_EQ(keys.Find(0xfffffffe, &entry).status().code(), StatusCode::kCorruption);
 }
 

@@ -56,9 +56,7 @@ void Check(KeyedState* state) {
     const KeyId id = state->keys().Lookup(Key::OfInt(i));
     ASSERT_NE(id, kNoKey);
     ASSERT_EQ(numbers->Has(id), i % 3 != 0);
-    if (i % 3 != 0) {
-      ASSERT_EQ(numbers->Get<int64_t>(id), -i);
-    }
+    if (i % 3 != 0) ASSERT_EQ(numbers->Get<int64_t>(id), -i);
     std::string_view value;
     ASSERT_TRUE(rows->Get(id, "", "", &value));
     ASSERT_EQ(value, "migrated plain " + std::to_string(i));
