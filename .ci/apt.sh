@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   ccache cmake g++ git make ninja-build pkg-config python3-dev python3-venv
-  libbenchmark-dev libboost1.81-dev libgtest-dev liblz4-dev libsnappy-dev
+  libbenchmark-dev libboost1.81-dev libgtest-dev liblz4-dev librocksdb-dev libsnappy-dev
   libssl-dev libxxhash-dev libzstd-dev
 )
 # The tests start a real HDFS.

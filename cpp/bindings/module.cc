@@ -2,6 +2,7 @@
 
 #include "bindings/broadcast_context_types.h"
 #include "bindings/checkpoint_context_types.h"
+#include "bindings/cold_store_factory.h"
 #include "bindings/context_types.h"
 #include "bindings/errors.h"
 #include "bindings/graph_objects.h"
@@ -56,6 +57,7 @@ void FillModule(py::module_& module) {
   BindPythonOperators(module);
   BindTransport(module);
   BindJob(module);
+  BindColdStores(module);
   BindCheckpointReader(module);
   StartReaper();
 }
