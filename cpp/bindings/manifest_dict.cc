@@ -17,6 +17,8 @@ const char* KindName(TableKind kind) {
       return "timers";
     case TableKind::kSlice:
       return "slice";
+    case TableKind::kKeyed:
+      return "keyed";
   }
   return "unknown";
 }

@@ -140,7 +140,7 @@ PyObject* ContainsMethod(PyObject* object, PyObject* key) {
 
 PyObject* IsEmpty(PyObject* object, PyObject*) {
   MapState* self = SelfWithKey(object);
-  return self ? PyBool_FromLong(self->rows->Count(self->cursor->id, self->ns()) == 0) : nullptr;
+  return self ? PyBool_FromLong(self->rows->empty(self->cursor->id, self->ns())) : nullptr;
 }
 
 PyObject* Clear(PyObject* object, PyObject*) {

@@ -40,7 +40,9 @@ Result<Progress> PythonOperator::OnWatermark(TimestampMs watermark, Output&) {
   return Progress::kDone;
 }
 
-Status PythonOperator::Snapshot(uint64_t, OperatorState*) {
+Status PythonOperator::Snapshot(uint64_t, OperatorState*) { return FlushState(); }
+
+Status PythonOperator::FlushState() {
   if (scope_->cells.empty()) return Status::Ok();
   GilScope gil;
   return scope_->Flush();
@@ -68,6 +70,14 @@ Status PythonOperator::BindBatch(const RecordBatch& batch) {
 Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
   if (!batch.key) return Status::Internal("a batch without keys came to a keyed operator");
   KeyDictionary& keys = context_.keyed_state->keys();
+  keys.BeginBatch();
+  const Status status = LookUpKeys(batch, &keys);
+  keys.EndBatch();
+  return status;
+}
+
+Status PythonOperator::LookUpKeys(const RecordBatch& batch, KeyDictionary* dictionary) {
+  KeyDictionary& keys = *dictionary;
   const Column& column = *batch.key;
   ids_.resize(static_cast<size_t>(batch.num_rows));
   if (column.type->kind() != TypeKind::kObject) {

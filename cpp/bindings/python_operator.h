@@ -45,6 +45,7 @@ class PythonOperator : public Operator {
   Status Open(const OperatorContext& context) final;
   Result<Progress> OnWatermark(TimestampMs watermark, Output& out) override;
   Status Snapshot(uint64_t checkpoint_id, OperatorState* state) override;
+  Status FlushState() final;
   Status Close() final;
 
  protected:
@@ -92,6 +93,7 @@ class PythonOperator : public Operator {
 
  private:
   Status LookUpKeys(const RecordBatch& batch);
+  Status LookUpKeys(const RecordBatch& batch, KeyDictionary* keys);
   void PrefetchState(int64_t first_row);
 
   std::vector<KeyId> ids_;

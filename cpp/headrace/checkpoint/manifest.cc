@@ -284,7 +284,7 @@ class BodyReader {
   }
   bool Bool() { return Byte(1, "truth value") != 0; }
   TableKind Kind() {
-    const uint8_t kind = Byte(static_cast<uint8_t>(TableKind::kSlice), "table kind");
+    const uint8_t kind = Byte(static_cast<uint8_t>(TableKind::kKeyed), "table kind");
     if (kind == 0) Fail("unknown table kind");
     return static_cast<TableKind>(kind);
   }

@@ -103,6 +103,9 @@ class Operator {
     (void)checkpoint_id, (void)state;
     return Status::Ok();
   }
+  /// The keyed state is about to move rows out of memory: whatever the operator caches over it goes
+  /// back now. REQUIRES: between elements.
+  virtual Status FlushState() { return Status::Ok(); }
   /// Files that become visible with the checkpoint just snapshotted (or with the end of a job
   /// without checkpoints); asked right after Snapshot and after Finish.
   virtual std::vector<PendingRename> TakePendingRenames() { return {}; }

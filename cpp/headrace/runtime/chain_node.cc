@@ -11,6 +11,8 @@ namespace headrace {
 namespace {
 
 constexpr size_t kInboxElementsMax = 64;
+// Of a node's memory for state, for caches and buffers of its store of rows that left memory: 1/4.
+constexpr int64_t kColdStoreShare = 4;
 // Event time a node had reached goes into its operator state, so that a row that was late before a
 // crash is late after it too and cannot fire a window a second time. The item:
 //
@@ -44,10 +46,17 @@ Status ChainNode::Open() {
   spec_.context.metrics = spec_.metrics.get();
   if (!spec_.factory) return Status::Ok();
   if (spec_.keyed) {
+    std::unique_ptr<ColdStore> cold;
+    if (spec_.cold_stores) {
+      ColdStoreOptions options;
+      options.directory = spec_.cold_directory;
+      options.memory_bytes = spec_.state_memory_budget_bytes / kColdStoreShare;
+      HR_ASSIGN_OR_RETURN(cold, spec_.cold_stores->Open(spec_.context.env, options));
+    }
     keyed_ = std::make_unique<KeyedState>(
         KeyGroupRangeOf(spec_.context.subtask_index, spec_.context.parallelism,
                         spec_.context.max_parallelism),
-        spec_.context.max_parallelism, spec_.state_memory_budget_bytes);
+        spec_.context.max_parallelism, spec_.state_memory_budget_bytes, std::move(cold));
   }
   if (spec_.restore && spec_.restore->Has(spec_.context.uid)) HR_RETURN_IF_ERROR(RestoreState());
   spec_.context.keyed_state = keyed_.get();
@@ -121,7 +130,7 @@ bool ChainNode::HasSideReader(const std::string& tag) const {
 }
 
 void ChainNode::Emit(RecordBatch batch) {
-  if (batch.num_rows == 0) return;
+  if (batch.num_rows == 0 || !StateIsReadable()) return;
   spec_.metrics->rows_out.Add(batch.num_rows);
   spec_.metrics->batches_out.Increment();
   EmitTo(main_readers_, std::move(batch));
@@ -129,8 +138,15 @@ void ChainNode::Emit(RecordBatch batch) {
 
 void ChainNode::EmitSide(const std::string& tag, RecordBatch batch) {
   const auto readers = side_readers_.find(tag);
-  if (readers == side_readers_.end() || batch.num_rows == 0) return;
+  if (readers == side_readers_.end() || batch.num_rows == 0 || !StateIsReadable()) return;
   EmitTo(readers->second, std::move(batch));
+}
+
+// What was made of rows that could not be read must not leave the node.
+bool ChainNode::StateIsReadable() {
+  if (!keyed_ || keyed_->cold_status().ok()) return true;
+  if (emit_failure_.ok()) emit_failure_ = keyed_->cold_status();
+  return false;
 }
 
 void ChainNode::EmitTo(const std::vector<Reader>& readers, RecordBatch batch) {
@@ -265,6 +281,7 @@ Result<Progress> ChainNode::CallForFront() {
 
 Status ChainNode::AfterCall() {
   if (!emit_failure_.ok()) return std::move(emit_failure_);
+  if (keyed_) HR_RETURN_IF_ERROR(keyed_->cold_status());
   ForwardProduced();
   next_processing_time_ = op_->NextProcessingTime();
   return Status::Ok();
@@ -321,6 +338,7 @@ Result<ChainNode::Ran> ChainNode::CompleteFront() {
 
 Status ChainNode::MaintainState() {
   if (!keyed_) return Status::Ok();
+  if (keyed_->NeedsRoom()) HR_RETURN_IF_ERROR(op_->FlushState());
   keyed_->Maintain();
   spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
   return keyed_->CheckBudget();
@@ -341,6 +359,7 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
   if (keyed_) {
     snapshot.key_groups = keyed_->range();
     snapshot.keyed = keyed_->Snapshot();
+    HR_RETURN_IF_ERROR(keyed_->cold_status());
     snapshot.registry = keyed_->Registry();
   }
   // Not for operators that remember nothing: a program may leave them out when it resumes.

@@ -12,6 +12,7 @@
 #include "headrace/graph/job_graph.h"
 #include "headrace/runtime/restart_strategy.h"
 #include "headrace/runtime/thread_hooks.h"
+#include "headrace/state/cold_store.h"
 
 namespace headrace {
 
@@ -38,7 +39,13 @@ struct JobOptions {
   int64_t channel_rows = 8192;
   int64_t channel_bytes = 8 << 20;
   int64_t batch_rows = 4096;
-  int64_t state_memory_budget_bytes = 0;  ///< 0 = 60 % of RAM
+  /// 0 = 60 % of RAM. In memory the limit of each keyed subtask; with `cold_stores` shared by all.
+  int64_t state_memory_budget_bytes = 0;
+  /// Keeps rows of keyed state for which the budget has no room; null: memory is all there is.
+  std::shared_ptr<ColdStoreFactory> cold_stores;
+  /// Of those rows, on the local disk and this run's alone: each attempt and keyed subtask makes a
+  /// directory in it and removes it in the end. REQUIRES: not "" with `cold_stores`.
+  std::string scratch_directory;
   CheckpointOptions checkpoints;
   std::string checkpoint_directory;  ///< "" = none
   int retained_checkpoints = 1;

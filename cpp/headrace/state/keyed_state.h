@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "headrace/base/status.h"
+#include "headrace/state/cold_store.h"
 #include "headrace/state/fixed_value_state.h"
 #include "headrace/state/key_dictionary.h"
 #include "headrace/state/key_group.h"
@@ -26,8 +28,10 @@ struct StateRegistration {
   int64_t rows = 0;
 };
 
-/// Everything one keyed operator subtask remembers, in memory: key dictionary, states, slices,
-/// timers; their snapshot at a barrier and their restore.
+/// Everything one keyed operator subtask remembers: key dictionary, states, slices, timers; their
+/// snapshot at a barrier and their restore. In memory, or with a ColdStore a *row cache*: memory holds
+/// the rows in use, the store those that had no room, and ids of keys are good only for as long as
+/// their keys are cached. Slices and timers always stay in memory.
 ///
 /// Life: construct → Restore (optional) → states are registered at open (before or after Restore:
 /// restored tables wait by name and are part of every snapshot; a registration with another
@@ -41,7 +45,9 @@ struct StateRegistration {
 /// Threading: owned by one task thread.
 class KeyedState {
  public:
-  KeyedState(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes);
+  /// `cold`: where rows go for which memory has no room; null: nowhere, the budget is then a limit.
+  KeyedState(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes,
+             std::unique_ptr<ColdStore> cold = nullptr);
   ~KeyedState();
 
   KeyDictionary& keys();
@@ -69,7 +75,14 @@ class KeyedState {
   /// Releases unused keys where they pile up between barriers: at most 8,192 a call, < 1 ms. Call
   /// it now and then (once a batch) where no operator holds ids of keys: between elements, with no
   /// cursor open.
+  /// With a ColdStore it also makes room: rows leave memory until the budget is kept.
   void Maintain();
+  /// True when the next Maintain() makes room, so values of rows that others cache must be written
+  /// back first.
+  bool NeedsRoom() const;
+  /// First failure of the ColdStore. Until it was asked after a call of the operator, nothing that the
+  /// operator gave may be passed on: rows that could not be read look as if they were not there.
+  const Status& cold_status() const;
   /// Loads stored tables, keeping only keys in this subtask's range. REQUIRES: empty. After a
   /// failure the object is of no use.
   Status Restore(StoredKeyedState stored);
@@ -78,12 +91,15 @@ class KeyedState {
   /// and "timers".
   std::vector<StateRegistration> Registry() const;
   int64_t memory_bytes() const;
-  /// kResourceExhausted naming the state and the budget key when over `memory_budget_bytes`; cheap,
+  /// Numbers of the ColdStore and "disk_bytes"; empty without one.
+  std::map<std::string, int64_t> ColdStatistics() const;
+  /// The failure of the ColdStore, if any. kResourceExhausted naming the state and the budget key when over `memory_budget_bytes`; cheap,
   /// called once a batch.
   Status CheckBudget() const;
   const KeyGroupRange& range() const;
 
  private:
+  friend class ColdRestore;
   friend class KeyedStateLoader;
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -68,7 +68,7 @@ PagedTable::Page* PagedTableCore::AllocatePage() const {
 
 void PagedTableCore::FreePage(Page* page) const { PagePool::Global().Free(page, page_bytes); }
 
-void PagedTableCore::Release(bool finished) {
+void PagedTableCore::Release(bool finished, bool copies_taken) {
   std::vector<Page*> copies;
   std::deque<Retired> blocks;
   int64_t freed_bytes = 0;
@@ -77,8 +77,7 @@ void PagedTableCore::Release(bool finished) {
     copies.clear();
     {
       const std::lock_guard lock(mutex);
-      // A finished snapshot has taken the copies one by one.
-      if (finished) preserved_pages.clear();
+      if (copies_taken) preserved_pages.clear();
       while (!preserved_pages.empty() && copies.size() < kCopiesDroppedAtOnce) {
         Page* copy = std::exchange(pages[preserved_pages.back()]->preserved, nullptr);
         if (copy != nullptr) copies.push_back(copy);
@@ -146,7 +145,15 @@ PagedTable::Page* PagedTable::EnterEpoch(uint32_t page_index) {
     core.Charge(static_cast<int64_t>(core.page_bytes));
     copied_bytes_ += static_cast<int64_t>(core.page_bytes);
   }
-  for (uint32_t word = 1; word < core.bit_words; word += 2) page->bits()[word] = 0;
+  const uint32_t first_row = page_index << page_shift_;
+  for (uint32_t word = 0; 2 * word < core.bit_words; ++word) {
+    uint64_t& dirty = page->bits()[2 * word + 1];
+    if (unsaved_ && dirty != 0) {
+      // Pages of fewer than 64 rows share a word.
+      (*unsaved_)[(first_row >> 6) + word] |= dirty << (first_row & 63);
+    }
+    dirty = 0;
+  }
   page->epoch = epoch_;
   if (partition.dirty_epoch != epoch_) {
     partition.previous_dirty_epoch = partition.dirty_epoch;
@@ -185,28 +192,39 @@ void PagedTable::Erase(uint32_t row) {
   --live_rows_;
 }
 
+char* PagedTable::LoadRow(uint32_t row) {
+  char* content = MutableRow(row);
+  auto* page = const_cast<Page*>(pages_[row >> page_shift_]);
+  const uint32_t in_page = row & page_mask_;
+  page->bits()[2 * (in_page >> 6) + 1] &= ~(uint64_t{1} << (in_page & 63));
+  --dirty_rows_;
+  if (uint64_t* unsaved = unsaved_->Find(row >> 6)) *unsaved &= ~(uint64_t{1} << (row & 63));
+  return content;
+}
+
 int64_t PagedTable::memory_bytes() const { return core_->bytes.load(std::memory_order_relaxed); }
 
 uint32_t PagedTable::partition_rows() const {
   return static_cast<uint32_t>(core_->pages_per_partition) << page_shift_;
 }
 
-std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
+std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot(bool frozen) {
   const std::lock_guard lock(core_->mutex);
   HR_CHECK_EQ(core_->open_epoch, 0u);
   FreeHeldBlocks();
   const bool full = std::exchange(core_->next_full, false);
   std::shared_ptr<PagedTableCore> core;
-  if (full || !dirty_partitions_.empty()) {
+  if (full || frozen || !dirty_partitions_.empty()) {
     core = core_;
     core_->open_epoch = epoch_;
     core_->open_pages = static_cast<uint32_t>(core_->pages.size());
-    core_->open_full = full;
+    core_->open_full = full || frozen;
     core_->open.store(true, std::memory_order_release);
   }
   auto snapshot =
-      std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, size_, partition_rows(),
-                                           live_rows_, std::exchange(dirty_partitions_, {}));
+      std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, frozen, size_,
+                                           partition_rows(), live_rows_,
+                                           std::exchange(dirty_partitions_, {}));
   ++epoch_;
   dirty_rows_ = 0;
   return snapshot;
