@@ -5,8 +5,8 @@ set -euo pipefail
 
 packages=(
   ccache cmake g++ git make ninja-build pkg-config python3-dev python3-venv
-  libbenchmark-dev libboost1.81-dev libgtest-dev liblz4-dev libsnappy-dev libxxhash-dev
-  libzstd-dev
+  libbenchmark-dev libboost1.81-dev libgtest-dev liblz4-dev librocksdb-dev libsnappy-dev
+  libxxhash-dev libzstd-dev
 )
 [[ ${1:-} != fuzz ]] || packages+=(clang-16 libclang-rt-16-dev)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds everything into one tree, build/release: the C++ tests and headrace._core, and installs headrace
+# Builds everything into one tree, build/release: the C++ tests and the modules of headrace, which it installs
 # into .venv, editable. The first run goes through pip; later ones only through ninja.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,9 +16,9 @@ site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 stamp=.venv/.editable
 wanted=$(cksum pyproject.toml; echo "WERROR=${WERROR:-OFF}")
 
-place_module() {  # by rename, so that a process that runs the old module keeps it
+place_modules() {  # by rename, so that a process that runs an old module keeps it
   local module target
-  for module in "$tree"/cpp/bindings/_core*.so; do
+  for module in "$tree"/cpp/bindings/_core*.so "$tree"/cpp/rocksdb_module/_rocksdb*.so; do
     target=$site/headrace/${module##*/}
     cmp -s "$module" "$target" && continue
     cp "$module" "$target.new"
@@ -27,7 +27,8 @@ place_module() {  # by rename, so that a process that runs the old module keeps 
 }
 
 if [[ ! -f $stamp || ! -f $tree/build.ninja || $(cat "$stamp") != "$wanted" ]] ||
-  ! compgen -G "$site/headrace/_core*.so" >/dev/null; then
+  ! compgen -G "$site/headrace/_core*.so" >/dev/null ||
+  ! compgen -G "$site/headrace/_rocksdb*.so" >/dev/null; then
   "$python" -m pip install --disable-pip-version-check --no-build-isolation --no-deps -e . -v \
     --config-settings=build-dir="$tree" \
     --config-settings=cmake.define.HEADRACE_BUILD_TESTS=ON \
@@ -36,6 +37,6 @@ if [[ ! -f $stamp || ! -f $tree/build.ninja || $(cat "$stamp") != "$wanted" ]] |
   printf '%s\n' "$wanted" >"$stamp"
 else
   cmake --build "$tree" 9>&- | { grep -v 'no work to do' || true; }
-  place_module
+  place_modules
 fi
 echo "$((SECONDS - started))" >build/build_seconds  # what `make test` adds to its own time

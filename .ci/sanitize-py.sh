@@ -31,14 +31,15 @@ python=$PWD/.venv/bin/python
 cmake --preset asan -DHEADRACE_BUILD_BINDINGS=ON -DPython_EXECUTABLE="$python" \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >build/reports/cmake-asan-py.log ||
   { cat build/reports/cmake-asan-py.log; exit 1; }
-cmake --build --preset asan --target _core
+cmake --build --preset asan --target _core _rocksdb
 
 # An environment of its own with this module and the package's sources, which borrows the packages of .venv.
 venv=$tree/venv
 "$python" -m venv --clear --without-pip "$venv"
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 mkdir "$site/headrace"
-ln -s "$PWD"/python/headrace/* "$tree"/cpp/bindings/_core*.so "$site/headrace/"
+ln -s "$PWD"/python/headrace/* "$tree"/cpp/bindings/_core*.so \
+  "$tree"/cpp/rocksdb_module/_rocksdb*.so "$site/headrace/"
 "$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))' >"$site/packages_of_the_project.pth"
 
 # Python is built without sanitizers, so their runtime comes first; with libstdc++, or exceptions would be

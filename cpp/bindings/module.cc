@@ -1,5 +1,6 @@
 #include <pybind11/pybind11.h>
 
+#include "bindings/cold_store_factory.h"
 #include "bindings/context_types.h"
 #include "bindings/errors.h"
 #include "bindings/graph_objects.h"
@@ -46,6 +47,7 @@ void FillModule(py::module_& module) {
   BindNativeOperators(module);
   BindPythonOperators(module);
   BindJob(module);
+  BindColdStores(module);
   StartReaper();
 }
 

@@ -15,6 +15,15 @@ headrace_find_library(zstd zstd.h libzstd-dev)
 headrace_find_library(lz4 lz4.h liblz4-dev)
 headrace_find_library(snappy snappy.h libsnappy-dev)
 
+# RocksDB: the system's, or one built elsewhere, below HEADRACE_ROCKSDB_ROOT (include/ and lib/).
+set(HEADRACE_ROCKSDB_ROOT "" CACHE PATH "Folder of a RocksDB to use instead of the system's")
+if(HEADRACE_ROCKSDB_ROOT)
+  find_path(HR_rocksdb_INCLUDE rocksdb/db.h PATHS ${HEADRACE_ROCKSDB_ROOT}/include
+            NO_DEFAULT_PATH REQUIRED)
+  find_library(HR_rocksdb_LIBRARY rocksdb PATHS ${HEADRACE_ROCKSDB_ROOT}/lib NO_DEFAULT_PATH REQUIRED)
+endif()
+headrace_find_library(rocksdb rocksdb/db.h librocksdb-dev)
+
 # Header-only: xxHash and Boost (boost::unordered_flat_map came with 1.81).
 find_path(HR_xxhash_INCLUDE xxhash.h)
 find_path(HR_boost_INCLUDE boost/unordered/unordered_flat_map.hpp)

@@ -32,6 +32,9 @@ function(headrace_add_tests directory)
     add_executable(hr_test_${folder} ${sources})
     target_include_directories(hr_test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/${directory})
     target_link_libraries(hr_test_${folder} PRIVATE hr_testing GTest::gtest GTest::gtest_main)
+    if(folder STREQUAL rocksdb)  # above the engine, whose libraries are all below hr_testing
+      target_link_libraries(hr_test_${folder} PRIVATE hr_rocksdb headrace::rocksdb)
+    endif()
     target_compile_definitions(hr_test_${folder} PRIVATE
       HEADRACE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     # The simulation runs seeds on two cores. The longest first, so that no core waits in the end.
@@ -80,5 +83,8 @@ function(headrace_add_benchmarks directory)
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE hr_testing benchmark::benchmark_main)
+    if(name STREQUAL cold_store_bench)
+      target_link_libraries(${name} PRIVATE hr_rocksdb headrace::rocksdb)
+    endif()
   endforeach()
 endfunction()

@@ -138,6 +138,12 @@ def encode_value(value: Any) -> bytes: ...  # value_codec.h
 def decode_value(data: bytes) -> Any: ...
 def encode_key(value: Any) -> bytes: ...  # canonical key bytes
 def kernel_variants() -> dict[str, str]: ...  # kernel: "baseline" or the instruction set it runs with
+def probe_rocksdb(directory: str, memory_bytes: int) -> dict[str, int]:
+    """Load RocksDB, and write and read a row in `directory`, which is emptied and deleted.
+
+    Returns the statistics of the store. Raises ImportError where librocksdb is missing, else what a job would get.
+    """
+
 def key_group(key: Any, max_parallelism: int = 128) -> int: ...
 def subtask_of_key_group(group: int, parallelism: int, max_parallelism: int = 128) -> int: ...
 def register_class(cls: type) -> None: ...  # named tuple, dataclass, enum for the codec

@@ -23,6 +23,7 @@ else:
 
 GTEST = re.compile(r"^\s*TEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
 TYPED_GTEST = re.compile(r"^\s*TYPED_TEST(?:_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
+INSTANTIATED = re.compile(r"^INSTANTIATE_TYPED_TEST_SUITE_P\(\s*\w+,\s*(\w+),", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,15 @@ def python_test_exists(name: str) -> bool:
 
 
 def cpp_test_exists(name: str) -> bool:
-    """Tell whether ``<folder>.<Suite>.<Name>`` is written in tests/cpp/<folder>."""
+    """Tell whether ``<folder>.<Suite>.<Name>`` is written in tests/cpp/<folder>.
+
+    A suite that is written in a header of tests/cpp counts where it is instantiated.
+    """
     folder, suite, test = name.split(".")
-    return any(
-        (suite, test) in [*GTEST.findall(text), *TYPED_GTEST.findall(text)]
-        for path in (ROOT / "tests/cpp" / folder).rglob("*_test.cc")
-        for text in [path.read_text(encoding="utf-8")]
-    )
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/cpp" / folder).rglob("*_test.cc")]
+    if any(suite in INSTANTIATED.findall(text) for text in texts):
+        texts += [path.read_text(encoding="utf-8") for path in (ROOT / "tests/cpp").rglob("*_contract.h")]
+    return any((suite, test) in [*GTEST.findall(text), *TYPED_GTEST.findall(text)] for text in texts)
 
 
 def missing(line: Line) -> list[str]:
@@ -98,8 +101,8 @@ def plain_gtest_name(name: str) -> str:
     folder, _, rest = name.partition(".")
     suite, _, test = rest.partition(".")
     parts = suite.split("/")
-    # Value-parameterised: Instantiation/Suite. Type-parameterised: Suite/number.
-    suite = parts[0] if len(parts) > 1 and parts[-1].isdigit() else parts[-1]
+    # Value-parameterised: Instantiation/Suite. Typed: Suite/number. Type-parameterised: Instantiation/Suite/number.
+    suite = parts[-2] if len(parts) > 1 and parts[-1].isdigit() else parts[-1]
     return f"{folder}.{suite}.{test.split('/')[0]}"
 
 

@@ -13,6 +13,10 @@ else:
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 PYTHON_HEADER = re.compile(r"^(Python\.h|pybind11/.*|structmember\.h|frameobject\.h|datetime\.h)$")
+ROCKSDB_HEADER = re.compile(r"^rocksdb/.*")
+# Folders of cpp/ that are no part of cpp/headrace, and those of them that are Python modules.
+BESIDE_THE_ENGINE = {"testing", "bindings", "rocksdb", "rocksdb_module"}
+MODULES = {"bindings", "rocksdb_module"}
 
 
 def read_layers() -> dict[str, list[str]]:
@@ -30,7 +34,7 @@ def folder_of(path: str) -> str | None:
     parts = path.split("/")
     if parts[0] == "headrace" and len(parts) > 2:
         return parts[1]
-    return parts[0] if parts[0] in ("testing", "bindings") and len(parts) > 1 else None
+    return parts[0] if parts[0] in BESIDE_THE_ENGINE and len(parts) > 1 else None
 
 
 def violations(path_below_cpp: str, text: str) -> list[str]:
@@ -42,14 +46,16 @@ def violations(path_below_cpp: str, text: str) -> list[str]:
             found.append(f'{path_below_cpp}: "{target}" is not written from the include root cpp/')
         elif bracket == '"' and (own is None or folder not in allowed_folders(own)):
             found.append(f"{path_below_cpp}: {own} may not include {target}")
-        if PYTHON_HEADER.match(target) and own != "bindings":
-            found.append(f"{path_below_cpp}: only cpp/bindings includes {target}")
+        if PYTHON_HEADER.match(target) and own not in MODULES:
+            found.append(f"{path_below_cpp}: only {MODULES} include {target}")
+        if bracket == "<" and ROCKSDB_HEADER.match(target) and own != "rocksdb":
+            found.append(f"{path_below_cpp}: only cpp/rocksdb includes {target}")
     return found
 
 
 def test_every_folder_has_a_line_and_nothing_else_has():
     folders = {path.parent.name for path in (ROOT / "cpp/headrace").glob("*/CMakeLists.txt")}
-    assert set(read_layers()) == folders | {"testing", "bindings"}
+    assert set(read_layers()) == folders | BESIDE_THE_ENGINE
 
 
 def test_layers_have_no_cycle():
@@ -68,9 +74,9 @@ def test_includes_keep_to_the_layers():
 
 def test_cmake_targets_link_what_the_layers_allow():
     for folder, lower_folders in read_layers().items():
-        if folder == "bindings":
+        if folder in MODULES:
             continue
-        home = ROOT / "cpp" / ("testing" if folder == "testing" else f"headrace/{folder}")
+        home = ROOT / "cpp" / (folder if folder in BESIDE_THE_ENGINE else f"headrace/{folder}")
         text = (home / "CMakeLists.txt").read_text(encoding="utf-8")
         deps = re.search(r"headrace_library\((\w+)(?:\s+DEPS((?:\s+[a-z]\w*)+?))?\s*(?:EXTERNAL|\))", text)
         assert deps is not None, folder
@@ -82,6 +88,13 @@ def test_a_forbidden_include_is_found():
     assert violations("headrace/types/batch.h", '#include "headrace/state/value_state.h"\n')
     assert violations("headrace/types/batch.h", "#include <Python.h>\n")
     assert violations("headrace/types/batch.h", '#include "batch.h"\n')
+    assert violations("headrace/state/keyed_state.cc", "#include <rocksdb/db.h>\n")
+    assert violations("bindings/module.cc", '#include "rocksdb/rocksdb_store_factory.h"\n')
+    assert violations("rocksdb/rocksdb_store.cc", "#include <Python.h>\n")
     assert not violations("headrace/runtime/task.cc", '#include "headrace/base/env.h"\n')
     assert not violations("bindings/gil.h", "#include <pybind11/pybind11.h>\n")
+    assert not violations(
+        "rocksdb_module/module.cc", '#include <Python.h>\n#include "rocksdb/rocksdb_store_factory.h"\n'
+    )
+    assert not violations("rocksdb/rocksdb_store.h", "#include <rocksdb/db.h>\n")
     assert not violations("headrace/base/x.h", '// #include "headrace/types/batch.h"\n')

@@ -60,6 +60,9 @@ def test_a_test_that_is_not_there_is_missed():
     assert not python_test_exists(f"{HERE}::test_of_nothing")
     assert not python_test_exists("tests/tidy/test_nothing.py::test_x")
     assert not cpp_test_exists("base.NoSuite.NoTest")
+    assert cpp_test_exists("rocksdb.ColdStoreContract.new_store_is_empty")
+    assert not cpp_test_exists("rocksdb.ColdStoreContract.new_store_is_full")
+    assert not cpp_test_exists("base.ColdStoreContract.new_store_is_empty")  # not instantiated there
 
 
 def test_a_test_that_failed_or_did_not_run_is_missed(tmp_path):
@@ -90,6 +93,7 @@ def test_a_test_that_failed_or_did_not_run_is_missed(tmp_path):
         ("state.Map.Get", "state.Map.Get"),
         ("state.All/Map.Get/2", "state.Map.Get"),
         ("state.Map/0.Get", "state.Map.Get"),
+        ("state.All/Map/0.Get", "state.Map.Get"),
     ],
 )
 def test_gtest_names_lose_their_parameters(reported, plain):

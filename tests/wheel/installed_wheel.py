@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-BUNDLED = ("libzstd", "liblz4", "libsnappy")
+BUNDLED = {"libzstd", "liblz4", "libsnappy"}
+BUNDLED_FOR_ROCKSDB = {"librocksdb", "libgflags", "libbz2"}
 RECORDS = 2000
 KEYS = 7
 
@@ -71,19 +72,30 @@ def kill_and_resume(folder: Path) -> None:
     assert lines == sorted(f"{n % KEYS} {n // KEYS + 1}" for n in range(RECORDS)), len(lines)
 
 
+def bundled_libraries_in_use() -> set[str]:
+    """Return names without version; each of them lies in this environment."""
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
+    libraries = {Path(path).name.split("-")[0]: path for path in mapped}
+    used = {name: path for name, path in libraries.items() if name.split(".")[0] in BUNDLED | BUNDLED_FOR_ROCKSDB}
+    assert all(Path(path).is_relative_to(sys.prefix) for path in used.values()), used
+    return set(used)
+
+
 def main(folder: Path) -> None:
     import headrace
+    from headrace import _core
 
     inside = Path(sys.prefix)
     assert Path(headrace.__file__).is_relative_to(inside), headrace.__file__
     hello_world()
     kill_and_resume(folder)
-    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
-    used = {path for path in mapped if Path(path).name.startswith(BUNDLED)}
-    assert {Path(path).name.split("-")[0] for path in used} == set(BUNDLED), used
-    assert all(Path(path).is_relative_to(inside) for path in used), used
+    assert bundled_libraries_in_use() == BUNDLED
+    statistics = _core.probe_rocksdb(str(folder / "rocksdb"), 8 << 20)
+    assert statistics["bytes_written"] > 0, statistics
+    assert bundled_libraries_in_use() == BUNDLED | BUNDLED_FOR_ROCKSDB
     print(
-        f"headrace {headrace.__version__} on CPython {sys.version.split()[0]}: a first program, a job killed and resumed"
+        f"headrace {headrace.__version__} on CPython {sys.version.split()[0]}: "
+        "a first program, a job killed and resumed, RocksDB"
     )
 
 

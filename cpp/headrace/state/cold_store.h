@@ -64,8 +64,8 @@ class ColdStore {
 };
 
 struct ColdStoreOptions {
-  std::string directory;         ///< of this store alone; made by Open, deleted with the store
-  int64_t memory_bytes = 0;      ///< for caches, write buffers and indexes
+  std::string directory;     ///< of this store alone; made by Open, deleted with the store
+  int64_t memory_bytes = 0;  ///< for caches, write buffers and indexes
   /// Length of the part of each key that point reads and narrow scans have in common (key group and
   /// hash of the key): what a bloom filter may be built on.
   size_t prefix_bytes = 6;

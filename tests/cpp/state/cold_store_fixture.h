@@ -20,16 +20,16 @@ namespace headrace {
 using ColdRows = std::map<std::string, std::string>;
 
 /// A directory that nobody else has, for as long as this lives.
-class ScratchDirectory {
+class TemporaryFolder {
  public:
-  ScratchDirectory() {
+  TemporaryFolder() {
     std::string pattern = ::testing::TempDir() + "headrace_cold_XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
     path_ = pattern;
   }
-  ~ScratchDirectory() { std::filesystem::remove_all(path_); }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::string& path() const { return path_; }
 
@@ -38,7 +38,7 @@ class ScratchDirectory {
 };
 
 /// Opens stores of one implementation. `Stores` has
-///   static std::unique_ptr<ColdStoreFactory> MakeFactory();
+///   static std::shared_ptr<ColdStoreFactory> MakeFactory();
 ///   static constexpr bool kOnDisk;  // whether rows are in files of the directory
 template <typename Stores>
 class ColdStoreFixture : public ::testing::Test {
@@ -98,8 +98,8 @@ class ColdStoreFixture : public ::testing::Test {
     return key;
   }
 
-  ScratchDirectory scratch_;
-  std::unique_ptr<ColdStoreFactory> factory_ = Stores::MakeFactory();
+  TemporaryFolder scratch_;
+  std::shared_ptr<ColdStoreFactory> factory_ = Stores::MakeFactory();
 };
 
 }  // namespace headrace

@@ -14,8 +14,8 @@ namespace {
 
 struct MemoryStores {
   static constexpr bool kOnDisk = false;
-  static std::unique_ptr<ColdStoreFactory> MakeFactory() {
-    return std::make_unique<MemoryColdStoreFactory>();
+  static std::shared_ptr<ColdStoreFactory> MakeFactory() {
+    return std::make_shared<MemoryColdStoreFactory>();
   }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ColdStoreContract, MemoryStores);
