@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "bindings/cold_store_factory.h"
 #include "bindings/collect_rows.h"
 #include "bindings/collectable.h"
 #include "bindings/errors.h"
@@ -14,6 +15,7 @@
 #include "bindings/native_options.h"
 #include "bindings/python_thread_hooks.h"
 #include "headrace/runtime/job.h"
+#include "headrace/state/page_file_store.h"
 
 namespace py = pybind11;
 
@@ -40,6 +42,12 @@ RestartSpec RestartOf(const py::dict& options) {
   return spec;
 }
 
+std::shared_ptr<ColdStoreFactory> ColdStoresOf(const std::string& backend) {
+  if (backend == "disk") return MakePageFileStoreFactory();
+  if (backend == "rocksdb") return MakeRocksDbFactory();
+  return nullptr;
+}
+
 JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "exactly_once_required", exactly_once_required);
   JobOptions out;
@@ -52,6 +60,10 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   Read(options, "channel_rows", &out.channel_rows);
   Read(options, "batch_rows", &out.batch_rows);
   Read(options, "state_memory_budget_bytes", &out.state_memory_budget_bytes);
+  Read(options, "scratch_directory", &out.scratch_directory);
+  if (options.contains("state_backend")) {
+    out.cold_stores = ColdStoresOf(py::cast<std::string>(options["state_backend"]));
+  }
   Read(options, "checkpoint_interval_ms", &out.checkpoints.interval_ms);
   Read(options, "checkpoint_timeout_ms", &out.checkpoints.timeout_ms);
   Read(options, "checkpoint_min_pause_ms", &out.checkpoints.min_pause_ms);

@@ -34,6 +34,10 @@ PyObject* KeyCursor::CurrentKey() const {
 
 TaskScope::TaskScope(const OperatorContext& operator_context) : context(operator_context) {
   cursor.state = context.keyed_state;
+  if (cursor.state == nullptr || !cursor.state->caches_rows()) return;
+  cursor.state->keys().SetReleaseListener([this](KeyId id) {
+    for (const auto& cell : cells) cell->ForgetKey(id);
+  });
 }
 
 TaskScope::~TaskScope() = default;
@@ -44,6 +48,9 @@ Status TaskScope::Flush() {
 }
 
 void TaskScope::Close() {
+  if (cursor.state != nullptr && cursor.state->caches_rows()) {
+    cursor.state->keys().SetReleaseListener(nullptr);
+  }
   for (const auto& cell : cells) cell->Forget();
   cursor = KeyCursor();
   context.keyed_state = nullptr;

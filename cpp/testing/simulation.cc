@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "headrace/runtime/job.h"
+#include "headrace/state/page_file_store.h"
 #include "headrace/storage/safe_path.h"
+#include "testing/memory_cold_store.h"
 #include "testing/sim_env.h"
 #include "testing/sim_inspection.h"
 #include "testing/test_object_operators.h"
@@ -24,6 +26,7 @@ constexpr int64_t kFinishWithinNs = 600'000'000'000;
 constexpr const char* kCheckpoints = "/checkpoints";
 constexpr const char* kJobName = "simulated";
 constexpr const char* kOutput = "/out";
+constexpr const char* kScratch = "/scratch";
 
 enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop };
 
@@ -39,7 +42,10 @@ struct LifePlan {
 class Simulation {
  public:
   Simulation(uint64_t seed, bool lying_disk)
-      : env_(seed), random_(seed ^ 0x5117a11e), graph_(SimGraph::Random(&random_)) {
+      : env_(seed),
+        random_(seed ^ 0x5117a11e),
+        backend_random_(seed ^ 0xc01d),
+        graph_(SimGraph::Random(&random_)) {
     files().set_ignores_syncs(lying_disk);
     files().set_on_append([this](const std::string& path) { Interleave(path); });
     constexpr double kOdds[] = {0, 0.5, 1};
@@ -80,7 +86,20 @@ class Simulation {
     options.restart.attempts = last ? 0 : 20;
     options.restart.delay_ms = 10;
     options.hooks = TestHostHooks(&objects_);
+    ChooseBackend(&options);
     return options;
+  }
+
+  // A process of its own choice, so that checkpoints move between backends. As little as possible
+  // stays in memory: what rows are there is decided anew after each element.
+  void ChooseBackend(JobOptions* options) {
+    const uint64_t choice = backend_random_.Below(4);
+    if (choice < 2) return;
+    if (choice == 2) options->cold_stores = cold_stores_;
+    if (choice == 3) options->cold_stores = MakePageFileStoreFactory();
+    options->scratch_directory = kScratch;
+    options->row_cache_bytes = 0;
+    ++outcome_.cold_processes;
   }
 
   FaultPlan DrawFaults() {
@@ -410,6 +429,9 @@ class Simulation {
   TestObjects objects_;
   SimEnv env_;
   SimRandom random_;
+  SimRandom backend_random_;  // of its own: what else a seed does is the same on all backends
+  const std::shared_ptr<MemoryColdStoreFactory> cold_stores_ =
+      std::make_shared<MemoryColdStoreFactory>();
   const SimGraph graph_;
   double fault_shares_[5];
   SimulationOutcome outcome_;

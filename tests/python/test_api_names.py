@@ -40,14 +40,15 @@ PLACES = {
     "datastream.output_tag": "OutputTag",
     "datastream.state": """ListState ListStateDescriptor MapState MapStateDescriptor State StateDescriptor ValueState
         ValueStateDescriptor""",
-    "datastream.state_backend": "FsStateBackend HashMapStateBackend MemoryStateBackend StateBackend",
+    "datastream.state_backend": """EmbeddedRocksDBStateBackend FsStateBackend HashMapStateBackend MemoryStateBackend
+        RocksDBStateBackend StateBackend""",
     "datastream.stream_execution_environment": "StreamExecutionEnvironment",
     "datastream.time_domain": "TimeDomain",
     "datastream.timerservice": "TimerService",
     "datastream.window": "SlidingEventTimeWindows TimeWindow TumblingEventTimeWindows",
 }  # fmt: skip
 # Beyond PyFlink (documents and design), on `headrace` as well.
-OWN = """Avg CollectList Count First Last Max MaxBy Min MinBy RichAggregateFunction StdDev Sum TimeWindows TopK Var
+OWN = """Avg CollectList Count DiskStateBackend First Last Max MaxBy Min MinBy RichAggregateFunction StdDev Sum TimeWindows TopK Var
     key_group register_class task_of"""
 NOT_ON_TOP = {"BasicArrayTypeInfo", "BasicTypeInfo", "ListTypeInfo", "MapTypeInfo", "ObjectArrayTypeInfo",
               "PrimitiveArrayTypeInfo", "State", "StateDescriptor"}  # fmt: skip

@@ -11,8 +11,8 @@ namespace headrace {
 namespace {
 
 constexpr size_t kInboxElementsMax = 64;
-// Of a node's memory for state, for caches and buffers of its store of rows that left memory: 1/4.
-constexpr int64_t kColdStoreShare = 4;
+// Of a node's memory for state, for caches, buffers and indexes of its store of rows that left memory: 1/3.
+constexpr int64_t kColdStoreShare = 3;
 // Event time a node had reached goes into its operator state, so that a row that was late before a
 // crash is late after it too and cannot fire a window a second time. The item:
 //
@@ -57,11 +57,13 @@ Status ChainNode::Open() {
         KeyGroupRangeOf(spec_.context.subtask_index, spec_.context.parallelism,
                         spec_.context.max_parallelism),
         spec_.context.max_parallelism, spec_.state_memory_budget_bytes, std::move(cold));
+    if (spec_.row_cache_bytes >= 0) keyed_->LimitCache(spec_.row_cache_bytes);
   }
   if (spec_.restore && spec_.restore->Has(spec_.context.uid)) HR_RETURN_IF_ERROR(RestoreState());
   spec_.context.keyed_state = keyed_.get();
   spec_.context.operator_state = &operator_state_;
   HR_ASSIGN_OR_RETURN(op_, spec_.factory->Make(spec_.context.subtask_index));
+  if (keyed_) keyed_->SetWriteBack([this] { return op_->FlushState(); });
   HR_RETURN_IF_ERROR(op_->Open(spec_.context));
   if (keyed_) spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
   next_processing_time_ = op_->NextProcessingTime();
@@ -338,7 +340,6 @@ Result<ChainNode::Ran> ChainNode::CompleteFront() {
 
 Status ChainNode::MaintainState() {
   if (!keyed_) return Status::Ok();
-  if (keyed_->NeedsRoom()) HR_RETURN_IF_ERROR(op_->FlushState());
   keyed_->Maintain();
   spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
   return keyed_->CheckBudget();

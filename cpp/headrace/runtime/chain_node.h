@@ -27,6 +27,7 @@ struct ChainNodeSpec {
   int64_t state_memory_budget_bytes = 0;
   std::shared_ptr<ColdStoreFactory> cold_stores;  ///< null: all state is in memory
   std::string cold_directory;                     ///< of this node's store
+  int64_t row_cache_bytes = -1;                   ///< as in JobOptions
   const RestorePlan* restore = nullptr;
   std::shared_ptr<TaskMetrics> metrics;  ///< never null
 };

@@ -15,6 +15,9 @@ constexpr int64_t kReleasesPerCall = 8192;
 constexpr int64_t kIdleKeysMin = 4096;
 // Of the budget of a row cache, for the log of an epoch: 1/16.
 constexpr int64_t kLogShare = 16;
+// Copies of pages that the next snapshot needs, its lists, and a batch of new keys need room too: a
+// quarter of the budget.
+constexpr int64_t kRoomShare = 4;
 
 std::string FormatBytes(int64_t bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -68,6 +71,7 @@ KeyedState::Impl::Impl(KeyGroupRange range, int max_parallelism, int64_t memory_
   if (!store) return;
   cold = std::make_unique<ColdTier>(std::move(store), &keys, range, max_parallelism);
   cold->set_log_bytes_max(memory_budget_bytes / kLogShare);
+  cache_bytes_max = memory_budget_bytes - memory_budget_bytes / kRoomShare;
   keys.CacheKeys([tier = cold.get()](const KeyId* ids, int64_t count) { tier->Load(ids, count); });
   timer_log = cold->AddTable(nullptr, nullptr);
   timers.LogRemovals(timer_log);
@@ -288,6 +292,8 @@ int64_t KeyedState::Impl::MemoryBytes() const {
 
 Status KeyedState::CheckBudget() const {
   HR_RETURN_IF_ERROR(cold_status());
+  // Of a cache the next Maintain() may still bring it down.
+  if (impl_->cold && !impl_->over_budget) return Status::Ok();
   const int64_t bytes = impl_->cold ? impl_->UsedBytes() : memory_bytes();
   if (bytes <= impl_->memory_budget_bytes) return Status::Ok();
   const std::vector<StateRegistration> registry = Registry();

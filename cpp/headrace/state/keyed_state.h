@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -77,9 +78,15 @@ class KeyedState {
   /// cursor open.
   /// With a ColdStore it also makes room: rows leave memory until the budget is kept.
   void Maintain();
-  /// True when the next Maintain() makes room, so values of rows that others cache must be written
-  /// back first.
-  bool NeedsRoom() const;
+  /// Called by Maintain() before rows leave memory: whoever caches values over them writes those back.
+  /// Its failure becomes cold_status().
+  void SetWriteBack(std::function<Status()> write_back);
+  /// Rows stay in memory between elements up to this size of all state, and not up to most of the
+  /// budget; with 0 every row leaves that can. Without a ColdStore it has no effect.
+  void LimitCache(int64_t bytes);
+  /// True with a ColdStore: whatever is kept by the id of a key is good until its release only
+  /// (KeyDictionary::SetReleaseListener).
+  bool caches_rows() const;
   /// First failure of the ColdStore. Until it was asked after a call of the operator, nothing that the
   /// operator gave may be passed on: rows that could not be read look as if they were not there.
   const Status& cold_status() const;

@@ -10,9 +10,6 @@
 namespace headrace {
 namespace {
 
-// Copies of pages that the next snapshot needs, its lists, and a batch of new keys need room too: a
-// quarter of the budget.
-constexpr int64_t kRoomShare = 4;
 // Evicting goes a little below the limit, so that it is not needed after each batch.
 constexpr int64_t kSlackShare = 64;
 constexpr int64_t kEvictionsAtOnce = 512;
@@ -38,10 +35,16 @@ int64_t KeyedState::Impl::UsedBytes() const {
 }
 
 bool KeyedState::Impl::NeedsRoom() const {
-  return cold && UsedBytes() > memory_budget_bytes - memory_budget_bytes / kRoomShare;
+  return cold && UsedBytes() > cache_bytes_max;
 }
 
-bool KeyedState::NeedsRoom() const { return impl_->NeedsRoom(); }
+void KeyedState::LimitCache(int64_t bytes) { impl_->cache_bytes_max = bytes; }
+
+void KeyedState::SetWriteBack(std::function<Status()> write_back) {
+  impl_->write_back = std::move(write_back);
+}
+
+bool KeyedState::caches_rows() const { return impl_->cold != nullptr; }
 
 const Status& KeyedState::cold_status() const {
   static const Status ok;
@@ -82,8 +85,10 @@ int64_t KeyedState::Impl::EvictKeys(int64_t keys_max, int64_t looks_max) {
 }
 
 void KeyedState::Impl::MakeRoom() {
-  const int64_t limit = memory_budget_bytes - memory_budget_bytes / kRoomShare;
-  const int64_t target = limit - limit / kSlackShare;
+  if (write_back) {
+    if (const Status status = write_back(); !status.ok()) return cold->Fail(status);
+  }
+  const int64_t target = cache_bytes_max - cache_bytes_max / kSlackShare;
   int64_t evicted = 0;
   // Two rounds of the clock come by every key that could go.
   int64_t looks = int64_t{2} * keys.size() + kEvictionsAtOnce;
@@ -103,6 +108,7 @@ void KeyedState::Impl::MakeRoom() {
     if (round == 0 && looks <= 0) break;
   }
   cold->Flush();
+  over_budget = UsedBytes() > memory_budget_bytes;
 }
 
 std::unique_ptr<TableSnapshot> KeyedState::Impl::FreezeTable(

@@ -59,6 +59,9 @@ struct KeyedState::Impl {
   std::map<std::string, NamedState, std::less<>> states;
   TimerService timers;
   std::unique_ptr<ColdTier> cold;  ///< null: all rows are in memory
+  std::function<Status()> write_back;
+  bool over_budget = false;  ///< although all rows left memory that can
+  int64_t cache_bytes_max = 0;  ///< rows leave memory while all state takes more
   ColdTable* timer_log = nullptr;
   KeyId hand = 0;  ///< of the clock that chooses keys to evict
   uint64_t snapshot_number = 0;

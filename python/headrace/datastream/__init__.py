@@ -40,7 +40,15 @@ from headrace.datastream.state import (
     ValueState,
     ValueStateDescriptor,
 )  # fmt: skip
-from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, MemoryStateBackend, StateBackend
+from headrace.datastream.state_backend import (
+    DiskStateBackend,
+    EmbeddedRocksDBStateBackend,
+    FsStateBackend,
+    HashMapStateBackend,
+    MemoryStateBackend,
+    RocksDBStateBackend,
+    StateBackend,
+)
 from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 from headrace.datastream.time_domain import TimeDomain
 from headrace.datastream.timerservice import TimerService
@@ -57,6 +65,8 @@ __all__ = [
     "Collector",
     "DataStream",
     "DataStreamSink",
+    "DiskStateBackend",
+    "EmbeddedRocksDBStateBackend",
     "FileSink",
     "FileSource",
     "FilterFunction",
@@ -81,6 +91,7 @@ __all__ = [
     "ProcessWindowFunction",
     "ReduceFunction",
     "RichAggregateFunction",
+    "RocksDBStateBackend",
     "RollingPolicy",
     "RuntimeContext",
     "SinkFunction",

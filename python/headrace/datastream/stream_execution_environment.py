@@ -18,6 +18,7 @@ from headrace.common.restart_strategy import RestartStrategies, RestartStrategyC
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
+from headrace.datastream._scratch import ScratchDirectory
 from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
 from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.csv_files import CsvFileSource
@@ -27,7 +28,7 @@ from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
 from headrace.datastream.functions import SourceFunction
 from headrace.datastream.output_tag import OutputTag
-from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
+from headrace.datastream.state_backend import StateBackend, configured_backend, local_directory, memory_budget_bytes
 from headrace.datastream.transformation import (
     Transformation,
     build_graph,
@@ -45,8 +46,8 @@ _RECOVERY_PATH = "execution.state-recovery.path"
 class RunningJob:
     """A started job as the API's own loops use it."""
 
-    def __init__(self, job: _core.Job) -> None:
-        self.client = JobClient(job)
+    def __init__(self, job: _core.Job, scratch: ScratchDirectory | None = None) -> None:
+        self.client = JobClient(job, keep_alive=scratch)
         self._job = job
 
     def finish(self) -> JobExecutionResult:
@@ -68,7 +69,7 @@ class StreamExecutionEnvironment:
         self._config = ExecutionConfig(self._configuration)
         self._checkpoint_config = CheckpointConfig(self._configuration)
         self._restart_strategy: RestartStrategyConfiguration | None = None
-        self._state_backend: StateBackend = HashMapStateBackend()
+        self._state_backend: StateBackend | None = None
         self._mode_is_explicit = False
         self._recorded: list[Transformation] = []
 
@@ -152,7 +153,9 @@ class StreamExecutionEnvironment:
         return self._checkpoint_config.get_checkpointing_mode()
 
     def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
-        """Chooses where keyed state lives. FsStateBackend also sets the checkpoint directory.
+        """Chooses where keyed state lives, whatever the configuration says (`headrace.datastream.state_backend`).
+
+        A backend that was made with a checkpoint URI also sets the checkpoint directory.
 
         Raises:
             TypeError: not a StateBackend.
@@ -160,13 +163,14 @@ class StreamExecutionEnvironment:
         if not isinstance(state_backend, StateBackend):
             raise TypeError(f"expected a StateBackend, got {type(state_backend).__name__}")
         self._state_backend = state_backend
-        if isinstance(state_backend, FsStateBackend):
-            self._checkpoint_config.set_checkpoint_storage_dir(state_backend.checkpoint_directory_uri)
+        uri = state_backend._checkpoint_uri()
+        if uri is not None:
+            self._checkpoint_config.set_checkpoint_storage_dir(uri)
         return self
 
     def get_state_backend(self) -> StateBackend:
-        """Where keyed state lives."""
-        return self._state_backend
+        """Where keyed state lives: as set, else as configured."""
+        return self._state_backend or configured_backend(self._configuration)
 
     def set_restart_strategy(self, restart_strategy: RestartStrategyConfiguration) -> StreamExecutionEnvironment:
         """Chooses what happens after a failure."""
@@ -461,9 +465,13 @@ class StreamExecutionEnvironment:
         options = self._job_options(name)
         if collected is not None:
             options["collect"] = collected
+        scratch = None
+        if options["state_backend"] != "hashmap":
+            scratch = ScratchDirectory(local_directory(self.get_state_backend(), self._configuration))
+            options["scratch_directory"] = str(scratch.path)
         job = _core.Job(graph, options)
         job.start()
-        return RunningJob(job)
+        return RunningJob(job, scratch)
 
     def _job_options(self, name: str) -> dict[str, Any]:
         get = self._configuration.get_string
@@ -484,7 +492,8 @@ class StreamExecutionEnvironment:
             "allow_dropped_state": self._configuration.get_boolean(
                 "execution.state-recovery.ignore-unclaimed-state", False
             ),
-            "state_memory_budget_bytes": _memory_bytes(get("state.memory-budget") or "0"),
+            "state_backend": self.get_state_backend().type_name,
+            "state_memory_budget_bytes": memory_budget_bytes(self.get_state_backend(), self._configuration),
             "restart": self._restart_options(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
@@ -563,14 +572,3 @@ def _local_path(path: str, key: str) -> str:
     if "://" in path:
         raise ValueError(f"{key}: {path!r}: only local directories and file:// URIs can be used yet")
     return path if path in ("", "latest") else str(Path(path).absolute())
-
-
-_MEMORY_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
-
-
-def _memory_bytes(text: str) -> int:
-    digits = text.strip().rstrip("bBkKmMgG ").strip()
-    unit = text.strip()[len(digits) :].strip().lower()
-    if not digits.isdigit() or unit not in _MEMORY_UNITS:
-        raise ValueError(f"state.memory-budget: {text!r} is not a size; write for example '512 mb' or '4 gb'")
-    return int(digits) * _MEMORY_UNITS[unit]

@@ -46,7 +46,8 @@ struct Totals {
                               &SimulationOutcome::power_losses, &SimulationOutcome::cancels,
                               &SimulationOutcome::stops, &SimulationOutcome::failed_jobs,
                               &SimulationOutcome::restarts, &SimulationOutcome::restores,
-                              &SimulationOutcome::rescales, &SimulationOutcome::clock_jumps}) {
+                              &SimulationOutcome::rescales, &SimulationOutcome::clock_jumps,
+                              &SimulationOutcome::cold_processes}) {
       sum.*member += outcome.*member;
     }
     for (const auto member : {&SimulationOutcome::steps, &SimulationOutcome::checkpoints,
@@ -197,6 +198,7 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   EXPECT_GT(totals.sum.torn_writes, each / 2);
   EXPECT_GT(totals.sum.rescales, each / 4);
   EXPECT_GT(totals.sum.restores, each / 4);
+  EXPECT_GT(totals.sum.cold_processes, each);
   EXPECT_GT(totals.sum.restarts, 0);
   EXPECT_GE(totals.sum.cancels, each / 20);
   EXPECT_GE(totals.sum.stops, each / 20);

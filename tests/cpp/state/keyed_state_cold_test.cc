@@ -167,19 +167,22 @@ std::string IntKey(int64_t number) {
   return out.Take();
 }
 
-constexpr int64_t kSmallCache = 32 * 1024;
 constexpr int64_t kLargeCache = int64_t{64} << 20;
 
 class RowCacheTest : public ::testing::Test {
  protected:
-  std::unique_ptr<KeyedState> Make(int64_t budget) {
-    return std::make_unique<KeyedState>(KeyGroupRange{0, 127}, 128, budget, OpenCold(&factory_));
+  // Without a budget Maintain() evicts all it can.
+  std::unique_ptr<KeyedState> Make(int64_t budget = 0) {
+    auto state = std::make_unique<KeyedState>(KeyGroupRange{0, 127}, 128,
+                                              budget > 0 ? budget : kLargeCache, OpenCold(&factory_));
+    if (budget == 0) state->LimitCache(0);
+    return state;
   }
   MemoryColdStoreFactory factory_;
 };
 
 TEST_F(RowCacheTest, a_row_erased_loaded_and_erased_in_one_epoch_is_gone) {
-  auto state = Make(kSmallCache);
+  auto state = Make();
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
   KeyId id = state->keys().LookupOrInsertInt(7);
   count->Set<int64_t>(id, 1);
@@ -198,7 +201,7 @@ TEST_F(RowCacheTest, a_row_erased_loaded_and_erased_in_one_epoch_is_gone) {
     id = state->keys().LookupOrInsertInt(7);
     EXPECT_FALSE(count->Has(id));
     ASSERT_TRUE(store.Write(state->Snapshot()).ok());
-    auto restored = Make(kSmallCache);
+    auto restored = Make();
     ASSERT_TRUE(restored->Restore(store.AsSame()).ok());
     FixedValueState* again = restored->RegisterFixed("count", "value<int64>", 8).value();
     EXPECT_FALSE(again->Has(restored->keys().LookupOrInsertInt(7)));
@@ -211,7 +214,7 @@ TEST_F(RowCacheTest, a_row_erased_loaded_and_erased_in_one_epoch_is_gone) {
 }
 
 TEST_F(RowCacheTest, ids_of_evicted_keys_are_used_again_at_once) {
-  auto state = Make(kSmallCache);
+  auto state = Make();
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
   for (int64_t batch = 0; batch < 50; ++batch) {
     for (int64_t i = 0; i < 100; ++i) {
@@ -308,7 +311,7 @@ TEST_F(RowCacheTest, a_map_larger_than_the_cache_reads_and_iterates_in_order) {
 }
 
 TEST_F(RowCacheTest, segments_of_a_list_are_counted_wherever_they_are) {
-  auto state = Make(kSmallCache);
+  auto state = Make();
   RowState* list = state->RegisterRows("list", "list<str>").value();
   const auto segment = [](uint32_t number) {
     std::string key(4, '\0');
@@ -351,7 +354,7 @@ TEST_F(RowCacheTest, one_key_of_many_changed_is_one_row_of_one_partition) {
 }
 
 TEST_F(RowCacheTest, a_log_that_outgrows_its_share_makes_its_partitions_whole) {
-  auto state = Make(kSmallCache);  // whose log has room for a few rows
+  auto state = Make(32 * 1024);  // whose log has room for a few rows
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
   std::map<int64_t, int64_t> expected;
   SnapshotStore store;
@@ -364,7 +367,7 @@ TEST_F(RowCacheTest, a_log_that_outgrows_its_share_makes_its_partitions_whole) {
       if (i % 100 == 0) state->Maintain();
     }
     ASSERT_TRUE(store.Write(state->Snapshot()).ok());
-    auto restored = Make(kSmallCache);
+    auto restored = Make(32 * 1024);
     ASSERT_TRUE(restored->Restore(store.AsSame()).ok());
     FixedValueState* again = restored->RegisterFixed("count", "value<int64>", 8).value();
     for (int64_t key = 0; key < 20'000; ++key) {
@@ -380,7 +383,7 @@ TEST_F(RowCacheTest, a_log_that_outgrows_its_share_makes_its_partitions_whole) {
 }
 
 TEST_F(RowCacheTest, a_store_that_fails_is_reported_and_stays_failed) {
-  auto state = Make(kSmallCache);
+  auto state = Make();
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
   count->Set<int64_t>(state->keys().LookupOrInsertInt(1), 5);
   state->Maintain();

@@ -38,13 +38,11 @@ struct KeyedModel {
 /// A KeyedState and its model under the same random operations.
 class ModelledState {
  public:
-  /// With `cold` a row cache that is over its budget all the time, so that Maintain() evicts all it
-  /// can.
+  /// With `cold` a row cache whose Maintain() evicts all it can.
   explicit ModelledState(KeyGroupRange range = {0, 127}, std::unique_ptr<ColdStore> cold = nullptr)
-      : state(range, 128, cold ? kCacheBudgetBytes : int64_t{1} << 40, std::move(cold)) {}
-
-  /// Less than the tables of an empty state take.
-  static constexpr int64_t kCacheBudgetBytes = 64 * 1024;
+      : state(range, 128, int64_t{1} << 40, std::move(cold)) {
+    state.LimitCache(0);
+  }
 
   /// Registers the states. REQUIRES: called once, after a restore if there is one.
   Status Open() {
