@@ -15,7 +15,6 @@
 #include "bindings/native_options.h"
 #include "bindings/python_thread_hooks.h"
 #include "headrace/runtime/job.h"
-#include "headrace/state/page_file_store.h"
 
 namespace py = pybind11;
 
@@ -40,12 +39,6 @@ RestartSpec RestartOf(const py::dict& options) {
   Read(options, "max_delay_ms", &spec.max_delay_ms);
   Read(options, "reset_after_ms", &spec.reset_after_ms);
   return spec;
-}
-
-std::shared_ptr<ColdStoreFactory> ColdStoresOf(const std::string& backend) {
-  if (backend == "disk") return MakePageFileStoreFactory();
-  if (backend == "rocksdb") return MakeRocksDbFactory();
-  return nullptr;
 }
 
 JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {

@@ -11,6 +11,7 @@
 #include "bindings/running_source.h"
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_handles.h"
+#include "bindings/state_store.h"
 #include "bindings/window_function.h"
 #include "headrace/base/cpu_variants.h"
 
@@ -48,6 +49,7 @@ void FillModule(py::module_& module) {
   BindPythonOperators(module);
   BindJob(module);
   BindColdStores(module);
+  BindStateStore(module);
   StartReaper();
 }
 

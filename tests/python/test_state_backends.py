@@ -1,6 +1,7 @@
 """Every backend runs the same jobs and gives the same results, also where memory holds a part of the state only."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ from headrace import (
     Configuration,
     DiskStateBackend,
     EmbeddedRocksDBStateBackend,
+    FailedPreconditionError,
     FsStateBackend,
     HashMapStateBackend,
+    InvalidArgumentError,
     KeyedProcessFunction,
     ListStateDescriptor,
     MapStateDescriptor,
@@ -239,6 +242,66 @@ def test_checkpoint_of_one_backend_is_resumed_on_another(tmp_path, first, second
     result = run(second, True)
     assert any("resumed from checkpoint" in message for message in result.messages)
     assert lines_of(tmp_path / "out") == expected_of_all_kinds(range(ROWS))
+
+
+# ---- state used by hand ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_states_are_created_queried_updated_and_restored_by_hand(tmp_path, name):
+    env = checkpointed_env(tmp_path / "checkpoints")
+    all_kinds_job(env, tmp_path / "out")
+    env.execute("kinds")
+    backend = make_backend(name, tmp_path)
+    backend.initialize()
+    backend.create("total", Types.LONG())
+    for number in range(2 * KEYS):
+        backend.update("total", f"key-{number % KEYS}", number)
+    assert backend.query("total", "key-7") == KEYS + 7
+    assert backend.query("total", "key-without-a-value") is None
+    backend.update("total", "key-7", None)
+    assert backend.query("total", "key-7") is None
+    with pytest.raises(InvalidArgumentError, match="create"):
+        backend.query("other", 1)
+    backend.dispose()
+
+    backend.initialize()
+    backend.restore(next((tmp_path / "checkpoints").iterdir()), "kinds")
+    backend.create("count", Types.LONG())
+    backend.create("object")
+    for row in range(KEYS):
+        assert backend.query("count", key_of(row)) == ROWS // KEYS
+    assert backend.query("object", key_of(ROWS - 1)) == {"largest": ROWS - 1}
+    backend.dispose()
+    with pytest.raises(FailedPreconditionError, match="initialize"):
+        backend.query("count", 1)
+
+
+# ---- state larger than memory -----------------------------------------------------------------------------------------
+
+BUDGET = 24 << 20
+VALUE_BYTES = 4096
+MANY_KEYS = 10 * BUDGET // VALUE_BYTES
+
+
+def run_large_state(backend, directory, resume):
+    program = subprocess.run(
+        [sys.executable, "-m", "python.programs.large_state", backend, directory]
+        + [str(number) for number in (MANY_KEYS, VALUE_BYTES, BUDGET, resume)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(program.stdout)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("backend", ["disk", "rocksdb"])
+def test_state_of_ten_times_the_budget_takes_the_budget_and_200_mb(tmp_path, backend):
+    ran = run_large_state(backend, tmp_path, resume=0)
+    assert lines_of(tmp_path / "out") == ["same"] * MANY_KEYS
+    assert ran["resident_max"] < BUDGET + (200 << 20)
+    assert ran["metrics"]["kept.state_store.disk_bytes"] >= 5 * BUDGET
+    assert ran["metrics"]["kept.state_store.block_reads"] > 0
+    assert ran["librocksdb"] == (backend == "rocksdb")
 
 
 # ---- which backend a job gets -----------------------------------------------------------------------------------------

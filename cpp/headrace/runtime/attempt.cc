@@ -105,9 +105,8 @@ ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
     spec.state_memory_budget_bytes /= KeyedSubtasks(*inputs_.graph->stream);
     spec.cold_stores = inputs_.options.cold_stores;
     spec.row_cache_bytes = inputs_.options.row_cache_bytes;
-    spec.cold_directory = inputs_.options.scratch_directory + "/" +
-                          std::to_string(inputs_.number) + "-" + std::to_string(node.id) + "-" +
-                          std::to_string(subtask);
+    spec.cold_directory = inputs_.options.scratch_directory + "/" + std::to_string(inputs_.number) +
+                          "-" + std::to_string(node.id) + "-" + std::to_string(subtask);
   }
   spec.restore = inputs_.restore.get();
   spec.metrics = inputs_.metrics->Register(node.name, subtask);

@@ -11,13 +11,21 @@ namespace headrace {
 namespace {
 
 constexpr size_t kInboxElementsMax = 64;
-// Of a node's memory for state, for caches, buffers and indexes of its store of rows that left memory: 1/3.
+// Of a node's memory for state, for caches, buffers and indexes of its store of rows that left
+// memory: 1/3.
 constexpr int64_t kColdStoreShare = 3;
 // Event time a node had reached goes into its operator state, so that a row that was late before a
 // crash is late after it too and cannot fire a window a second time. The item:
 //
 //   8 bytes  watermark in ms, little-endian
 constexpr std::string_view kWatermarkItem = "headrace.watermark";
+
+// As often as costs nothing: at barriers and in the end.
+void ReportStore(const KeyedState& state, TaskMetrics* metrics) {
+  for (const auto& [name, value] : state.ColdStatistics()) {
+    metrics->UserGauge("state_store." + name).Set(value);
+  }
+}
 
 }  // namespace
 
@@ -104,6 +112,7 @@ Status ChainNode::RestoreState() {
 
 Status ChainNode::Close() {
   inbox_.clear();
+  if (keyed_) ReportStore(*keyed_, spec_.metrics.get());
   Status status = op_ ? op_->Close() : Status::Ok();
   op_.reset();
   return status;
@@ -361,6 +370,7 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
     snapshot.key_groups = keyed_->range();
     snapshot.keyed = keyed_->Snapshot();
     HR_RETURN_IF_ERROR(keyed_->cold_status());
+    ReportStore(*keyed_, spec_.metrics.get());
     snapshot.registry = keyed_->Registry();
   }
   // Not for operators that remember nothing: a program may leave them out when it resumes.

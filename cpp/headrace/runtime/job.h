@@ -46,8 +46,8 @@ struct JobOptions {
   /// Of those rows, on the local disk and this run's alone: each attempt and keyed subtask makes a
   /// directory in it and removes it in the end. REQUIRES: not "" with `cold_stores`.
   std::string scratch_directory;
-  /// With `cold_stores`: state of each keyed subtask that stays in memory between elements; -1 = what
-  /// the budget leaves, 0 = as little as possible.
+  /// With `cold_stores`: state of each keyed subtask that stays in memory between elements; -1 =
+  /// what the budget leaves, 0 = as little as possible.
   int64_t row_cache_bytes = -1;
   CheckpointOptions checkpoints;
   std::string checkpoint_directory;  ///< "" = none

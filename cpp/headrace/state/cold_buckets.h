@@ -6,9 +6,9 @@
 
 namespace headrace {
 
-/// Cuts the prefixes (cold_key.h) of a subtask's key groups into ranges of equal size: the partitions
-/// of a table that goes by keys. Equal ranges and counts give equal cuts, so a chain of partitions
-/// goes on after a restore.
+/// Cuts the prefixes (cold_key.h) of a subtask's key groups into ranges of equal size: the
+/// partitions of a table that goes by keys. Equal ranges and counts give equal cuts, so a chain of
+/// partitions goes on after a restore.
 struct ColdBuckets {
   static constexpr uint32_t kMax = 1u << 16;
 

@@ -31,7 +31,9 @@ void AppendNamespace(std::string_view ns, std::string* out) {
   out->append(ns);
 }
 
-bool IsPlain(std::string_view ns, std::string_view sub_key) { return ns.empty() && sub_key.empty(); }
+bool IsPlain(std::string_view ns, std::string_view sub_key) {
+  return ns.empty() && sub_key.empty();
+}
 
 // Leaves the reader behind the canonical key.
 bool ReadKey(ByteReader* in, std::string_view* canonical) {
@@ -78,8 +80,8 @@ void AppendRowKey(uint64_t prefix, std::string_view canonical, std::string_view 
   out->append(sub_key);
 }
 
-void AppendColdKey(uint64_t prefix, std::string_view canonical, uint16_t table,
-                   std::string_view ns, std::string_view sub_key, std::string* out) {
+void AppendColdKey(uint64_t prefix, std::string_view canonical, uint16_t table, std::string_view ns,
+                   std::string_view sub_key, std::string* out) {
   if (IsPlain(ns, sub_key)) {
     AppendKey(prefix, canonical, out);
     out->push_back(kPlainRow);

@@ -18,8 +18,8 @@ namespace headrace {
 ///   varint   length of the namespace, then the namespace (kind 1 only)
 ///   …        sub-key (kind 1 only)
 ///
-/// So all rows of a key are neighbours, and the sub-keys of a namespace are in order of their bytes.
-/// Neither is stored in a checkpoint, which holds key, namespace and sub-key.
+/// So all rows of a key are neighbours, and the sub-keys of a namespace are in order of their
+/// bytes. Neither is stored in a checkpoint, which holds key, namespace and sub-key.
 inline constexpr size_t kColdPrefixBytes = 6;
 
 /// Key group in bits 32 to 47, hash in the lower half.
@@ -33,8 +33,8 @@ uint64_t ReadColdPrefix(std::string_view key);
 
 void AppendRowKey(uint64_t prefix, std::string_view canonical, std::string_view ns,
                   std::string_view sub_key, std::string* out);
-void AppendColdKey(uint64_t prefix, std::string_view canonical, uint16_t table,
-                   std::string_view ns, std::string_view sub_key, std::string* out);
+void AppendColdKey(uint64_t prefix, std::string_view canonical, uint16_t table, std::string_view ns,
+                   std::string_view sub_key, std::string* out);
 /// What all rows of a namespace but that of kind 0 start with.
 void AppendColdNamespace(uint64_t prefix, std::string_view canonical, uint16_t table,
                          std::string_view ns, std::string* out);

@@ -58,8 +58,7 @@ Status ColdRestore::KeyOfId(const TableMeta& meta, uint32_t id, std::string_view
   return Status::Ok();
 }
 
-Status ColdRestore::CheckKey(std::string_view key, bool keyed, uint64_t* prefix,
-                             bool* ours) const {
+Status ColdRestore::CheckKey(std::string_view key, bool keyed, uint64_t* prefix, bool* ours) const {
   ByteReader in(key);
   HR_RETURN_IF_ERROR(SkipValue(&in));
   HR_RETURN_IF_ERROR(in.ExpectDone());
@@ -67,11 +66,10 @@ Status ColdRestore::CheckKey(std::string_view key, bool keyed, uint64_t* prefix,
   *prefix = ColdPrefixOf(key, group);
   *ours = state_.range.Contains(group);
   if (*ours || !same_range_) return Status::Ok();
-  return Status::Corruption("key " + DescribeValue(key) + " is in key group " +
-                            std::to_string(group) + ", outside of this subtask's " +
-                            std::to_string(state_.range.first) + " to " +
-                            std::to_string(state_.range.last) +
-                            (keyed ? "" : " (by its dictionary)"));
+  return Status::Corruption(
+      "key " + DescribeValue(key) + " is in key group " + std::to_string(group) +
+      ", outside of this subtask's " + std::to_string(state_.range.first) + " to " +
+      std::to_string(state_.range.last) + (keyed ? "" : " (by its dictionary)"));
 }
 
 Status ColdRestore::ReadKeyed(StoredTable& table, uint32_t partition, const RowSink& add) {
@@ -120,14 +118,14 @@ Status ColdRestore::LoadTable(StoredTable& table) {
 Status ColdRestore::LoadState(StoredTable& table, bool keyed) {
   const TableMeta& meta = table.meta();
   const bool fixed = keyed ? meta.row_bytes != 0 : meta.kind == TableKind::kFixedValue;
-  if (fixed && !FixedValueState::IsValueSize(meta.row_bytes)) {
+  if (fixed && !(keyed ? meta.row_bytes <= KeyedState::Impl::kAccumulatorBytesMax
+                       : FixedValueState::IsValueSize(meta.row_bytes))) {
     return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
   }
-  HR_ASSIGN_OR_RETURN(
-      NamedState * state,
-      state_.FindOrMake(meta.state_name, meta.fingerprint,
-                        fixed ? TableKind::kFixedValue : TableKind::kRows,
-                        fixed ? static_cast<int>(meta.row_bytes) : 0));
+  HR_ASSIGN_OR_RETURN(NamedState * state,
+                      state_.FindOrMake(meta.state_name, meta.fingerprint,
+                                        fixed ? TableKind::kFixedValue : TableKind::kRows,
+                                        fixed ? static_cast<int>(meta.row_bytes) : 0));
   state->restored = true;
   ColdTable& cold = *state->cold;
   std::vector<std::pair<std::string, std::string>> rows;

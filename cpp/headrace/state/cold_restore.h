@@ -11,16 +11,15 @@
 
 namespace headrace {
 
-/// Brings stored tables of states and timers into a KeyedState with a row cache: rows go to its store
-/// in sorted batches, timers into memory; the cache starts empty. Tables that go by ids (of a state
-/// without a store) are turned into rows by key on the way.
+/// Brings stored tables of states and timers into a KeyedState with a row cache: rows go to its
+/// store in sorted batches, timers into memory; the cache starts empty. Tables that go by ids (of a
+/// state without a store) are turned into rows by key on the way.
 /// Threading: owned by one thread.
 class ColdRestore {
  public:
-  /// `same_range`: one former subtask had the same key groups, so what is stored by key can be built
-  /// upon.
-  ColdRestore(KeyedState::Impl* state, bool same_range)
-      : state_(*state), same_range_(same_range) {}
+  /// `same_range`: one former subtask had the same key groups, so what is stored by key can be
+  /// built upon.
+  ColdRestore(KeyedState::Impl* state, bool same_range) : state_(*state), same_range_(same_range) {}
 
   /// The key dictionary of a former subtask, for those of its tables that go by ids.
   Status LoadKeys(StoredTable& table);

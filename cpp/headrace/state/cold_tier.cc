@@ -128,10 +128,9 @@ void ColdTier::Scan(const std::string& prefix, const std::string* after, const C
     begin += *after;
     begin.push_back('\0');  // the next key there can be
   }
-  const Status status =
-      store_->Scan(begin, {}, [&](std::string_view key, std::string_view value) {
-        return key.starts_with(prefix) && visit(key, value);
-      });
+  const Status status = store_->Scan(begin, {}, [&](std::string_view key, std::string_view value) {
+    return key.starts_with(prefix) && visit(key, value);
+  });
   if (!status.ok()) Fail(status);
 }
 

@@ -20,13 +20,13 @@
 
 namespace headrace {
 
-/// What lies below the row cache of one KeyedState: the store of rows that left memory, and for each
-/// state what it has there (ColdTable).
+/// What lies below the row cache of one KeyedState: the store of rows that left memory, and for
+/// each state what it has there (ColdTable).
 ///
 /// Invariants. While a key has an id, memory holds its rows without namespace and sub-key (*plain*
 /// rows), and what the store has of them is out of date or gone. Of other rows memory holds some;
-/// where it has one it is the newest. A row that was removed is out of the store before its key loses
-/// its id and before a view is made.
+/// where it has one it is the newest. A row that was removed is out of the store before its key
+/// loses its id and before a view is made.
 ///
 /// A failure of the store sticks: reads answer as if nothing were there, and whoever runs the
 /// operator must look at status() before anything it gave is passed on.

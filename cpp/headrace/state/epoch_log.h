@@ -9,8 +9,8 @@
 namespace headrace {
 
 /// Rows of one table that changed in an epoch and cannot be found by a walk over the memory at its
-/// end: those that left it, and those that were removed. By row key (cold_key.h); what is added last
-/// counts.
+/// end: those that left it, and those that were removed. By row key (cold_key.h); what is added
+/// last counts.
 /// Threading: owned by one thread; handed to the snapshot's with the barrier.
 class EpochLog {
  public:

@@ -38,9 +38,9 @@ inline constexpr KeyId kNoKey = 0xffffffffu;
 /// between elements). A released id that no snapshot can have seen is free at once, any other after
 /// the checkpoint that holds its tombstone is complete (OnCheckpointComplete).
 ///
-/// As the index of a row cache (CacheKeys) it holds keys for a while only: new ones are loaded before
-/// a lookup returns, released ids are free at once, and lookups of many keys at once leave a mark
-/// that tells which were in use.
+/// As the index of a row cache (CacheKeys) it holds keys for a while only: new ones are loaded
+/// before a lookup returns, released ids are free at once, and lookups of many keys at once leave a
+/// mark that tells which were in use.
 ///
 /// Hot: LookupOrInsertInt / …String are inline and allocation-free for known keys.
 /// Threading: owned by one task thread.

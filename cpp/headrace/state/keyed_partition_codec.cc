@@ -39,16 +39,17 @@ Status Twice(const StoredKeyedRow& row) {
 //              namespace, 0x08 has a sub-key
 //     string   canonical key, unless it is that of the row before
 //     string   namespace, sub-key: those it has
-//     unless it is a tombstone: row_bytes bytes where the table has a fixed width, else string value
+//     unless it is a tombstone: row_bytes bytes where the table has a fixed width, else string
+//     value
 //
 // Rows are in order of (key group, hash of the key, length of the key, key, namespace, sub-key).
 void KeyedPartitionWriter::Add(std::string_view row_key, std::optional<std::string_view> value) {
   RowKeyParts parts;
   HR_CHECK(ParseRowKey(row_key, &parts));
   const bool same = rows_ > 0 && parts.canonical == last_key_;
-  body_.Fixed<uint8_t>(static_cast<uint8_t>(
-      (value ? 0 : kTombstone) | (same ? kSameKey : 0) | (parts.ns.empty() ? 0 : kNamespace) |
-      (parts.sub_key.empty() ? 0 : kSubKey)));
+  body_.Fixed<uint8_t>(static_cast<uint8_t>((value ? 0 : kTombstone) | (same ? kSameKey : 0) |
+                                            (parts.ns.empty() ? 0 : kNamespace) |
+                                            (parts.sub_key.empty() ? 0 : kSubKey)));
   if (!same) {
     body_.String(parts.canonical);
     last_key_.assign(parts.canonical);

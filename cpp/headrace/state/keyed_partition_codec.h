@@ -11,8 +11,9 @@
 
 namespace headrace {
 
-/// Payloads of tables whose rows go by their keys and not by ids (TableKind::kKeyed). On disk (drawn
-/// in keyed_partition_codec.cc), so it only ever grows; golden files in tests/cpp/state/golden.
+/// Payloads of tables whose rows go by their keys and not by ids (TableKind::kKeyed). On disk
+/// (drawn in keyed_partition_codec.cc), so it only ever grows; golden files in
+/// tests/cpp/state/golden.
 
 /// Writes one payload row by row. Threading: owned by one thread.
 class KeyedPartitionWriter {
@@ -20,8 +21,8 @@ class KeyedPartitionWriter {
   /// `row_bytes`: of tables of fixed-width values, else 0.
   explicit KeyedPartitionWriter(uint32_t row_bytes) : row_bytes_(row_bytes) {}
 
-  /// No value: a tombstone. REQUIRES: rows ascend by their row keys (cold_key.h); a fixed-width value
-  /// has `row_bytes`.
+  /// No value: a tombstone. REQUIRES: rows ascend by their row keys (cold_key.h); a fixed-width
+  /// value has `row_bytes`.
   void Add(std::string_view row_key, std::optional<std::string_view> value);
   uint32_t rows() const { return rows_; }
   /// About what the rows take.

@@ -142,12 +142,23 @@ Result<RowState*> KeyedState::RegisterRows(std::string_view name, std::string_vi
   return state->rows.get();
 }
 
+Result<FixedValueState*> KeyedState::RegisterAccumulators(std::string_view name,
+                                                          std::string_view fingerprint,
+                                                          int accumulator_bytes) {
+  HR_RETURN_IF_ERROR(impl_->Convert(name, fingerprint, TableKind::kFixedValue, accumulator_bytes));
+  HR_ASSIGN_OR_RETURN(
+      NamedState * state,
+      impl_->FindOrMake(name, fingerprint, TableKind::kFixedValue, accumulator_bytes));
+  return state->fixed.get();
+}
+
 Result<SliceStore*> KeyedState::RegisterSlices(std::string_view name, std::string_view fingerprint,
                                                int accumulator_bytes) {
   if (accumulator_bytes <= 0) {
     return Status::InvalidArgument("state '" + std::string(name) + "': accumulators of " +
                                    std::to_string(accumulator_bytes) + " bytes");
   }
+  HR_RETURN_IF_ERROR(impl_->Convert(name, fingerprint, TableKind::kSlice, accumulator_bytes));
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       impl_->FindOrMake(name, fingerprint, TableKind::kSlice, accumulator_bytes));
   return state->slices.get();
@@ -266,8 +277,8 @@ std::vector<StateRegistration> KeyedState::Registry() const {
   std::vector<StateRegistration> registry;
   for (const auto& [name, state] : s.states) {
     const int64_t stored_rows = state.cold != nullptr ? state.cold->stored_rows() : 0;
-    registry.push_back({name, state.fingerprint, state.kind, state.meter->bytes(),
-                        RowCount(state) + stored_rows});
+    registry.push_back(
+        {name, state.fingerprint, state.kind, state.meter->bytes(), RowCount(state) + stored_rows});
   }
   if (s.keys.live_keys() > 0) {
     registry.push_back({std::string(kKeysTable), "", TableKind::kDictionary, s.keys.memory_bytes(),

@@ -30,9 +30,9 @@ struct StateRegistration {
 };
 
 /// Everything one keyed operator subtask remembers: key dictionary, states, slices, timers; their
-/// snapshot at a barrier and their restore. In memory, or with a ColdStore a *row cache*: memory holds
-/// the rows in use, the store those that had no room, and ids of keys are good only for as long as
-/// their keys are cached. Slices and timers always stay in memory.
+/// snapshot at a barrier and their restore. In memory, or with a ColdStore a *row cache*: memory
+/// holds the rows in use, the store those that had no room, and ids of keys are good only for as
+/// long as their keys are cached. Slices and timers always stay in memory.
 ///
 /// Life: construct → Restore (optional) → states are registered at open (before or after Restore:
 /// restored tables wait by name and are part of every snapshot; a registration with another
@@ -57,6 +57,13 @@ class KeyedState {
   Result<FixedValueState*> RegisterFixed(std::string_view name, std::string_view fingerprint,
                                          int value_bytes);
   Result<RowState*> RegisterRows(std::string_view name, std::string_view fingerprint);
+  /// Values as wide as an aggregate's accumulators, for aggregates that run on without windows.
+  /// What a state without a ColdStore has under the name, as its only slice, is taken over, and the
+  /// other way round by RegisterSlices. REQUIRES: caches_rows(), nobody holds ids of keys.
+  Result<FixedValueState*> RegisterAccumulators(std::string_view name, std::string_view fingerprint,
+                                                int accumulator_bytes);
+  /// Start of the slice that stands for values without a window.
+  static constexpr TimestampMs kOnlySlice = 0;
   Result<SliceStore*> RegisterSlices(std::string_view name, std::string_view fingerprint,
                                      int accumulator_bytes);
 
@@ -78,8 +85,8 @@ class KeyedState {
   /// cursor open.
   /// With a ColdStore it also makes room: rows leave memory until the budget is kept.
   void Maintain();
-  /// Called by Maintain() before rows leave memory: whoever caches values over them writes those back.
-  /// Its failure becomes cold_status().
+  /// Called by Maintain() before rows leave memory: whoever caches values over them writes those
+  /// back. Its failure becomes cold_status().
   void SetWriteBack(std::function<Status()> write_back);
   /// Rows stay in memory between elements up to this size of all state, and not up to most of the
   /// budget; with 0 every row leaves that can. Without a ColdStore it has no effect.
@@ -87,8 +94,9 @@ class KeyedState {
   /// True with a ColdStore: whatever is kept by the id of a key is good until its release only
   /// (KeyDictionary::SetReleaseListener).
   bool caches_rows() const;
-  /// First failure of the ColdStore. Until it was asked after a call of the operator, nothing that the
-  /// operator gave may be passed on: rows that could not be read look as if they were not there.
+  /// First failure of the ColdStore. Until it was asked after a call of the operator, nothing that
+  /// the operator gave may be passed on: rows that could not be read look as if they were not
+  /// there.
   const Status& cold_status() const;
   /// Loads stored tables, keeping only keys in this subtask's range. REQUIRES: empty. After a
   /// failure the object is of no use.
@@ -100,8 +108,8 @@ class KeyedState {
   int64_t memory_bytes() const;
   /// Numbers of the ColdStore and "disk_bytes"; empty without one.
   std::map<std::string, int64_t> ColdStatistics() const;
-  /// The failure of the ColdStore, if any. kResourceExhausted naming the state and the budget key when over `memory_budget_bytes`; cheap,
-  /// called once a batch.
+  /// The failure of the ColdStore, if any. kResourceExhausted naming the state and the budget key
+  /// when over `memory_budget_bytes`; cheap, called once a batch.
   Status CheckBudget() const;
   const KeyGroupRange& range() const;
 

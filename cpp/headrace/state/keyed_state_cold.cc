@@ -1,6 +1,5 @@
 // KeyedState as a row cache: what leaves memory, and its snapshot by keys.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "headrace/base/check.h"
@@ -13,6 +12,7 @@ namespace {
 // Evicting goes a little below the limit, so that it is not needed after each batch.
 constexpr int64_t kSlackShare = 64;
 constexpr int64_t kEvictionsAtOnce = 512;
+constexpr int64_t kLooksAtOnce = 4096;
 // Evictions of one call, unless the budget is exceeded: about a millisecond for each thousand.
 constexpr int64_t kEvictionsPerCall = 16 * 1024;
 // What a partition takes, before it is compressed.
@@ -27,16 +27,13 @@ int64_t KeyedState::Impl::UsedBytes() const {
     if (state.fixed) by_id += state.meter->bytes();
     if (state.rows) by_id += state.rows->memory_bytes_of_ids();
   }
-  const double unused = keys.size() == 0
-                            ? 0
-                            : 1 - static_cast<double>(keys.live_keys()) /
-                                      static_cast<double>(keys.size());
+  const double unused = keys.size() == 0 ? 0
+                                         : 1 - static_cast<double>(keys.live_keys()) /
+                                                   static_cast<double>(keys.size());
   return MemoryBytes() - static_cast<int64_t>(static_cast<double>(by_id) * unused);
 }
 
-bool KeyedState::Impl::NeedsRoom() const {
-  return cold && UsedBytes() > cache_bytes_max;
-}
+bool KeyedState::Impl::NeedsRoom() const { return cold && UsedBytes() > cache_bytes_max; }
 
 void KeyedState::LimitCache(int64_t bytes) { impl_->cache_bytes_max = bytes; }
 
@@ -90,8 +87,11 @@ void KeyedState::Impl::MakeRoom() {
   }
   const int64_t target = cache_bytes_max - cache_bytes_max / kSlackShare;
   int64_t evicted = 0;
-  // Two rounds of the clock come by every key that could go.
+  // Two rounds of each clock come by every row that could go.
   int64_t looks = int64_t{2} * keys.size() + kEvictionsAtOnce;
+  for (const ColdTable& table : cold->tables()) {
+    if (table.rows() != nullptr) looks += int64_t{2} * table.rows()->table().size();
+  }
   while (true) {
     const int64_t used = UsedBytes();
     if (used <= target || (evicted >= kEvictionsPerCall && used <= memory_budget_bytes)) break;
@@ -99,11 +99,10 @@ void KeyedState::Impl::MakeRoom() {
     int64_t round = 0;
     for (const ColdTable& table : cold->tables()) {
       if (table.rows() == nullptr) continue;
-      round += table.rows()->EvictSubRows(kEvictionsAtOnce, std::numeric_limits<int64_t>::max());
+      round += table.rows()->EvictSubRows(kEvictionsAtOnce, kLooksAtOnce);
     }
-    const int64_t looked = std::min<int64_t>(looks, int64_t{16} * kEvictionsAtOnce);
-    round += EvictKeys(kEvictionsAtOnce, looked);
-    looks -= looked;
+    round += EvictKeys(kEvictionsAtOnce, kLooksAtOnce);
+    looks -= kLooksAtOnce;
     evicted += round;
     if (round == 0 && looks <= 0) break;
   }

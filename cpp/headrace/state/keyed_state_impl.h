@@ -28,6 +28,9 @@ struct NamedState {
 
 /// Private part of KeyedState, shared with its loader.
 struct KeyedState::Impl {
+  /// No aggregate comes near.
+  static constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
+
   Impl(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes,
        std::unique_ptr<ColdStore> cold);
 
@@ -52,6 +55,11 @@ struct KeyedState::Impl {
                                              int64_t live_bytes,
                                              const std::shared_ptr<FrozenKeys>& keys);
 
+  /// Turns the values of a state into its only slice, or back, where it was stored in the other
+  /// form; `kind` is the form that is wanted (keyed_state_accumulators.cc).
+  Status Convert(std::string_view name, std::string_view fingerprint, TableKind kind,
+                 int row_bytes);
+
   const KeyGroupRange range;
   const int max_parallelism;
   const int64_t memory_budget_bytes;
@@ -60,7 +68,7 @@ struct KeyedState::Impl {
   TimerService timers;
   std::unique_ptr<ColdTier> cold;  ///< null: all rows are in memory
   std::function<Status()> write_back;
-  bool over_budget = false;  ///< although all rows left memory that can
+  bool over_budget = false;     ///< although all rows left memory that can
   int64_t cache_bytes_max = 0;  ///< rows leave memory while all state takes more
   ColdTable* timer_log = nullptr;
   KeyId hand = 0;  ///< of the clock that chooses keys to evict

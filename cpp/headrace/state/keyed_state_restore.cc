@@ -26,8 +26,6 @@ namespace {
 // Upper bound of the rows of a partition in any layout (1-byte values): no row number from a file
 // makes a table larger than its partition count allows.
 constexpr uint64_t kPartitionRowsMax = 64 * 1024;
-// No aggregate comes near.
-constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
 
 Status BadRowBytes(const TableMeta& meta) {
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
@@ -139,7 +137,9 @@ Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* targe
 
 Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
   const TableMeta& meta = table.meta();
-  if (!FixedValueState::IsValueSize(meta.row_bytes)) return BadRowBytes(meta);
+  if (meta.row_bytes == 0 || meta.row_bytes > KeyedState::Impl::kAccumulatorBytesMax) {
+    return BadRowBytes(meta);
+  }
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kFixedValue,
                                         static_cast<int>(meta.row_bytes)));
@@ -196,11 +196,10 @@ Status KeyedStateLoader::LoadKeyed(StoredTable& table) {
   NamedState* state = nullptr;
   if (meta.name != kTimersTable) {
     const bool fixed = meta.row_bytes != 0;
-    if (fixed && !FixedValueState::IsValueSize(meta.row_bytes)) return BadRowBytes(meta);
-    HR_ASSIGN_OR_RETURN(state, state_.FindOrMake(
-                                   meta.state_name, meta.fingerprint,
-                                   fixed ? TableKind::kFixedValue : TableKind::kRows,
-                                   static_cast<int>(meta.row_bytes)));
+    if (meta.row_bytes > KeyedState::Impl::kAccumulatorBytesMax) return BadRowBytes(meta);
+    HR_ASSIGN_OR_RETURN(state, state_.FindOrMake(meta.state_name, meta.fingerprint,
+                                                 fixed ? TableKind::kFixedValue : TableKind::kRows,
+                                                 static_cast<int>(meta.row_bytes)));
     state->restored = true;
   }
   for (uint32_t index = 0; index < table.partition_count(); ++index) {
@@ -253,7 +252,8 @@ Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) 
   if (!meta.name.starts_with(prefix) || parsed.ec != std::errc() || parsed.ptr != end) {
     return Status::Corruption("no slice of state '" + meta.state_name + "' has this name");
   }
-  if (meta.row_bytes == 0 || meta.row_bytes > kAccumulatorBytesMax) return BadRowBytes(meta);
+  if (meta.row_bytes == 0 || meta.row_bytes > KeyedState::Impl::kAccumulatorBytesMax)
+    return BadRowBytes(meta);
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kSlice,
                                         static_cast<int>(meta.row_bytes)));

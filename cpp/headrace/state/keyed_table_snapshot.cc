@@ -167,11 +167,11 @@ const std::vector<uint32_t>& KeyedTableSnapshot::ChangedPartitions() const {
 std::pair<const KeyedTableSnapshot::Place*, const KeyedTableSnapshot::Place*>
 KeyedTableSnapshot::Changed(uint32_t bucket) const {
   const auto less = [](const Place& place, uint64_t prefix) { return place.prefix < prefix; };
-  const auto first = std::lower_bound(changed_.begin(), changed_.end(),
-                                      parts_.buckets.Begin(bucket), less);
-  const auto last =
-      std::lower_bound(first, changed_.end(), parts_.buckets.Begin(bucket + 1), less);
-  return {changed_.data() + (first - changed_.begin()), changed_.data() + (last - changed_.begin())};
+  const auto first =
+      std::lower_bound(changed_.begin(), changed_.end(), parts_.buckets.Begin(bucket), less);
+  const auto last = std::lower_bound(first, changed_.end(), parts_.buckets.Begin(bucket + 1), less);
+  return {changed_.data() + (first - changed_.begin()),
+          changed_.data() + (last - changed_.begin())};
 }
 
 // Rows of memory are listed for as many buckets at once as hold about rows_per_pass of them: a walk
@@ -182,15 +182,14 @@ KeyedTableSnapshot::Live(uint32_t bucket) {
   if (bucket < live_first_ || bucket >= live_last_) {
     const int64_t rows = std::max<int64_t>(parts_.pages->live_rows(), 1);
     const int64_t share = parts_.keys->rows_per_pass * buckets.count / rows;
-    const int64_t span = std::clamp<int64_t>(share, std::max<int64_t>(buckets.count / 4, 1),
-                                             buckets.count);
+    const int64_t span =
+        std::clamp<int64_t>(share, std::max<int64_t>(buckets.count / 4, 1), buckets.count);
     live_first_ = bucket;
     live_last_ = static_cast<uint32_t>(std::min<int64_t>(bucket + span, buckets.count));
     live_ = PlacesIn(/*changed_only=*/false, buckets.Begin(live_first_), buckets.Begin(live_last_));
   }
   const auto less = [](const Place& place, uint64_t prefix) { return place.prefix < prefix; };
-  const auto first =
-      std::lower_bound(live_.begin(), live_.end(), buckets.Begin(bucket), less);
+  const auto first = std::lower_bound(live_.begin(), live_.end(), buckets.Begin(bucket), less);
   const auto last = std::lower_bound(first, live_.end(), buckets.Begin(bucket + 1), less);
   return {live_.data() + (first - live_.begin()), live_.data() + (last - live_.begin())};
 }

@@ -17,8 +17,8 @@
 
 namespace headrace {
 
-/// What the tables of one subtask with a row cache share at a barrier: the keys that had ids, and the
-/// store. Threading: owned by one thread at a time.
+/// What the tables of one subtask with a row cache share at a barrier: the keys that had ids, and
+/// the store. Threading: owned by one thread at a time.
 struct FrozenKeys {
   ~FrozenKeys() {
     if (keys) keys->Finish();
@@ -27,7 +27,7 @@ struct FrozenKeys {
   std::shared_ptr<PagedTableSnapshot> keys;
   std::shared_ptr<const KeyArena> arena;
   std::shared_ptr<ColdStore> store;
-  std::unique_ptr<ColdView> view;  ///< goes before its store
+  std::unique_ptr<ColdView> view;   ///< goes before its store
   int64_t rows_per_pass = 1 << 20;  ///< of memory, whose places are listed at once
 };
 
@@ -47,8 +47,8 @@ class KeyedTableSnapshot final : public TableSnapshot {
     std::shared_ptr<FrozenKeys> keys;
     std::shared_ptr<PagedTableSnapshot> pages;
     ColdBuckets buckets;
-    uint16_t table = 0;       ///< number of the table in cold keys
-    bool in_store = false;    ///< the store may have rows of it
+    uint16_t table = 0;     ///< number of the table in cold keys
+    bool in_store = false;  ///< the store may have rows of it
     EpochLog log;
     std::vector<uint32_t> whole;  ///< buckets whose changes are not listed, ascending
     int64_t rows = 0;             ///< of the whole table, about

@@ -221,10 +221,9 @@ std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot(bool frozen) {
     core_->open_full = full || frozen;
     core_->open.store(true, std::memory_order_release);
   }
-  auto snapshot =
-      std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, frozen, size_,
-                                           partition_rows(), live_rows_,
-                                           std::exchange(dirty_partitions_, {}));
+  auto snapshot = std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, frozen, size_,
+                                                       partition_rows(), live_rows_,
+                                                       std::exchange(dirty_partitions_, {}));
   ++epoch_;
   dirty_rows_ = 0;
   return snapshot;

@@ -25,8 +25,8 @@ struct PartitionRows {
 };
 
 /// A PagedTable as it was at a barrier. Destroying it without Finish(), or before every changed
-/// partition was read, makes the table's next snapshot full. Of a frozen one rows are read instead of
-/// partitions, and Finish() is its owner's word that it read what it needs.
+/// partition was read, makes the table's next snapshot full. Of a frozen one rows are read instead
+/// of partitions, and Finish() is its owner's word that it read what it needs.
 /// Threading: owned by one thread, which need not be the table's.
 class PagedTableSnapshot {
  public:
@@ -49,8 +49,9 @@ class PagedTableSnapshot {
   Status ReadPartition(uint32_t index, PartitionRows* out);
   void Finish();
 
-  /// Live rows in ascending order, all of them or those written in the epoch that the barrier ended.
-  /// `content` is valid during the call. None when nothing changed. REQUIRES: frozen, not finished.
+  /// Live rows in ascending order, all of them or those written in the epoch that the barrier
+  /// ended. `content` is valid during the call. None when nothing changed. REQUIRES: frozen, not
+  /// finished.
   using RowVisitor = std::function<void(uint32_t row, const char* content)>;
   void ForEachLive(bool changed_only, const RowVisitor& visit) const;
   /// Copies a row; false when it was dead. REQUIRES: frozen, not finished.

@@ -141,6 +141,7 @@ void RowState::AddTarget(KeyId key, std::string_view ns, Target target) {
 void RowState::Insert(Target* target, uint32_t slot, KeyId key, std::string_view ns,
                       std::string_view sub_key, std::string_view value, bool loaded) {
   WriteNew(slot, key, ns, sub_key, value, loaded);
+  sub_rows_ += ns.empty() && sub_key.empty() ? 0 : 1;
   if (target == nullptr && sub_key.empty()) return AddTarget(key, ns, Target::OfSlot(slot));
   if (target == nullptr) {
     auto* group = new Group{std::string(ns), {}};
@@ -179,6 +180,7 @@ void RowState::Put(KeyId key, std::string_view ns, std::string_view sub_key,
 
 void RowState::EraseSlot(uint32_t slot) {
   RowBlob* blob = BlobAt(slot);
+  sub_rows_ -= blob->ns_bytes == 0 && blob->sub_key_bytes == 0 ? 0 : 1;
   live_bytes_ -= blob->encoded_bytes();
   table_.Erase(slot);
   table_.RetireBlock(blob, blob->block_bytes());
@@ -225,6 +227,13 @@ bool RowState::Take(Target* target, KeyId key, std::string_view ns, std::string_
     EraseTarget(key, ns, target);
   } else {
     slots.erase(found);
+    // In a cache a row that has no namespace can only leave memory by itself.
+    if (cold_ != nullptr && slots.size() == 1 && slots.begin()->first.empty()) {
+      const uint32_t last = slots.begin()->second;
+      delete target->group();
+      *target = Target::OfSlot(last);
+      table_.Charge(-kGroupRowBytes);
+    }
   }
   EraseSlot(slot);  // last: the arguments may lie in the row
   return true;
@@ -254,7 +263,8 @@ void RowState::Clear(KeyId key, std::string_view ns) {
 uint64_t RowState::Count(KeyId key, std::string_view ns) const {
   if (cold_ != nullptr && cold_->has_sub_rows()) {
     uint64_t count = 0;
-    WalkBoth(key, ns, nullptr, [&count](std::string_view, std::string_view) { return ++count > 0; });
+    WalkBoth(key, ns, nullptr,
+             [&count](std::string_view, std::string_view) { return ++count > 0; });
     return count;
   }
   const Target* target = Find(key, ns);

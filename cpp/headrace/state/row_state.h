@@ -45,8 +45,8 @@ class RowState {
   /// Number of sub-keys.
   uint64_t Count(KeyId key, std::string_view ns) const;
   bool empty(KeyId key, std::string_view ns) const;
-  /// Count() where the sub-keys are 4-byte big-endian numbers from 0 on without a gap, as those of a
-  /// list's segments: O(log n), wherever the rows are.
+  /// Count() where the sub-keys are 4-byte big-endian numbers from 0 on without a gap, as those of
+  /// a list's segments: O(log n), wherever the rows are.
   uint64_t CountNumbered(KeyId key, std::string_view ns) const;
   /// Walks the sub-keys after `after` (null: from the start), at most until `visit` returns false.
   /// REQUIRES: no write to this (key, namespace) during the walk.
@@ -166,6 +166,7 @@ class RowState {
   ColdTable* cold_ = nullptr;
   mutable ChunkedArray<uint8_t> read_;  // by slot: since the hand came by
   uint32_t hand_ = 0;
+  int64_t sub_rows_ = 0;  // that have a namespace or a sub-key
 };
 
 }  // namespace headrace

@@ -1,4 +1,5 @@
 // RowState as a row cache: what happens where memory does not have a row.
+#include <algorithm>
 #include <utility>
 
 #include "headrace/state/row_state.h"
@@ -6,7 +7,11 @@
 namespace headrace {
 namespace {
 
-bool IsPlain(std::string_view ns, std::string_view sub_key) { return ns.empty() && sub_key.empty(); }
+constexpr int64_t kLooksPerRow = 8;
+
+bool IsPlain(std::string_view ns, std::string_view sub_key) {
+  return ns.empty() && sub_key.empty();
+}
 
 }  // namespace
 
@@ -111,8 +116,10 @@ void RowState::GiveToStore(uint32_t slot) {
 void RowState::EvictPlain(KeyId key) { GiveToStore(by_key_.Find(key)->slot()); }
 
 int64_t RowState::EvictSubRows(int64_t rows_max, int64_t looks_max) {
+  if (sub_rows_ == 0) return 0;
   int64_t evicted = 0;
-  looks_max = std::min<int64_t>(looks_max, int64_t{2} * table_.size());
+  // Where there are few among many plain rows, a call must not be long.
+  looks_max = std::min({looks_max, int64_t{2} * table_.size(), kLooksPerRow * rows_max});
   for (; evicted < rows_max && looks_max > 0; --looks_max) {
     if (++hand_ >= table_.size()) hand_ = 0;
     if (!table_.live(hand_)) continue;

@@ -53,8 +53,8 @@ class TimerService {
   /// delta.
   void FinishRestore(bool clean);
   PagedTable& table() { return table_; }
-  /// Ids are good for a while only from now on: `log` is told of timers that a checkpoint has and that
-  /// are gone. Timers themselves stay in memory.
+  /// Ids are good for a while only from now on: `log` is told of timers that a checkpoint has and
+  /// that are gone. Timers themselves stay in memory.
   void LogRemovals(ColdTable* log) { log_ = log; }
   int64_t live_bytes() const { return live_bytes_; }
 

@@ -45,7 +45,7 @@ class ScratchDirectory:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Who held it before may have removed the file that is locked now.
-            if os.stat(self.path / _LOCK).st_ino != os.fstat(lock).st_ino:
+            if (self.path / _LOCK).stat().st_ino != os.fstat(lock).st_ino:
                 raise FileNotFoundError
         except (BlockingIOError, FileNotFoundError):
             os.close(lock)

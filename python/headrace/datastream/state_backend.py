@@ -19,16 +19,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
-from headrace.common import Configuration
+from headrace import _core
+from headrace._core import FailedPreconditionError
+from headrace.common import Configuration, TypeInformation
+from headrace.datastream._scratch import ScratchDirectory
 
 BACKEND_TYPE = "state.backend.type"
 _OLD_BACKEND_TYPE = "state.backend"
 MEMORY_BUDGET = "state.memory-budget"
+_DEFAULT_BUDGET = 1 << 30  # of state that is used by hand
 
 
 class StateBackend(ABC):
     """Base of all state backends.
+
+    Given to `env.set_state_backend()` it says where a job keeps its state. The same state can also be used by hand, in
+    five steps:
+
+        backend = DiskStateBackend()
+        backend.initialize()
+        backend.create("count", Types.LONG())
+        backend.update("count", "a key", 7)
+        assert backend.query("count", "a key") == 7
+        backend.dispose()
+
+    `restore(path, uid)` in place of an empty start brings back the keyed state of one operator of a checkpoint.
 
     Args:
         memory_budget: Memory for keyed state, in bytes or as "512 mb"; None: as configured.
@@ -38,6 +55,8 @@ class StateBackend(ABC):
         if memory_budget is not None:
             _to_bytes(memory_budget, "memory_budget")
         self._memory_budget = memory_budget
+        self._store: _core.StateStore | None = None
+        self._scratch: ScratchDirectory | None = None
 
     @property
     @abstractmethod
@@ -47,6 +66,74 @@ class StateBackend(ABC):
     def get_memory_budget(self) -> int | str | None:
         """What it was given; None: as configured."""
         return self._memory_budget
+
+    # ---- used by hand ---------------------------------------------------------------------------------------------
+
+    def initialize(self, configuration: Configuration | None = None) -> None:
+        """Makes room for state: opens the local store, if the backend has one.
+
+        Args:
+            configuration: Where budget and directory come from that the backend was not given.
+
+        Raises:
+            FailedPreconditionError: it is initialized already.
+            ImportError: librocksdb is missing.
+        """
+        if self._store is not None:
+            raise FailedPreconditionError("the state backend is initialized already; dispose() of it first")
+        settings = configuration if configuration is not None else Configuration()
+        if self.type_name != "hashmap":
+            self._scratch = ScratchDirectory(local_directory(self, settings))
+        directory = str(self._scratch.path) if self._scratch is not None else ""
+        budget = memory_budget_bytes(self, settings) or _DEFAULT_BUDGET
+        self._store = _core.StateStore(self.type_name, directory, budget)
+
+    def create(self, name: str, type_info: TypeInformation | None = None) -> None:
+        """Creates a state: one value for each key.
+
+        Args:
+            name: Of the state.
+            type_info: Of its values; None: any plain value.
+
+        Raises:
+            InvalidArgumentError: there is a state of this name and another type.
+        """
+        self._opened().create(name, type_info)
+
+    def query(self, name: str, key: Any) -> Any:
+        """The value of a key, None when there is none."""
+        return self._opened().query(name, key)
+
+    def update(self, name: str, key: Any, value: Any) -> None:
+        """Replaces the value of a key; None removes it."""
+        self._opened().update(name, key, value)
+
+    def restore(self, path: str | Path, uid: str) -> None:
+        """Brings back the keyed state of one operator; its states are then created under the names they had.
+
+        Args:
+            path: A checkpoint: its manifest, or the directory of a job whose newest is meant.
+            uid: Of the operator.
+
+        Raises:
+            CorruptionError: the checkpoint is damaged.
+            InvalidArgumentError: it holds no such operator.
+            FailedPreconditionError: a state was created before.
+        """
+        self._opened().restore(str(path), uid)
+
+    def dispose(self) -> None:
+        """Gives all state up and removes what is on the local disk."""
+        if self._store is not None:
+            self._store.close()
+        if self._scratch is not None:
+            self._scratch.close()
+        self._store = self._scratch = None
+
+    def _opened(self) -> _core.StateStore:
+        if self._store is None:
+            raise FailedPreconditionError("the state backend is not initialized: call initialize() first")
+        return self._store
 
     def _checkpoint_uri(self) -> str | None:
         return None

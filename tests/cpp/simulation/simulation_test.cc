@@ -42,12 +42,12 @@ struct Totals {
       sum.disk.*member += outcome.disk.*member;
     }
     for (size_t i = 0; i < kFsCalls; ++i) sum.disk.by_call[i] += outcome.disk.by_call[i];
-    for (const auto member : {&SimulationOutcome::processes, &SimulationOutcome::kills,
-                              &SimulationOutcome::power_losses, &SimulationOutcome::cancels,
-                              &SimulationOutcome::stops, &SimulationOutcome::failed_jobs,
-                              &SimulationOutcome::restarts, &SimulationOutcome::restores,
-                              &SimulationOutcome::rescales, &SimulationOutcome::clock_jumps,
-                              &SimulationOutcome::cold_processes}) {
+    for (const auto member :
+         {&SimulationOutcome::processes, &SimulationOutcome::kills,
+          &SimulationOutcome::power_losses, &SimulationOutcome::cancels, &SimulationOutcome::stops,
+          &SimulationOutcome::failed_jobs, &SimulationOutcome::restarts,
+          &SimulationOutcome::restores, &SimulationOutcome::rescales,
+          &SimulationOutcome::clock_jumps, &SimulationOutcome::cold_processes}) {
       sum.*member += outcome.*member;
     }
     for (const auto member : {&SimulationOutcome::steps, &SimulationOutcome::checkpoints,

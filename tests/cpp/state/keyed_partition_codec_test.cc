@@ -96,7 +96,8 @@ TEST(KeyedPartitionCodec, a_newer_whole_payload_replaces_what_is_before_it) {
 }
 
 TEST(KeyedPartitionCodec, a_delta_without_its_base_is_corruption) {
-  EXPECT_EQ(MergeKeyedPartition(0, std::vector<std::string>{DeltaRows()}).status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(MergeKeyedPartition(0, std::vector<std::string>{DeltaRows()}).status().code(),
+            StatusCode::kCorruption);
 }
 
 TEST(KeyedPartitionCodec, a_row_that_is_there_twice_is_corruption) {

@@ -1,8 +1,9 @@
-// KeyedState as a row cache over a ColdStore: whatever left memory, programs see the same state, and
-// checkpoints hold it, as without.
+// KeyedState as a row cache over a ColdStore: whatever left memory, programs see the same state,
+// and checkpoints hold it, as without.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <random>
@@ -55,10 +56,10 @@ TEST_P(KeyedStateColdTest, base_and_deltas_restore_the_state_at_each_barrier) {
   auto current = MakeCold(&factory_);
   ASSERT_TRUE(current->Open().ok());
   SnapshotStore store;
-  const int keys_max = GetParam() % 2 ? 200 : 1000;
+  const int keys_max = GetParam() % 2 ? 150 : 500;
   int watermark = 0;
   int64_t written_to_store = 0;
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 16; ++round) {
     KeyedStateSnapshot snapshot = current->state.Snapshot();
     const uint64_t number = snapshot.number;
     const KeyedModel expected = current->model;
@@ -93,7 +94,8 @@ TEST_P(KeyedStateColdTest, base_and_deltas_restore_the_state_at_each_barrier) {
     if (abandon || abort) continue;
     current->state.OnCheckpointComplete(number);
     auto restored = MakeCold(&factory_);
-    ASSERT_EQ(ReadRestored(restored.get(), store.AsSame(), keys_max), expected) << "round " << round;
+    ASSERT_EQ(ReadRestored(restored.get(), store.AsSame(), keys_max), expected)
+        << "round " << round;
     if (round % 6 == 4) {
       // Go on from the stored state: the next snapshot is a delta on it.
       current = MakeCold(&factory_);
@@ -114,7 +116,7 @@ TEST_P(KeyedStateColdTest, state_moves_between_memory_and_a_store_at_any_paralle
   constexpr int kKeys = 600;
   int watermark = 0;
   // The parallelism of each step, and whether its subtasks have a store.
-  const std::vector<std::pair<int, bool>> steps = {{1, true}, {3, true},  {2, false}, {2, true},
+  const std::vector<std::pair<int, bool>> steps = {{1, true},  {3, true}, {2, false}, {2, true},
                                                    {1, false}, {1, true}, {1, false}};
   std::vector<SnapshotStore> former;
   KeyedModel expected;
@@ -125,7 +127,8 @@ TEST_P(KeyedStateColdTest, state_moves_between_memory_and_a_store_at_any_paralle
     KeyedModel all;
     for (int index = 0; index < parallelism; ++index) {
       const KeyGroupRange range = KeyGroupRangeOf(index, parallelism, 128);
-      auto subtask = with_store ? MakeCold(&factory_, range) : std::make_unique<ModelledState>(range);
+      auto subtask =
+          with_store ? MakeCold(&factory_, range) : std::make_unique<ModelledState>(range);
       StoredKeyedState from;
       from.same_parallelism = former.size() == 1 && parallelism == 1;
       for (size_t i = 0; i < former.size(); ++i) {
@@ -173,8 +176,8 @@ class RowCacheTest : public ::testing::Test {
  protected:
   // Without a budget Maintain() evicts all it can.
   std::unique_ptr<KeyedState> Make(int64_t budget = 0) {
-    auto state = std::make_unique<KeyedState>(KeyGroupRange{0, 127}, 128,
-                                              budget > 0 ? budget : kLargeCache, OpenCold(&factory_));
+    auto state = std::make_unique<KeyedState>(
+        KeyGroupRange{0, 127}, 128, budget > 0 ? budget : kLargeCache, OpenCold(&factory_));
     if (budget == 0) state->LimitCache(0);
     return state;
   }
@@ -231,13 +234,13 @@ TEST_F(RowCacheTest, ids_of_evicted_keys_are_used_again_at_once) {
 }
 
 TEST_F(RowCacheTest, keys_in_use_stay_and_others_go) {
-  auto state = Make(1 << 20);
+  auto state = Make(1 << 19);
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
   std::vector<int64_t> hot(100);
   std::vector<KeyId> ids(100);
   for (int64_t i = 0; i < 100; ++i) hot[i] = -1 - i;
   int64_t next = 0;
-  for (int batch = 0; batch < 400; ++batch) {
+  for (int batch = 0; batch < 120; ++batch) {
     state->keys().LookupOrInsertInts(hot.data(), 100, ids.data());
     for (const KeyId id : ids) count->Set<int64_t>(id, batch);
     for (int i = 0; i < 400; ++i) {
@@ -380,6 +383,55 @@ TEST_F(RowCacheTest, a_log_that_outgrows_its_share_makes_its_partitions_whole) {
       if (key % 100 == 0) restored->Maintain();
     }
   }
+}
+
+TEST_F(RowCacheTest, running_accumulators_move_between_a_slice_and_values) {
+  constexpr int kBytes = 24;
+  const auto fill = [](char* accumulators, int64_t key) {
+    std::memset(accumulators, static_cast<int>(key), kBytes);
+  };
+  const auto check = [](const char* accumulators, int64_t key) {
+    return std::string(kBytes, static_cast<char>(key)) == std::string_view(accumulators, kBytes);
+  };
+  KeyedState memory({0, 127}, 128, kLargeCache);
+  SliceStore* slices = memory.RegisterSlices("sum", "sum", kBytes).value();
+  SliceTable* slice = slices->FindOrCreate(KeyedState::kOnlySlice);
+  for (int64_t key = 0; key < 100; ++key) {
+    const KeyId id = slice->keys().LookupOrInsertInt(key);
+    slice->accumulators().EnsureSize(slice->keys().size());
+    fill(slice->accumulators().MutableRow(id), key);
+  }
+  SnapshotStore store;
+  ASSERT_TRUE(store.Write(memory.Snapshot()).ok());
+
+  auto state = Make();
+  ASSERT_TRUE(state->Restore(store.AsSame()).ok());
+  FixedValueState* values = state->RegisterAccumulators("sum", "sum", kBytes).value();
+  for (int64_t key = 0; key < 120; ++key) {
+    const KeyId id = state->keys().LookupOrInsertInt(key);
+    ASSERT_EQ(values->Has(id), key < 100);
+    if (key < 100) {
+      ASSERT_TRUE(check(values->MutableRow(id), key));
+    } else {
+      fill(values->MutableRow(id), key);
+    }
+    if (key % 30 == 0) state->Maintain();
+  }
+  SnapshotStore by_key;
+  ASSERT_TRUE(by_key.Write(state->Snapshot()).ok());
+
+  KeyedState back({0, 127}, 128, kLargeCache);
+  ASSERT_TRUE(back.Restore(by_key.AsSame()).ok());
+  slices = back.RegisterSlices("sum", "sum", kBytes).value();
+  slice = slices->Find(KeyedState::kOnlySlice);
+  ASSERT_NE(slice, nullptr);
+  for (int64_t key = 0; key < 120; ++key) {
+    const KeyId id = slice->keys().Lookup(Key::OfInt(key));
+    ASSERT_NE(id, kNoKey);
+    EXPECT_TRUE(check(slice->accumulators().Row(id), key));
+  }
+  EXPECT_EQ(state->RegisterAccumulators("sum", "other", kBytes).status().code(),
+            StatusCode::kInvalidArgument);
 }
 
 TEST_F(RowCacheTest, a_store_that_fails_is_reported_and_stays_failed) {

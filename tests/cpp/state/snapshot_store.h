@@ -25,9 +25,9 @@ class SnapshotStore {
   Status Write(KeyedStateSnapshot snapshot, bool want_whole = false) {
     for (const std::string& name : snapshot.dropped) tables_.erase(name);
     std::erase_if(tables_, [&snapshot](const auto& known) {
-      return std::none_of(snapshot.tables.begin(), snapshot.tables.end(), [&known](const auto& table) {
-        return table->meta().name == known.first;
-      });
+      return std::none_of(
+          snapshot.tables.begin(), snapshot.tables.end(),
+          [&known](const auto& table) { return table->meta().name == known.first; });
     });
     for (const auto& table : snapshot.tables) HR_RETURN_IF_ERROR(Write(*table, want_whole));
     return Status::Ok();
