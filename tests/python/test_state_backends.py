@@ -41,7 +41,7 @@ from python.streams import checkpointed_env, collect, file_sink, lines_of, new_e
 KEYS = 4000
 ROWS = 20_000
 # Less than the jobs below need, so that rows leave memory all the time.
-SMALL_BUDGET = "2 mb"
+SMALL_BUDGET = "6 mb"
 
 
 def make_backend(name, tmp_path):
@@ -88,7 +88,7 @@ class AllKinds(KeyedProcessFunction):
         self.map.put(value % 5, "v" * (value % 50) + str(value))
         if count % 4 == 0:
             self.map.remove((value + 1) % 5)
-        if count % 7 == 0:
+        if count % 3 == 0:
             self.rows.clear()
         items = sorted(self.map.items())
         yield f"{ctx.get_current_key()} {count} {largest['largest']} {list(self.rows.get())} {items}"
@@ -105,7 +105,7 @@ def expected_of_all_kinds(rows):
         entry[3][row % 5] = "v" * (row % 50) + str(row)
         if entry[0] % 4 == 0:
             entry[3].pop((row + 1) % 5, None)
-        if entry[0] % 7 == 0:
+        if entry[0] % 3 == 0:
             entry[2] = []
         lines.append(f"{key_of(row)} {entry[0]} {entry[1]} {entry[2]} {sorted(entry[3].items())}")
     return sorted(lines)
@@ -127,8 +127,11 @@ def all_kinds_job(env, output, fail_at=None, rows_per_second=0):
 
 def test_value_list_and_map_state(env, tmp_path):
     all_kinds_job(env, tmp_path / "out")
-    env.execute("kinds")
+    result = env.execute("kinds")
     assert lines_of(tmp_path / "out") == expected_of_all_kinds(range(ROWS))
+    on_disk = [size for name, size in result.metrics.items() if name.endswith(".state_store.disk_bytes")]
+    has_store = env.get_state_backend().type_name != "hashmap"
+    assert [size > 0 for size in on_disk] == [True] * has_store, "no row left memory"
 
 
 def test_restart_within_the_process(env, tmp_path):
@@ -157,10 +160,6 @@ class RemindsLater(KeyedProcessFunction):
         yield ctx.get_current_key(), timestamp, self.sum.value()
         self.sum.clear()
         self.due.clear()
-
-
-def row_time(value, _):
-    return value
 
 
 class RowTime(watermark_strategy.TimestampAssigner):

@@ -145,15 +145,8 @@ PagedTable::Page* PagedTable::EnterEpoch(uint32_t page_index) {
     core.Charge(static_cast<int64_t>(core.page_bytes));
     copied_bytes_ += static_cast<int64_t>(core.page_bytes);
   }
-  const uint32_t first_row = page_index << page_shift_;
-  for (uint32_t word = 0; 2 * word < core.bit_words; ++word) {
-    uint64_t& dirty = page->bits()[2 * word + 1];
-    if (unsaved_ && dirty != 0) {
-      // Pages of fewer than 64 rows share a word.
-      (*unsaved_)[(first_row >> 6) + word] |= dirty << (first_row & 63);
-    }
-    dirty = 0;
-  }
+  if (unsaved_) KeepUnsaved(page_index, page);
+  for (uint32_t word = 1; word < core.bit_words; word += 2) page->bits()[word] = 0;
   page->epoch = epoch_;
   if (partition.dirty_epoch != epoch_) {
     partition.previous_dirty_epoch = partition.dirty_epoch;
@@ -190,6 +183,16 @@ void PagedTable::Erase(uint32_t row) {
   const uint32_t in_page = row & page_mask_;
   page->bits()[2 * (in_page >> 6)] &= ~(uint64_t{1} << (in_page & 63));
   --live_rows_;
+}
+
+// The dirty bits of a page are those of its last epoch; they are about to be forgotten.
+void PagedTable::KeepUnsaved(uint32_t page_index, const Page* page) {
+  const uint32_t first_row = page_index << page_shift_;
+  for (uint32_t word = 0; 2 * word < core_->bit_words; ++word) {
+    const uint64_t dirty = page->bits()[2 * word + 1];
+    // Pages of fewer than 64 rows share a word.
+    if (dirty != 0) (*unsaved_)[(first_row >> 6) + word] |= dirty << (first_row & 63);
+  }
 }
 
 char* PagedTable::LoadRow(uint32_t row) {

@@ -116,8 +116,8 @@ class PagedTable {
 
   /// Rows of one partition; row r is in partition r / partition_rows().
   uint32_t partition_rows() const;
-  /// REQUIRES: the previous snapshot was finished or destroyed. `frozen`: all rows can be read until
-  /// it is finished, in any order and any number of times, and not only changed partitions once.
+  /// `frozen`: all rows can be read until it is finished, in any order and any number of times, and
+  /// not only changed partitions once. REQUIRES: the previous snapshot was finished or destroyed.
   std::shared_ptr<PagedTableSnapshot> BeginSnapshot(bool frozen = false);
   /// Forgets the dirty bits: the content is what the last stored snapshot holds (after a restore).
   void MarkClean();
@@ -157,6 +157,7 @@ class PagedTable {
   void Grow(uint32_t size);
   void FreeHeldBlocks();
   void PrefetchRow(uint32_t row) const;
+  void KeepUnsaved(uint32_t page_index, const Page* page);
   Page* EnterEpoch(uint32_t page_index);
 
   Page* const* pages_ = nullptr;  // core_->pages.data()

@@ -65,7 +65,7 @@ std::string DeltaRows() {
                 /*whole=*/false);
 }
 
-TEST(KeyedPartitionCodec, PayloadsAreTheGoldenFiles) {
+TEST(KeyedPartitionCodec, payloads_are_the_golden_files) {
   const std::string fixed =
       Encode({{RowKeyOf(3, "", ""), "12345678"}, {RowKeyOf(4, "", ""), "abcdefgh"}}, true, 8);
   ExpectGolden("state/golden/keyed_whole.bin", WholeRows());
