@@ -8,6 +8,9 @@ packages=(
   libbenchmark-dev libboost1.81-dev libgtest-dev liblz4-dev librocksdb-dev libsnappy-dev
   libxxhash-dev libzstd-dev
 )
+# The tests start a real HDFS.
+command -v java >/dev/null || packages+=(openjdk-17-jre-headless)
+command -v mvn >/dev/null || packages+=(maven)
 [[ ${1:-} != fuzz ]] || packages+=(clang-16 libclang-rt-16-dev)
 
 if ! command -v dpkg-query >/dev/null; then

@@ -157,7 +157,7 @@ class Report:
 
         With neither floor nor ceiling it is for information.
         """
-        spread = Spread.of(values)
+        spread = Spread.of([float(value) for value in values])  # NumPy's numbers cannot be written as JSON
         passed = (floor is None or spread.median >= floor) and (ceiling is None or spread.median <= ceiling)
         self.ratios[name] = {
             "median": spread.median,

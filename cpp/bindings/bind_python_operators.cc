@@ -53,6 +53,9 @@ OperatorHandle PythonOperatorOf(const std::string& kind, const py::object& funct
   spec->function = ValueOrThrow(CopyUserFunction(function.ptr()));
   spec->input = RecordTypeOf(input.schema);
   spec->options = PyRef::Steal(PyDict_Copy(options.ptr()));
+  if (PyObject* second = spec->Option("second_input")) {
+    spec->second_input = RecordTypeOf(py::cast<const SchemaHandle&>(py::handle(second)).schema);
+  }
   spec->object_reuse = spec->Option("object_reuse") == Py_True;
   py::object key_schema;
   if (PyObject* key_type = spec->Option("key_type"); key_type && kind == "key_by") {

@@ -99,20 +99,15 @@ PyObject* GetCurrentKey(PyObject* self, PyObject*) {
   return ContextHandle::Of(self).cursor->CurrentKey();
 }
 
-PyObject* TimeDomainOf(PyObject* self, PyObject*) {
-  PyRef module = PyRef::Steal(PyImport_ImportModule("headrace.datastream.time_domain"));
-  PyRef domains =
-      PyRef::Steal(module ? PyObject_GetAttrString(module.get(), "TimeDomain") : nullptr);
-  if (!domains) return nullptr;
-  const bool event_time = ContextHandle::Of(self).cursor->domain == TimeDomain::kEventTime;
-  return PyObject_GetAttrString(domains.get(), event_time ? "EVENT_TIME" : "PROCESSING_TIME");
+PyObject* TimerDomain(PyObject* self, PyObject*) {
+  return TimeDomainOf(ContextHandle::Of(self).cursor->domain);
 }
 
 PyMethodDef timer_context_methods[] = {
     {"timestamp", Timestamp, METH_NOARGS, "Time of the timer in ms."},
     {"timer_service", TimerServiceOf, METH_NOARGS, "Time and timers."},
     {"get_current_key", GetCurrentKey, METH_NOARGS, "The timer's key."},
-    {"time_domain", TimeDomainOf, METH_NOARGS, "Event or processing time."},
+    {"time_domain", TimerDomain, METH_NOARGS, "Event or processing time."},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -124,7 +119,7 @@ PyMethodDef context_methods[] = {
 };
 
 PyObject* MakeContext(PyTypeObject* type, const TaskScopePtr& scope) {
-  PyRef timers = PyRef::Steal(TimersHandle::New(timer_service_type, Timers{scope}));
+  PyRef timers = PyRef::Steal(NewTimerService(scope));
   if (!timers) return nullptr;
   return ContextHandle::New(type, Context{scope, &scope->cursor, std::move(timers)});
 }
@@ -163,6 +158,19 @@ bool AddContextTypes(PyObject* module) {
   timer_service_type = TimersHandle::MakeType(module, "headrace._core.TimerService", timer_slots);
   collector_type = CollectorHandle::MakeType(module, "headrace._core.Collector", collector_slots);
   return context_type && timer_context_type && timer_service_type && collector_type;
+}
+
+PyObject* NewTimerService(const TaskScopePtr& scope) {
+  return TimersHandle::New(timer_service_type, Timers{scope});
+}
+
+PyObject* TimeDomainOf(TimeDomain domain) {
+  PyRef module = PyRef::Steal(PyImport_ImportModule("headrace.datastream.time_domain"));
+  PyRef domains =
+      PyRef::Steal(module ? PyObject_GetAttrString(module.get(), "TimeDomain") : nullptr);
+  if (!domains) return nullptr;
+  const bool event_time = domain == TimeDomain::kEventTime;
+  return PyObject_GetAttrString(domains.get(), event_time ? "EVENT_TIME" : "PROCESSING_TIME");
 }
 
 PyObject* NewContext(const TaskScopePtr& scope) { return MakeContext(context_type, scope); }

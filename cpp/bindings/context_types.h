@@ -17,6 +17,9 @@ bool AddContextTypes(PyObject* module);
 /// New references, null with a Python error set.
 PyObject* NewContext(const TaskScopePtr& scope);
 PyObject* NewTimerContext(const TaskScopePtr& scope);
+PyObject* NewTimerService(const TaskScopePtr& scope);
+/// headrace.datastream.TimeDomain's member for `domain`.
+PyObject* TimeDomainOf(TimeDomain domain);
 
 /// What `out.collect` has taken since the last look; the references are the owner's.
 struct Collected {

@@ -99,6 +99,7 @@ bool AddExceptionClasses(PyObject* module) {
 PyObject* TaskInterruptClass() { return task_interrupt; }
 PyObject* InvalidArgumentClass() { return invalid_argument_error; }
 PyObject* FailedPreconditionClass() { return failed_precondition_error; }
+PyObject* JobCancelledClass() { return job_cancelled_error; }
 
 void SetPythonError(const Status& status) {
   PyRef message = PyRef::Steal(PyUnicode_DecodeUTF8(

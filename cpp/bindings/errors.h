@@ -86,5 +86,6 @@ PyObject* TaskInterruptClass();
 /// One of the module's exception classes, borrowed.
 PyObject* InvalidArgumentClass();
 PyObject* FailedPreconditionClass();
+PyObject* JobCancelledClass();
 
 }  // namespace headrace::bindings

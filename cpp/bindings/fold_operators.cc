@@ -48,7 +48,8 @@ class FoldOperator : public PythonOperator {
       const StateType scalar{output.schema->fields()[0].type, false};
       if (scalar.fixed()) type = scalar;
     }
-    HR_ASSIGN_OR_RETURN(value_, KeyedValue::Register(scope_.get(), "value", type));
+    HR_ASSIGN_OR_RETURN(
+        value_, KeyedValue::Register(scope_.get(), "value", "value<" + type.Name() + ">", type));
     return Status::Ok();
   }
   /// The value of a key's first record. New reference, null with a Python error set.

@@ -20,9 +20,8 @@ int WidthOf(TypeKind kind) {
 }  // namespace
 
 Result<KeyedValue> KeyedValue::Register(TaskScope* scope, const std::string& name,
-                                        const StateType& type) {
+                                        const std::string& fingerprint, const StateType& type) {
   KeyedState* state = scope->cursor.state;
-  const std::string fingerprint = "value<" + type.Name() + ">";
   KeyedValue value;
   value.kind_ = type.data->kind();
   value.data_ = type.data;

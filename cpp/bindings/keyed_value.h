@@ -16,9 +16,10 @@ namespace headrace::bindings {
 class KeyedValue {
  public:
   KeyedValue() = default;
-  /// Registers "value<type>" under `name`. kInvalidArgument when the name has another type already.
+  /// Registers values of `type` under `name`. kInvalidArgument when the name has another
+  /// fingerprint already.
   static Result<KeyedValue> Register(TaskScope* scope, const std::string& name,
-                                     const StateType& type);
+                                     const std::string& fingerprint, const StateType& type);
 
   /// New reference; null when there is none (no error set) or on failure (error set).
   PyObject* Get(KeyId id) const { return fixed_ ? GetFixed(id) : cell_->Get(id); }

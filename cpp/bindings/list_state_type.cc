@@ -1,20 +1,21 @@
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
-#include "bindings/list_rows.h"
 #include "bindings/state_handles.h"
+#include "headrace/state/list_rows.h"
 
 namespace headrace::bindings {
 namespace {
 
 PyTypeObject* list_state_type = nullptr;
 
-/// Elements live in rows as list_rows.h says.
+/// Elements live in rows as list_rows.h says, those with a time to live as ttl_rows.h does.
 struct ListState {
   TaskScopePtr scope;
   const KeyCursor* cursor;
   std::string name;
   StateType element;
   RowState* rows;
+  TtlRows* ttl;  // null without a time to live
   bool per_window;
 
   std::string_view ns() const { return per_window ? cursor->ns : std::string_view(); }
@@ -40,7 +41,19 @@ bool Encode(const ListState& self, PyObject* value, ByteWriter* out) {
   return status.ok() || Fail(self, status);
 }
 
+bool AppendTimed(ListState* self, PyObject* const* values, Py_ssize_t count) {
+  std::vector<std::string> elements;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    ByteWriter element;
+    if (!Encode(*self, values[i], &element)) return false;
+    elements.push_back(element.Take());
+  }
+  self->ttl->Append(self->cursor->id, self->ns(), elements);
+  return true;
+}
+
 bool Append(ListState* self, PyObject* const* values, Py_ssize_t count) {
+  if (self->ttl) return AppendTimed(self, values, count);
   ListAppender list(self->rows, self->cursor->id, self->ns());
   ByteWriter element;
   for (Py_ssize_t i = 0; i < count; ++i) {
@@ -52,13 +65,23 @@ bool Append(ListState* self, PyObject* const* values, Py_ssize_t count) {
   return true;
 }
 
+// The elements, encoded behind each other.
+std::string ReadElements(const ListState& self) {
+  if (!self.ttl) return ReadList(*self.rows, self.cursor->id, self.ns());
+  std::string bytes;
+  for (const std::string& element : self.ttl->ReadList(self.cursor->id, self.ns())) {
+    bytes.append(element);
+  }
+  return bytes;
+}
+
 PyObject* Get(PyObject* object, PyObject*) {
   ListState* self = SelfWithKey(object);
   if (!self) return nullptr;
   PyRef list = PyRef::Steal(PyList_New(0));
   if (!list) return nullptr;
   // Decoding may run Python code, so the bytes are taken out of the table first.
-  const std::string bytes = ReadList(*self->rows, self->cursor->id, self->ns());
+  const std::string bytes = ReadElements(*self);
   for (ByteReader in(bytes); !in.done();) {
     Result<PyRef> value = DecodeForState(self->element, &in);
     if (!value.ok()) {
@@ -128,14 +151,16 @@ bool AddListStateType(PyObject* module) {
 }
 
 PyObject* NewListState(const TaskScopePtr& scope, const std::string& name, const StateType& element,
-                       bool per_window) {
-  Result<RowState*> rows = scope->cursor.state->RegisterRows(name, "list<" + element.Name() + ">");
+                       const StateUse& use) {
+  Result<RowState*> rows =
+      scope->cursor.state->RegisterRows(name, use.Fingerprint("list<" + element.Name() + ">"));
   if (!rows.ok()) {
     SetPythonError(rows.status());
     return nullptr;
   }
+  TtlRows* ttl = scope->TimedRows(*rows, use.ttl, TtlRows::Layout::kLists);
   return Handle::New(list_state_type,
-                     ListState{scope, &scope->cursor, name, element, *rows, per_window});
+                     ListState{scope, &scope->cursor, name, element, *rows, ttl, use.per_window});
 }
 
 }  // namespace headrace::bindings

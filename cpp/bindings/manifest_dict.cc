@@ -19,6 +19,20 @@ const char* KindName(TableKind kind) {
       return "slice";
     case TableKind::kKeyed:
       return "keyed";
+    case TableKind::kOperatorState:
+      return "operator";
+  }
+  return "unknown";
+}
+
+const char* CheckpointKindName(CheckpointKind kind) {
+  switch (kind) {
+    case CheckpointKind::kCheckpoint:
+      return "checkpoint";
+    case CheckpointKind::kFinal:
+      return "final checkpoint";
+    case CheckpointKind::kSavepoint:
+      return "savepoint";
   }
   return "unknown";
 }
@@ -91,6 +105,8 @@ py::dict ManifestDict(const Manifest& manifest) {
   out["id"] = manifest.id;
   out["run_id"] = manifest.run_id;
   out["final"] = manifest.kind == CheckpointKind::kFinal;
+  out["savepoint"] = manifest.kind == CheckpointKind::kSavepoint;
+  out["kind"] = CheckpointKindName(manifest.kind);
   out["full"] = manifest.full;
   out["created_ms"] = manifest.created_ms;
   out["state_bytes"] = manifest.state_bytes();
@@ -102,6 +118,7 @@ py::dict ManifestDict(const Manifest& manifest) {
     py::dict item;
     item["name"] = file.name;
     item["size_bytes"] = file.size_bytes;
+    item["checkpoint"] = file.checkpoint;
     files.append(std::move(item));
   }
   out["files"] = files;

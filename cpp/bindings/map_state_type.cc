@@ -11,7 +11,8 @@ namespace {
 PyTypeObject* map_state_type = nullptr;
 PyTypeObject* map_iterator_type = nullptr;
 
-/// A map as rows: sub-key = canonical encoding of the map key, value = encoded value.
+/// A map as rows: sub-key = canonical encoding of the map key, value = encoded value, those with a
+/// time to live as ttl_rows.h says.
 struct MapState {
   TaskScopePtr scope;
   const KeyCursor* cursor;
@@ -19,6 +20,7 @@ struct MapState {
   StateType key;
   StateType value;
   RowState* rows;
+  TtlRows* ttl;  // null without a time to live
   bool per_window;
 
   std::string_view ns() const { return per_window ? cursor->ns : std::string_view(); }
@@ -69,13 +71,21 @@ PyObject* Decode(const MapState& self, const StateType& type, std::string_view b
   return nullptr;
 }
 
+bool Read(const MapState& self, std::string_view sub_key, std::string* value) {
+  if (self.ttl) return self.ttl->Get(self.cursor->id, self.ns(), sub_key, value);
+  std::string_view bytes;
+  if (!self.rows->Get(self.cursor->id, self.ns(), sub_key, &bytes)) return false;
+  *value = bytes;
+  return true;
+}
+
 PyObject* Get(PyObject* object, PyObject* key) {
   MapState* self = SelfWithKey(object);
   ByteWriter sub_key;
   if (!self || !EncodeKey(*self, key, &sub_key)) return nullptr;
-  std::string_view bytes;
-  if (!self->rows->Get(self->cursor->id, self->ns(), sub_key.view(), &bytes)) Py_RETURN_NONE;
-  return Decode(*self, self->value, std::string(bytes));
+  std::string value;
+  if (!Read(*self, sub_key.view(), &value)) Py_RETURN_NONE;
+  return Decode(*self, self->value, value);
 }
 
 // 1 there, 0 not, -1 error.
@@ -83,8 +93,8 @@ int Contains(PyObject* object, PyObject* key) {
   MapState* self = SelfWithKey(object);
   ByteWriter sub_key;
   if (!self || !EncodeKey(*self, key, &sub_key)) return -1;
-  std::string_view bytes;
-  return self->rows->Get(self->cursor->id, self->ns(), sub_key.view(), &bytes) ? 1 : 0;
+  std::string value;
+  return Read(*self, sub_key.view(), &value) ? 1 : 0;
 }
 
 bool PutOne(PyObject* object, PyObject* key, PyObject* value) {
@@ -96,7 +106,11 @@ bool PutOne(PyObject* object, PyObject* key, PyObject* value) {
   if (Status status = EncodeForState(self->value, coerced.get(), &bytes); !status.ok()) {
     return Fail(*self, status);
   }
-  self->rows->Put(self->cursor->id, self->ns(), sub_key.view(), bytes.view());
+  if (self->ttl) {
+    self->ttl->Put(self->cursor->id, self->ns(), sub_key.view(), bytes.view());
+  } else {
+    self->rows->Put(self->cursor->id, self->ns(), sub_key.view(), bytes.view());
+  }
   return true;
 }
 
@@ -140,7 +154,9 @@ PyObject* ContainsMethod(PyObject* object, PyObject* key) {
 
 PyObject* IsEmpty(PyObject* object, PyObject*) {
   MapState* self = SelfWithKey(object);
-  return self ? PyBool_FromLong(self->rows->empty(self->cursor->id, self->ns())) : nullptr;
+  if (!self) return nullptr;
+  if (!self->ttl) return PyBool_FromLong(self->rows->empty(self->cursor->id, self->ns()));
+  return PyBool_FromLong(self->ttl->Empty(self->cursor->id, self->ns()));
 }
 
 PyObject* Clear(PyObject* object, PyObject*) {
@@ -186,13 +202,18 @@ PyObject* Next(PyObject* object) {
     if (!map.cursor->state) return RaiseNoKey("an iterator of state '" + map.name + "'");
     // The id is good only while its key is at work: later it may stand for another key.
     if (map.cursor->id != self.id) return RaiseLeftBehind(map);
-    map.rows->Walk(self.id, self.ns, self.started ? &self.after : nullptr,
-                   [&self](std::string_view key, std::string_view value) {
-                     self.page.emplace_back(key, value);
-                     return self.page.size() < kPageEntries;
-                   });
+    const std::string* after = self.started ? &self.after : nullptr;
     self.started = true;
-    self.ended = self.page.size() < kPageEntries;
+    if (map.ttl) {
+      self.ended = !map.ttl->ReadPage(self.id, self.ns, after, kPageEntries, &self.page);
+    } else {
+      map.rows->Walk(self.id, self.ns, after,
+                     [&self](std::string_view key, std::string_view value) {
+                       self.page.emplace_back(key, value);
+                       return self.page.size() < kPageEntries;
+                     });
+      self.ended = self.page.size() < kPageEntries;
+    }
     if (!self.page.empty()) self.after = self.page.back().first;
   }
   if (self.page.empty()) return nullptr;
@@ -236,20 +257,21 @@ bool AddMapStateType(PyObject* module) {
 }
 
 PyObject* NewMapState(const TaskScopePtr& scope, const std::string& name, const StateType& key,
-                      const StateType& value, bool per_window) {
+                      const StateType& value, const StateUse& use) {
   if (key.pickled) {
     SetPythonError(Status::InvalidArgument(
         "state '" + name + "': the keys of a map cannot be pickled, as a pickle is not canonical"));
     return nullptr;
   }
-  Result<RowState*> rows =
-      scope->cursor.state->RegisterRows(name, "map<" + key.Name() + ", " + value.Name() + ">");
+  Result<RowState*> rows = scope->cursor.state->RegisterRows(
+      name, use.Fingerprint("map<" + key.Name() + ", " + value.Name() + ">"));
   if (!rows.ok()) {
     SetPythonError(rows.status());
     return nullptr;
   }
+  TtlRows* ttl = scope->TimedRows(*rows, use.ttl, TtlRows::Layout::kValues);
   return Handle::New(map_state_type,
-                     MapState{scope, &scope->cursor, name, key, value, *rows, per_window});
+                     MapState{scope, &scope->cursor, name, key, value, *rows, ttl, use.per_window});
 }
 
 }  // namespace headrace::bindings

@@ -1,12 +1,16 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/cold_store_factory.h"
+#include "bindings/broadcast_context_types.h"
+#include "bindings/checkpoint_context_types.h"
 #include "bindings/context_types.h"
 #include "bindings/errors.h"
 #include "bindings/graph_objects.h"
 #include "bindings/graveyard.h"
 #include "bindings/known_types.h"
+#include "bindings/operator_state_types.h"
 #include "bindings/python_bindings.h"
+#include "bindings/python_transport.h"
 #include "bindings/row_type.h"
 #include "bindings/running_source.h"
 #include "bindings/runtime_context_type.h"
@@ -23,9 +27,13 @@ namespace {
 using AddTypes = bool (*)(PyObject*);
 
 /// The C types that user code meets for every record.
-constexpr AddTypes kTypes[] = {AddExceptionClasses,    AddRowType,           AddContextTypes,
-                               AddRuntimeContextTypes, AddValueStateType,    AddListStateType,
-                               AddMapStateType,        AddWindowContextType, AddSourceContextType};
+constexpr AddTypes kTypes[] = {AddExceptionClasses,       AddRowType,
+                               AddContextTypes,           AddRuntimeContextTypes,
+                               AddValueStateType,         AddListStateType,
+                               AddMapStateType,           AddFoldingStateTypes,
+                               AddWindowContextType,      AddSourceContextType,
+                               AddOperatorListType,       AddBroadcastStateTypes,
+                               AddCheckpointContextTypes, AddBroadcastContextTypes};
 
 void FillModule(py::module_& module) {
   module.doc() = "The native part of headrace; use the package headrace, not this module.";
@@ -47,9 +55,11 @@ void FillModule(py::module_& module) {
   BindPythonSources(module);
   BindNativeOperators(module);
   BindPythonOperators(module);
+  BindTransport(module);
   BindJob(module);
   BindColdStores(module);
   BindStateStore(module);
+  BindCheckpointReader(module);
   StartReaper();
 }
 

@@ -1,5 +1,7 @@
+#include "bindings/broadcast_context_types.h"
 #include "bindings/context_types.h"
 #include "bindings/errors.h"
+#include "bindings/operator_state_types.h"
 #include "bindings/python_operator.h"
 #include "bindings/result_stream.h"
 
@@ -9,8 +11,9 @@ namespace {
 // Timers fired in one call, so that a watermark over millions of them does not hold up the task.
 constexpr int kTimersACall = 4096;
 
-/// flat_map, keyed_flat_map, process, keyed_process: any number of results for each row, taken as
-/// the output has room; timers of keyed processes in the same way.
+/// flat_map, keyed_flat_map, process, keyed_process, broadcast_process, keyed_broadcast_process:
+/// any number of results for each row, taken as the output has room; timers of keyed processes in
+/// the same way. The broadcast ones have a second input, whose rows have no key.
 class ProcessOperator final : public PythonOperator {
  public:
   using PythonOperator::PythonOperator;
@@ -18,20 +21,22 @@ class ProcessOperator final : public PythonOperator {
     if (record_) ReleaseReference(record_);
   }
 
-  Result<Progress> Process(const RecordBatch& batch, int, Output& out) override {
+  Result<Progress> Process(const RecordBatch& batch, int input, Output& out) override {
     GilScope gil;
     if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
-    HR_RETURN_IF_ERROR(BindBatch(batch));
+    const Element& element = elements_[input];
+    RecordReader& reader = input == 0 ? reader_ : second_reader_;
+    HR_RETURN_IF_ERROR(BindBatch(batch, &reader, keyed() && input == 0));
     for (; row_ < batch.num_rows; ++row_) {
       if (!call_open_) {
         if (emitter_.NeedsFlush() && !emitter_.Flush()) return Progress::kBlocked;
-        Keep(reader_.Read(row_));
+        Keep(reader.Read(row_));
         if (!record_) return UnreadableRecord();
         MoveTo(batch, row_);
-        PyObject* results = CallElement(record_);
-        HR_RETURN_IF_ERROR(Begin(element_, results));
+        PyObject* results = CallElement(element, record_);
+        HR_RETURN_IF_ERROR(Begin(element.function, results));
       }
-      HR_ASSIGN_OR_RETURN(const Progress progress, Drain(element_));
+      HR_ASSIGN_OR_RETURN(const Progress progress, Drain(element.function));
       if (progress == Progress::kBlocked) return progress;
     }
     Keep(nullptr);
@@ -53,24 +58,26 @@ class ProcessOperator final : public PythonOperator {
   }
 
  private:
+  enum class Form : uint8_t { kValue, kContext, kCollector };
+  struct Element {
+    UserFunction function;
+    Form form = Form::kValue;
+    PyRef context;
+  };
+
   Status OnOpen() override {
-    const bool process = spec_->kind == "process" || spec_->kind == "keyed_process";
-    HR_ASSIGN_OR_RETURN(
-        element_, UserFunction::Bind(function_.get(), process ? "process_element" : "flat_map"));
     collected_ = std::make_shared<Collected>();
     collected_->reuse_objects = spec_->object_reuse;
-    if (!process) return Status::Ok();
-    side_outputs_ = true;
-    PyObject* arity = spec_->Option("arity");
-    const int parameters = arity ? static_cast<int>(PyLong_AsLong(arity)) : element_.parameters();
-    PyErr_Clear();
-    element_form_ = parameters == 3 ? Form::kCollector : Form::kContext;
-    context_object_ = PyRef::Steal(NewContext(scope_));
-    timer_context_ = PyRef::Steal(NewTimerContext(scope_));
-    collector_ = PyRef::Steal(NewCollector(collected_));
-    if (!context_object_ || !timer_context_ || !collector_) {
-      return StatusFromPython(StatusCode::kInternal, "process function");
+    Element& element = elements_[0];
+    if (spec_->kind == "flat_map" || spec_->kind == "keyed_flat_map") {
+      HR_ASSIGN_OR_RETURN(element.function, UserFunction::Bind(function_.get(), "flat_map"));
+      return Status::Ok();
     }
+    side_outputs_ = true;
+    HR_ASSIGN_OR_RETURN(element.function, UserFunction::Bind(function_.get(), "process_element"));
+    element.form = Form::kContext;
+    HR_RETURN_IF_ERROR(spec_->second_input ? OpenBroadcast() : OpenSingle());
+    if (!element.context || !timer_context_) return Failed();
     if (PyObject_HasAttrString(function_.get(), "on_timer")) {
       HR_ASSIGN_OR_RETURN(on_timer_, UserFunction::Bind(function_.get(), "on_timer"));
       timer_form_ = on_timer_.parameters() == 3 ? Form::kCollector : Form::kContext;
@@ -78,22 +85,56 @@ class ProcessOperator final : public PythonOperator {
     return Status::Ok();
   }
 
+  static Status Failed() { return StatusFromPython(StatusCode::kInternal, "process function"); }
+
+  Status OpenSingle() {
+    Element& element = elements_[0];
+    PyObject* arity = spec_->Option("arity");
+    const int parameters =
+        arity ? static_cast<int>(PyLong_AsLong(arity)) : element.function.parameters();
+    PyErr_Clear();
+    if (parameters == 3) element.form = Form::kCollector;
+    element.context = PyRef::Steal(NewContext(scope_));
+    timer_context_ = PyRef::Steal(NewTimerContext(scope_));
+    collector_ = PyRef::Steal(NewCollector(collected_));
+    return collector_ ? Status::Ok() : Failed();
+  }
+
+  Status OpenBroadcast() {
+    PyRef descriptors = PyRef::Steal(
+        PySequence_Fast(spec_->Option("broadcast_states"), "broadcast_states is a sequence"));
+    if (!descriptors) return Failed();
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(descriptors.get()); ++i) {
+      std::string name;
+      if (!RegisterBroadcastState(scope_, PySequence_Fast_GET_ITEM(descriptors.get(), i), &name)) {
+        return StatusFromPython(StatusCode::kInvalidArgument, "broadcast()");
+      }
+    }
+    elements_[0].context = PyRef::Steal(
+        NewBroadcastContext(scope_, keyed() ? BroadcastSide::kKeyed : BroadcastSide::kPlain));
+    timer_context_ = PyRef::Steal(NewBroadcastContext(scope_, BroadcastSide::kTimer));
+    Element& second = elements_[1];
+    HR_ASSIGN_OR_RETURN(second.function,
+                        UserFunction::Bind(function_.get(), "process_broadcast_element"));
+    second.form = Form::kContext;
+    second.context = PyRef::Steal(NewBroadcastContext(scope_, BroadcastSide::kBroadcast));
+    return second.context ? Status::Ok() : Failed();
+  }
+
   // REQUIRES: the GIL is held.
   void Keep(PyObject* record) { Py_XSETREF(record_, record); }
 
-  enum class Form : uint8_t { kValue, kContext, kCollector };
-
-  PyObject* CallElement(PyObject* record) {
-    switch (element_form_) {
+  PyObject* CallElement(const Element& element, PyObject* record) {
+    switch (element.form) {
       case Form::kValue:
-        return element_.Call(record);
+        return element.function.Call(record);
       case Form::kContext:
-        return element_.Call(record, context_object_.get());
+        return element.function.Call(record, element.context.get());
       case Form::kCollector:
         break;
     }
     collected_->input = record;
-    return element_.Call(record, context_object_.get(), collector_.get());
+    return element.function.Call(record, element.context.get(), collector_.get());
   }
 
   Status Begin(const UserFunction& function, PyObject* results) {
@@ -169,6 +210,7 @@ class ProcessOperator final : public PythonOperator {
     }
     Keep(nullptr);
     MoveAway();
+    scope_->CleanUp(0);
     emitter_.Flush();
     return Progress::kDone;
   }
@@ -188,12 +230,11 @@ class ProcessOperator final : public PythonOperator {
     return Begin(on_timer_, results);
   }
 
-  UserFunction element_;
+  Element elements_[2];  // by input
+  RecordReader second_reader_{spec_->second_input};
   UserFunction on_timer_;
-  Form element_form_ = Form::kValue;
   Form timer_form_ = Form::kContext;
   bool side_outputs_ = false;
-  PyRef context_object_;
   PyRef timer_context_;
   PyRef collector_;
   CollectedPtr collected_;
@@ -209,7 +250,7 @@ class ProcessOperator final : public PythonOperator {
 std::unique_ptr<Operator> MakeProcessOperator(const PythonOperatorSpecPtr& spec, PyRef* function) {
   const std::string& kind = spec->kind;
   if (kind == "flat_map" || kind == "keyed_flat_map" || kind == "process" ||
-      kind == "keyed_process") {
+      kind == "keyed_process" || kind == "broadcast_process" || kind == "keyed_broadcast_process") {
     return std::make_unique<ProcessOperator>(spec, std::move(*function));
   }
   return nullptr;

@@ -12,5 +12,7 @@ void BindSourceFunction(pybind11::module_& module);
 void BindPythonOperators(pybind11::module_& module);
 /// encode_value, decode_value, encode_key, key_group, subtask_of_key_group, register_class.
 void BindCodec(pybind11::module_& module);
+/// CheckpointReader, StoredState, StoredStateBatches, describe_value.
+void BindCheckpointReader(pybind11::module_& module);
 
 }  // namespace headrace::bindings

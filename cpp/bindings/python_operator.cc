@@ -31,6 +31,10 @@ Status PythonOperator::Open(const OperatorContext& context) {
   GilScope gil;
   HR_RETURN_IF_ERROR(Operator::Open(context));
   scope_ = std::make_shared<TaskScope>(context);
+  if (context.operator_state) {
+    HR_RETURN_IF_ERROR(scope_->operator_states.Load(*context.operator_state));
+  }
+  HR_RETURN_IF_ERROR(checkpointed_.Initialize(function_.get(), scope_));
   HR_RETURN_IF_ERROR(OpenUserObject(function_.get(), scope_));
   return OnOpen();
 }
@@ -40,12 +44,25 @@ Result<Progress> PythonOperator::OnWatermark(TimestampMs watermark, Output&) {
   return Progress::kDone;
 }
 
-Status PythonOperator::Snapshot(uint64_t, OperatorState*) { return FlushState(); }
+Status PythonOperator::Snapshot(uint64_t checkpoint_id, OperatorState* state) {
+  if (!scope_->cells.empty() || !scope_->timed_rows.empty() || checkpointed_) {
+    GilScope gil;
+    HR_RETURN_IF_ERROR(checkpointed_.Snapshot(checkpoint_id, scope_));
+    HR_RETURN_IF_ERROR(scope_->Flush());
+  }
+  scope_->operator_states.Save(state);
+  return Status::Ok();
+}
 
 Status PythonOperator::FlushState() {
   if (scope_->cells.empty()) return Status::Ok();
   GilScope gil;
-  return scope_->Flush();
+  for (const auto& cell : scope_->cells) HR_RETURN_IF_ERROR(cell->Flush());
+  return Status::Ok();
+}
+
+std::vector<StateRegistration> PythonOperator::OperatorStateRegistry() const {
+  return scope_->operator_states.Registry();
 }
 
 Status PythonOperator::Close() {
@@ -58,11 +75,12 @@ Status PythonOperator::Close() {
   return status;
 }
 
-Status PythonOperator::BindBatch(const RecordBatch& batch) {
-  reader_.Bind(batch);
+Status PythonOperator::BindBatch(const RecordBatch& batch, RecordReader* reader, bool with_keys) {
+  reader->Bind(batch);
   if (batch_open_) return Status::Ok();
   row_ = 0;
-  if (keyed()) HR_RETURN_IF_ERROR(LookUpKeys(batch));
+  ids_.clear();
+  if (with_keys) HR_RETURN_IF_ERROR(LookUpKeys(batch));
   batch_open_ = true;
   return Status::Ok();
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/checkpoint_context_types.h"
 #include "bindings/object_cell.h"
 #include "bindings/record_reader.h"
 #include "bindings/row_emitter.h"
@@ -20,6 +21,7 @@ struct PythonOperatorSpec {
   std::string kind;
   PyRef function;  ///< the program's copy; each subtask copies it again. May be None.
   RecordTypePtr input;
+  RecordTypePtr second_input;  ///< of operators with two inputs
   RecordTypePtr output;
   bool object_reuse = false;
   PyRef options;  ///< dict
@@ -44,8 +46,9 @@ class PythonOperator : public Operator {
 
   Status Open(const OperatorContext& context) final;
   Result<Progress> OnWatermark(TimestampMs watermark, Output& out) override;
-  Status Snapshot(uint64_t checkpoint_id, OperatorState* state) override;
+  Status Snapshot(uint64_t checkpoint_id, OperatorState* state) final;
   Status FlushState() final;
+  std::vector<StateRegistration> OperatorStateRegistry() const final;
   Status Close() final;
 
  protected:
@@ -55,7 +58,9 @@ class PythonOperator : public Operator {
   bool keyed() const { return context_.keyed_state != nullptr; }
   /// Reads a batch from now on: again at each call for the same batch. At the first one its keys
   /// become ids.
-  Status BindBatch(const RecordBatch& batch);
+  Status BindBatch(const RecordBatch& batch) { return BindBatch(batch, &reader_, keyed()); }
+  /// The same for a reader of one's own; without `with_keys` user code sees no key.
+  Status BindBatch(const RecordBatch& batch, RecordReader* reader, bool with_keys);
   /// User code sees key and time of this row.
   void MoveTo(const RecordBatch& batch, int64_t row) {
     KeyCursor& cursor = scope_->cursor;
@@ -75,6 +80,7 @@ class PythonOperator : public Operator {
   /// The batch is used up.
   Progress EndBatch() {
     MoveAway();
+    scope_->CleanUp(row_);
     emitter_.Flush();
     batch_open_ = false;
     row_ = 0;
@@ -85,6 +91,7 @@ class PythonOperator : public Operator {
 
   const PythonOperatorSpecPtr spec_;
   const PyRef function_;
+  CheckpointedCallbacks checkpointed_;
   TaskScopePtr scope_;
   RecordReader reader_;
   RowEmitter emitter_;

@@ -56,6 +56,7 @@ class FilterOperator final : public PythonOperator {
       if (keep) kept_.push_back(static_cast<int32_t>(row_));
     }
     MoveAway();
+    scope_->CleanUp(batch.num_rows);
     batch_open_ = false;
     const auto count = static_cast<int64_t>(kept_.size());
     if (count == batch.num_rows) {

@@ -5,6 +5,7 @@
 
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
+#include "bindings/state_descriptor.h"
 #include "bindings/state_handles.h"
 
 namespace headrace::bindings {
@@ -72,68 +73,81 @@ PyObject* GetJobParameter(PyObject* self, PyObject* args) {
 
 // ---- State ----
 
-/// Name and types of a descriptor; false with a Python error set.
-bool ReadName(PyObject* self, PyObject* descriptor, std::string* name) {
-  if (!ContextHandle::Of(self).scope->cursor.state) {
-    PyErr_SetString(FailedPreconditionClass(),
-                    "keyed state needs a keyed stream: call key_by() first, and ask for state in "
-                    "open()");
-    return false;
-  }
-  PyRef text = PyRef::Steal(PyObject_GetAttrString(descriptor, "name"));
-  if (!text || !PyUnicode_Check(text.get())) {
-    PyErr_Format(PyExc_TypeError, "a state descriptor is expected, got %R", descriptor);
-    return false;
-  }
-  *name = TextOf(text.get());
-  return true;
+/// False with a Python error set where there is no keyed state to give.
+bool HasKeyedState(const RuntimeContext& context) {
+  if (context.scope->cursor.state) return true;
+  PyErr_SetString(FailedPreconditionClass(),
+                  "keyed state needs a keyed stream: call key_by() first, and ask for state in "
+                  "open()");
+  return false;
 }
 
-bool ReadType(PyObject* descriptor, const char* attribute, StateType* out) {
-  PyRef info = PyRef::Steal(PyObject_GetAttrString(descriptor, attribute));
-  if (!info) {
-    PyErr_Format(PyExc_TypeError, "a state descriptor with '%s' is expected, got %R", attribute,
-                 descriptor);
-    return false;
-  }
-  Result<StateType> type = StateTypeOf(info.get());
-  if (type.ok()) {
-    *out = *type;
-    return true;
-  }
-  SetPythonError(type.status());
-  return false;
+/// What every kind of state is asked for with. False with a Python error set.
+bool ReadUse(const RuntimeContext& context, PyObject* descriptor, std::string* name,
+             StateUse* use) {
+  use->per_window = context.per_window;
+  return HasKeyedState(context) && ReadDescriptorName(descriptor, name) &&
+         ReadDescriptorTtl(descriptor, &use->ttl);
 }
 
 PyObject* GetState(PyObject* self, PyObject* descriptor) {
   const RuntimeContext& context = ContextHandle::Of(self);
   std::string name;
+  StateUse use;
   StateType type;
-  if (!ReadName(self, descriptor, &name) || !ReadType(descriptor, "type_info", &type)) {
+  if (!ReadUse(context, descriptor, &name, &use) ||
+      !ReadDescriptorType(descriptor, "type_info", &type)) {
     return nullptr;
   }
-  return NewValueState(context.scope, name, type, context.per_window);
+  return NewValueState(context.scope, name, type, use);
 }
 
 PyObject* GetListState(PyObject* self, PyObject* descriptor) {
   const RuntimeContext& context = ContextHandle::Of(self);
   std::string name;
+  StateUse use;
   StateType element;
-  if (!ReadName(self, descriptor, &name) || !ReadType(descriptor, "element_type_info", &element)) {
+  if (!ReadUse(context, descriptor, &name, &use) ||
+      !ReadDescriptorType(descriptor, "element_type_info", &element)) {
     return nullptr;
   }
-  return NewListState(context.scope, name, element, context.per_window);
+  return NewListState(context.scope, name, element, use);
 }
 
 PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
   const RuntimeContext& context = ContextHandle::Of(self);
   std::string name;
+  StateUse use;
   StateType key, value;
-  if (!ReadName(self, descriptor, &name) || !ReadType(descriptor, "key_type_info", &key) ||
-      !ReadType(descriptor, "value_type_info", &value)) {
+  if (!ReadUse(context, descriptor, &name, &use) ||
+      !ReadDescriptorType(descriptor, "key_type_info", &key) ||
+      !ReadDescriptorType(descriptor, "value_type_info", &value)) {
     return nullptr;
   }
-  return NewMapState(context.scope, name, key, value, context.per_window);
+  return NewMapState(context.scope, name, key, value, use);
+}
+
+using NewFold = PyObject* (*)(const TaskScopePtr&, const std::string&, PyObject*, const StateType&,
+                              const StateUse&);
+
+PyObject* GetFoldingState(PyObject* self, PyObject* descriptor, const char* function_name,
+                          NewFold make) {
+  const RuntimeContext& context = ContextHandle::Of(self);
+  std::string name;
+  StateUse use;
+  StateType type;
+  if (!ReadUse(context, descriptor, &name, &use)) return nullptr;
+  PyRef function = PyRef::Steal(ReadDescriptorAttribute(descriptor, function_name));
+  if (!function || !ReadDescriptorType(descriptor, "type_info", &type)) return nullptr;
+  return make(context.scope, name, function.get(), type, use);
+}
+
+PyObject* GetReducingState(PyObject* self, PyObject* descriptor) {
+  return GetFoldingState(self, descriptor, "reduce_function", NewReducingState);
+}
+
+PyObject* GetAggregatingState(PyObject* self, PyObject* descriptor) {
+  return GetFoldingState(self, descriptor, "agg_function", NewAggregatingState);
 }
 
 // ---- Metrics ----
@@ -202,6 +216,10 @@ PyMethodDef context_methods[] = {
     {"get_state", GetState, METH_O, "The value state of a ValueStateDescriptor."},
     {"get_list_state", GetListState, METH_O, "The list state of a ListStateDescriptor."},
     {"get_map_state", GetMapState, METH_O, "The map state of a MapStateDescriptor."},
+    {"get_reducing_state", GetReducingState, METH_O,
+     "The reducing state of a ReducingStateDescriptor."},
+    {"get_aggregating_state", GetAggregatingState, METH_O,
+     "The aggregating state of an AggregatingStateDescriptor."},
     {nullptr, nullptr, 0, nullptr},
 };
 

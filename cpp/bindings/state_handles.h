@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "bindings/current_value.h"
 #include "bindings/state_type.h"
 #include "bindings/task_scope.h"
 
@@ -16,14 +17,21 @@ namespace headrace::bindings {
 bool AddValueStateType(PyObject* module);
 bool AddListStateType(PyObject* module);
 bool AddMapStateType(PyObject* module);
+bool AddFoldingStateTypes(PyObject* module);
 
-/// Register the state and give its handle: a new reference, null with a Python error set. In
-/// windows the state is one for each window when `per_window`. `scope->cursor.state` is not null.
+/// Register the state and give its handle: a new reference, null with a Python error set.
+/// `scope->cursor.state` is not null.
 PyObject* NewValueState(const TaskScopePtr& scope, const std::string& name, const StateType& type,
-                        bool per_window);
+                        const StateUse& use);
 PyObject* NewListState(const TaskScopePtr& scope, const std::string& name, const StateType& element,
-                       bool per_window);
+                       const StateUse& use);
 PyObject* NewMapState(const TaskScopePtr& scope, const std::string& name, const StateType& key,
-                      const StateType& value, bool per_window);
+                      const StateType& value, const StateUse& use);
+/// `function`: a ReduceFunction or a callable, an AggregateFunction.
+PyObject* NewReducingState(const TaskScopePtr& scope, const std::string& name, PyObject* function,
+                           const StateType& type, const StateUse& use);
+PyObject* NewAggregatingState(const TaskScopePtr& scope, const std::string& name,
+                              PyObject* function, const StateType& accumulator,
+                              const StateUse& use);
 
 }  // namespace headrace::bindings

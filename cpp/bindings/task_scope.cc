@@ -2,6 +2,7 @@
 
 #include "bindings/boxing.h"
 #include "bindings/errors.h"
+#include "bindings/fold_functions.h"
 #include "bindings/object_cell.h"
 #include "bindings/value_decoder.h"
 
@@ -44,7 +45,15 @@ TaskScope::~TaskScope() = default;
 
 Status TaskScope::Flush() {
   for (const auto& cell : cells) HR_RETURN_IF_ERROR(cell->Flush());
+  for (const auto& rows : timed_rows) rows->BeforeSnapshot();
   return Status::Ok();
+}
+
+TtlRows* TaskScope::TimedRows(RowState* rows, const TimeToLive& ttl, TtlRows::Layout layout) {
+  if (!ttl.enabled()) return nullptr;
+  Env* env = context.env ? context.env : &RealEnv();
+  timed_rows.push_back(std::make_unique<TtlRows>(rows, ttl, layout, env));
+  return timed_rows.back().get();
 }
 
 void TaskScope::Close() {
@@ -53,6 +62,10 @@ void TaskScope::Close() {
   }
   for (const auto& cell : cells) cell->Forget();
   cursor = KeyCursor();
+  folds.clear();
+  timed_rows.clear();
+  operator_states.Clear();
+  closed = true;
   context.keyed_state = nullptr;
   context.operator_state = nullptr;
   context.metrics = nullptr;
@@ -65,6 +78,13 @@ PyObject* RaiseNoKey(const std::string& what) {
       "%s was used while no record and no timer is processed: there is no current "
       "key (use it in process_element, on_timer and the like, not in open or close)",
       what.c_str());
+}
+
+PyObject* RaiseClosed(const std::string& what) {
+  return PyErr_Format(FailedPreconditionClass(),
+                      "%s was used after the task it belongs to had closed; ask for state anew in "
+                      "each attempt",
+                      what.c_str());
 }
 
 }  // namespace headrace::bindings

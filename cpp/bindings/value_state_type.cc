@@ -1,6 +1,6 @@
+#include "bindings/current_value.h"
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
-#include "bindings/keyed_value.h"
 #include "bindings/state_handles.h"
 
 namespace headrace::bindings {
@@ -8,69 +8,33 @@ namespace {
 
 PyTypeObject* value_state_type = nullptr;
 
-/// The values of a key, or with `rows` set those of each of its windows.
 struct ValueState {
   TaskScopePtr scope;
-  const KeyCursor* cursor;
   std::string name;
-  StateType type;
-  KeyedValue values;
-  RowState* rows = nullptr;
+  CurrentValue value;
 };
 using Handle = Boxed<ValueState>;
 
-// Per-window values are encoded at each write and decoded at each read.
-PyObject* ReadRow(const ValueState& self, KeyId id) {
-  std::string_view bytes;
-  if (!self.rows->Get(id, self.cursor->ns, {}, &bytes)) Py_RETURN_NONE;
-  ByteReader in(bytes);
-  Result<PyRef> value = DecodeForState(self.type, &in);
-  if (value.ok()) return value->Release();
-  SetPythonError(value.status().WithContext("state '" + self.name + "'"));
-  return nullptr;
-}
-
-PyObject* WriteRow(ValueState& self, KeyId id, PyObject* value) {
-  PyRef coerced = PyRef::Steal(CoerceForState(self.type, value, self.name));
-  if (!coerced) return nullptr;
-  ByteWriter bytes;
-  if (Status status = EncodeForState(self.type, coerced.get(), &bytes); !status.ok()) {
-    SetPythonError(status.WithContext("state '" + self.name + "'"));
-    return nullptr;
-  }
-  self.rows->Put(id, self.cursor->ns, {}, bytes.view());
-  Py_RETURN_NONE;
-}
-
 PyObject* Value(PyObject* object, PyObject*) {
-  ValueState& self = Handle::Of(object);
-  const KeyId id = self.cursor->id;
-  if (__builtin_expect(id == kNoKey, 0)) return RaiseNoKey("state '" + self.name + "'");
-  if (__builtin_expect(self.rows != nullptr, 0)) return ReadRow(self, id);
-  PyObject* value = self.values.Get(id);
+  const ValueState& self = Handle::Of(object);
+  if (__builtin_expect(!self.value.has_key(), 0)) return RaiseNoKey("state '" + self.name + "'");
+  PyObject* value = self.value.Get();
   if (!value && !PyErr_Occurred()) Py_RETURN_NONE;
   return value;
 }
 
 PyObject* Clear(PyObject* object, PyObject*) {
-  ValueState& self = Handle::Of(object);
-  const KeyId id = self.cursor->id;
-  if (id == kNoKey) return RaiseNoKey("state '" + self.name + "'");
-  if (self.rows) {
-    self.rows->Remove(id, self.cursor->ns, {});
-  } else {
-    self.values.Clear(id);
-  }
+  const ValueState& self = Handle::Of(object);
+  if (!self.value.has_key()) return RaiseNoKey("state '" + self.name + "'");
+  self.value.Clear();
   Py_RETURN_NONE;
 }
 
 PyObject* Update(PyObject* object, PyObject* value) {
-  ValueState& self = Handle::Of(object);
-  const KeyId id = self.cursor->id;
-  if (__builtin_expect(id == kNoKey, 0)) return RaiseNoKey("state '" + self.name + "'");
   if (value == Py_None) return Clear(object, nullptr);
-  if (__builtin_expect(self.rows != nullptr, 0)) return WriteRow(self, id, value);
-  if (!self.values.Set(id, value)) return nullptr;
+  const ValueState& self = Handle::Of(object);
+  if (__builtin_expect(!self.value.has_key(), 0)) return RaiseNoKey("state '" + self.name + "'");
+  if (!self.value.Set(value)) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -90,24 +54,11 @@ bool AddValueStateType(PyObject* module) {
 }
 
 PyObject* NewValueState(const TaskScopePtr& scope, const std::string& name, const StateType& type,
-                        bool per_window) {
-  ValueState handle{scope, &scope->cursor, name, type, {}};
-  if (per_window) {
-    Result<RowState*> rows = scope->cursor.state->RegisterRows(name, "value<" + type.Name() + ">");
-    if (rows.ok()) {
-      handle.rows = *rows;
-      return Handle::New(value_state_type, std::move(handle));
-    }
-    SetPythonError(rows.status());
-    return nullptr;
-  }
-  Result<KeyedValue> values = KeyedValue::Register(scope.get(), name, type);
-  if (!values.ok()) {
-    SetPythonError(values.status());
-    return nullptr;
-  }
-  handle.values = *values;
-  return Handle::New(value_state_type, std::move(handle));
+                        const StateUse& use) {
+  Result<CurrentValue> value = CurrentValue::Register(scope, name, "value", type, use);
+  if (value.ok()) return Handle::New(value_state_type, ValueState{scope, name, *value});
+  SetPythonError(value.status());
+  return nullptr;
 }
 
 }  // namespace headrace::bindings

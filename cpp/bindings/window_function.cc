@@ -2,17 +2,19 @@
 
 #include <map>
 #include <tuple>
+#include <utility>
 
+#include "bindings/checkpoint_context_types.h"
 #include "bindings/collectable.h"
 #include "bindings/errors.h"
 #include "bindings/heap_type.h"
-#include "bindings/list_rows.h"
 #include "bindings/native_options.h"
 #include "bindings/result_stream.h"
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_type.h"
 #include "bindings/value_decoder.h"
 #include "bindings/value_encoder.h"
+#include "headrace/state/list_rows.h"
 #include "headrace/windows/general_window_operator.h"
 
 namespace headrace::bindings {
@@ -75,12 +77,17 @@ class PythonWindowFunction final : public WindowFunction {
   Status BeginBatch(const RecordBatch& batch) override {
     GilScope gil;
     reader_.Bind(batch);
+    records_ += batch.num_rows;
     return Status::Ok();
   }
   Status Add(const WindowGroup& group, const RecordBatch& batch, int64_t row) override;
   Result<Progress> Fire(const WindowGroup& group, Output& out) override;
   Status Clear(const WindowGroup& group) override;
   Result<Progress> Flush(Output& out) override;
+  Status Snapshot(uint64_t checkpoint_id, OperatorState* state) override;
+  std::vector<StateRegistration> OperatorStateRegistry() const override {
+    return scope_->operator_states.Registry();
+  }
   Status Close() override;
 
  private:
@@ -123,7 +130,10 @@ class PythonWindowFunction final : public WindowFunction {
   OperatorContext context_;
   const TimestampMs* watermark_ = nullptr;
   TaskScopePtr scope_;
+  CheckpointedCallbacks checkpointed_;
+  CheckpointedCallbacks process_checkpointed_;
   RecordReader reader_;
+  int64_t records_ = 0;  // since the last Flush
   RowEmitter emitter_;
   RowState* rows_ = nullptr;
   Contents contents_ = Contents::kElements;
@@ -150,6 +160,11 @@ Status PythonWindowFunction::Open(const OperatorContext& context, const Timestam
   context_ = context;
   watermark_ = watermark;
   scope_ = std::make_shared<TaskScope>(context);
+  if (context.operator_state) {
+    HR_RETURN_IF_ERROR(scope_->operator_states.Load(*context.operator_state));
+  }
+  HR_RETURN_IF_ERROR(checkpointed_.Initialize(function_.get(), scope_));
+  HR_RETURN_IF_ERROR(process_checkpointed_.Initialize(process_function_.get(), scope_));
   HR_RETURN_IF_ERROR(OpenUserObject(function_.get(), scope_));
   if (process_function_) HR_RETURN_IF_ERROR(OpenUserObject(process_function_.get(), scope_));
   HR_RETURN_IF_ERROR(BindFunctions());
@@ -349,10 +364,22 @@ Result<Progress> PythonWindowFunction::Flush(Output& out) {
   GilScope gil;
   HR_RETURN_IF_ERROR(WriteBack());
   HR_RETURN_IF_ERROR(scope_->Flush());
+  scope_->CleanUp(std::exchange(records_, 0));
   if (!emitter_.HasRows()) return Progress::kDone;
   if (!emitter_.Begin(context_, &out)) return Progress::kBlocked;
   emitter_.Flush();
   return Progress::kDone;
+}
+
+Status PythonWindowFunction::Snapshot(uint64_t checkpoint_id, OperatorState* state) {
+  if (checkpointed_ || process_checkpointed_) {
+    GilScope gil;
+    HR_RETURN_IF_ERROR(checkpointed_.Snapshot(checkpoint_id, scope_));
+    HR_RETURN_IF_ERROR(process_checkpointed_.Snapshot(checkpoint_id, scope_));
+    HR_RETURN_IF_ERROR(scope_->Flush());
+  }
+  scope_->operator_states.Save(state);
+  return Status::Ok();
 }
 
 Status PythonWindowFunction::Close() {

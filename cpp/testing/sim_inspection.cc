@@ -8,6 +8,7 @@
 
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/restore.h"
+#include "headrace/checkpoint/savepoint.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 
 namespace headrace {
@@ -187,12 +188,17 @@ std::string FindMissingFiles(FileSystem& files, const std::string& directory) {
 std::string CompareSnapshot(Env* env, const std::string& directory, const SimGraph& graph,
                             const SimJobGraph& job) {
   const std::vector<CheckpointId> ids = ManifestIds(env->files(), directory);
-  if (ids.empty()) return "";
-  Result<Manifest> manifest = ReadManifestFile(env->files(), PathOf(directory, ids[0]));
+  const std::string path =
+      ids.empty() ? directory + "/" + kSavepointManifest : PathOf(directory, ids[0]);
+  const Result<FileStatus> status = env->files().Stat(path);
+  if (!status.ok()) return status.status().ToString();
+  if (!status->exists) return "";
+  Result<Manifest> manifest = ReadManifestFile(env->files(), path);
   if (!manifest.ok()) return manifest.status().ToString();
+  const std::string id = std::to_string(manifest->id);
   const std::string wrong =
       SnapshotComparison(env, graph, job).Run(directory, std::move(*manifest));
-  return wrong.empty() ? "" : "checkpoint " + std::to_string(ids[0]) + ": " + wrong;
+  return wrong.empty() ? "" : "checkpoint " + id + ": " + wrong;
 }
 
 std::string FindOrphans(FileSystem& files, const std::string& directory) {

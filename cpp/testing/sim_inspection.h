@@ -13,10 +13,10 @@ namespace headrace {
 
 /// No file that a manifest names is missing or of another length.
 std::string FindMissingFiles(FileSystem& files, const std::string& directory);
-/// The newest checkpoint is what a plain loop makes of the source rows before its offsets: the
-/// watermark of each split, and count, list and keys of each keyed step that only stateless steps
-/// part from the sources. So no row from after the barrier is in it, and none from before is
-/// missing.
+/// The newest checkpoint, or the savepoint in `directory`, is what a plain loop makes of the source
+/// rows before its offsets: the watermark of each split, and count, list and keys of each keyed
+/// step that only stateless steps part from the sources. So no row from after the barrier is in it,
+/// and none from before is missing.
 std::string CompareSnapshot(Env* env, const std::string& directory, const SimGraph& graph,
                             const SimJobGraph& job);
 /// No data file that only checkpoints before the second newest could name is left over.

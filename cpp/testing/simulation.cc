@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "testing/memory_cold_store.h"
 #include "testing/sim_env.h"
 #include "testing/sim_inspection.h"
+#include "testing/sim_remote_storage.h"
 #include "testing/test_object_operators.h"
 
 namespace headrace {
@@ -27,8 +29,9 @@ constexpr const char* kCheckpoints = "/checkpoints";
 constexpr const char* kJobName = "simulated";
 constexpr const char* kOutput = "/out";
 constexpr const char* kScratch = "/scratch";
+constexpr const char* kSavepoints = "/savepoints";
 
-enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop };
+enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop, kSavepoint };
 
 // How one process ends, unless the job finishes or fails before.
 struct LifePlan {
@@ -37,19 +40,22 @@ struct LifePlan {
   int64_t steps = kNever;
   uint64_t calls = 0;  // after that, it dies at the file call of this number; 0 = at once
   bool jumps = false;  // of the clock
+  int64_t savepoint_at = kNever;  // step at which one is asked for; the job goes on
 };
 
 class Simulation {
  public:
-  Simulation(uint64_t seed, bool lying_disk)
+  Simulation(uint64_t seed, bool lying_disk, bool remote)
       : env_(seed),
         random_(seed ^ 0x5117a11e),
+        savepoint_random_(seed ^ 0x5a7e5a7e),
         backend_random_(seed ^ 0xc01d),
         graph_(SimGraph::Random(&random_)) {
     files().set_ignores_syncs(lying_disk);
     files().set_on_append([this](const std::string& path) { Interleave(path); });
     constexpr double kOdds[] = {0, 0.5, 1};
     for (double& share : fault_shares_) share = kOdds[random_.Below(3)];
+    if (remote) remote_ = std::make_unique<SimRemoteStorage>(seed);
   }
 
   SimulationOutcome Run() {
@@ -62,6 +68,7 @@ class Simulation {
     if (outcome_.failure.empty()) CheckOutput();
     CheckNoObjectIsLeft();
     outcome_.disk = files().fault_counts();
+    if (remote_) outcome_.remote_faults = static_cast<int64_t>(remote_->faults());
     outcome_.torn_writes = static_cast<int64_t>(files().torn_appends());
     outcome_.lost_names = static_cast<int64_t>(files().lost_name_changes());
     return outcome_;
@@ -75,10 +82,14 @@ class Simulation {
     options.name = kJobName;
     options.env = &env_;
     options.checkpoint_directory = kCheckpoints;
+    if (remote_) {
+      options.checkpoint_directory = "/staging-" + std::to_string(outcome_.processes);
+      options.checkpoint_transport = remote_->Connect(files());
+    }
     options.checkpoints.interval_ms = 2 + static_cast<int64_t>(random_.Below(30));
     options.checkpoints.timeout_ms = 30'000;
     options.checkpoints.tolerable_failures = static_cast<int>(random_.Below(3));
-    options.restore_path = "latest";
+    options.restore_path = resume_from_.empty() ? "latest" : resume_from_;
     options.batch_rows = 1 + static_cast<int64_t>(random_.Below(64));
     options.channel_rows = 1 + static_cast<int64_t>(random_.Below(128));
     options.buffer_timeout_ms = static_cast<int64_t>(random_.Below(3)) * 10;
@@ -119,6 +130,22 @@ class Simulation {
     return plan;
   }
 
+  // By its own numbers: the rest of the run is the same with and without a remote storage.
+  void DrawRemoteFaults(bool last) {
+    if (!remote_) return;
+    constexpr double kRates[] = {0, 0.01, 0.05, 0.2};
+    remote_->set_fault_probability(last ? 0 : kRates[remote_->random().Below(4)]);
+    remote_->set_list_lag(last ? 0 : remote_->random().Below(8));
+    if (last) remote_->SettleLate();
+  }
+
+  // Brings what is stored remotely to where inspections look. A manifest that arrived after its
+  // checkpoint had been given up and cleaned up is rubbish, which the next clean-up takes.
+  void CopyRemoteNames() {
+    if (!remote_) return;
+    remote_->CopyTo(files(), job_directory_);
+  }
+
   LifePlan DrawLife() {
     constexpr Ending kEndings[] = {Ending::kKill,      Ending::kKill,      Ending::kKill,
                                    Ending::kPowerLoss, Ending::kPowerLoss, Ending::kPowerLoss,
@@ -130,12 +157,16 @@ class Simulation {
     const bool dies = plan.ending == Ending::kKill || plan.ending == Ending::kPowerLoss;
     if (dies && random_.Below(2) == 0) plan.calls = 1 + random_.Below(80);
     plan.jumps = random_.Below(2) == 0;
+    // Drawn apart, so that they change no other choice.
+    if (!dies && savepoint_random_.Below(2) == 0) plan.ending = Ending::kSavepoint;
+    plan.savepoint_at = static_cast<int64_t>(savepoint_random_.Below(2000));
     return plan;
   }
 
   // One life of the process; true when the job finished in it, or something is wrong.
   bool RunProcess(bool last) {
     files().set_faults(FaultPlan());
+    CopyRemoteNames();
     const int64_t newest = NewestCheckpoint(files(), job_directory_);
     const uint64_t flips_before = files().fault_counts().bit_flips;
     LifePlan plan;
@@ -148,6 +179,7 @@ class Simulation {
       choices.failures = random_.Below(2) == 0;
       files().set_faults(DrawFaults());
     }
+    DrawRemoteFaults(last);
     const int64_t began_ns = env_.SteadyNs();
 
     Result<SimJobGraph> made = MakeSimJobGraph(graph_, choices, kOutput, &random_, &objects_);
@@ -165,6 +197,8 @@ class Simulation {
     }
     job_ = std::move(*created);
     const bool restored = newest > 0;
+    // What the job writes from here on is newer.
+    resume_from_.clear();
     outcome_.restores += restored ? 1 : 0;
     CountRescale(newest);
     const bool ended = Live(plan);
@@ -188,6 +222,9 @@ class Simulation {
       }
       if (files().dead()) return false;
       if (!StepOnce()) return !files().dead();
+      if (step == plan.savepoint_at) {
+        job_->RequestSavepoint(kSavepoints, SavepointStop::kNone);
+      }
       if (plan.jumps && env_.scheduling().Below(200) == 0) JumpClock();
     }
     return false;
@@ -263,12 +300,20 @@ class Simulation {
       for (int64_t step = 0; step < kStepsMax && StepOnce(); ++step) {
       }
     }
-    if (!ended && ending != Ending::kCancel) {
+    if (!ended && ending != Ending::kCancel && ending != Ending::kSavepoint) {
       Crash(ending);
       return false;
     }
+    if (!ended && ending == Ending::kSavepoint) {
+      if (!Suspend()) return !outcome_.failure.empty();
+    }
     const JobResult result = job_->result();
     outcome_.restarts += static_cast<int>(result.recoveries.size());
+    if (result.status.ok() && !resume_from_.empty() && !result.checkpoints.back().final) {
+      ++outcome_.suspends;
+      Crash(savepoint_random_.Below(2) == 0 ? Ending::kPowerLoss : Ending::kKill);
+      return false;
+    }
     if (result.status.ok()) {
       const std::string wrong = last ? Leftovers(result) : "";
       if (!wrong.empty()) return Fail("files", wrong);
@@ -286,9 +331,38 @@ class Simulation {
     return false;
   }
 
+  // Stops the job with a savepoint. False when it did not end by that: then its process is gone, or
+  // something is wrong.
+  bool Suspend() {
+    const SavepointRequestPtr request =
+        job_->RequestSavepoint(kSavepoints, SavepointStop::kSuspend);
+    int64_t after = kStepsMax / 10;  // steps that the end may take
+    for (int64_t step = 0; step < kStepsMax && !files().dead(); ++step) {
+      if (request->resolved() && (!request->outcome().ok() || after-- == 0)) break;
+      if (!StepOnce()) {
+        if (request->resolved() && request->outcome().ok()) resume_from_ = *request->outcome();
+        return true;
+      }
+    }
+    if (!request->resolved()) {
+      Fail("savepoint", "a stop with a savepoint has no outcome");
+    } else if (request->outcome().ok()) {
+      Fail("savepoint", "the job goes on behind its stop with a savepoint");
+    } else {
+      Crash(Ending::kKill);
+    }
+    return false;
+  }
+
   bool Injected(const Status& status, uint64_t flips_before) {
     if (status.code() == StatusCode::kCorruption) {
       return files().fault_counts().bit_flips > flips_before;
+    }
+    // A dead process's marker or manifest may arrive late and be in the way.
+    if (remote_ && remote_->faults() > 0 &&
+        (status.code() == StatusCode::kAlreadyExists ||
+         status.code() == StatusCode::kFailedPrecondition)) {
+      return true;
     }
     return status.code() == StatusCode::kIoError || status.code() == StatusCode::kResourceExhausted;
   }
@@ -307,6 +381,7 @@ class Simulation {
 
   void InspectDisk() {
     files().set_faults(FaultPlan());
+    CopyRemoteNames();
     std::string wrong = FindMissingFiles(files(), job_directory_);
     if (!wrong.empty()) {
       Fail("files", wrong);
@@ -314,6 +389,20 @@ class Simulation {
     }
     wrong = CompareSnapshot(&env_, job_directory_, graph_, job_graph_);
     if (!wrong.empty()) Fail("snapshot", wrong);
+    InspectSavepoints();
+  }
+
+  // Those that nobody looked at yet.
+  void InspectSavepoints() {
+    const Result<std::vector<std::string>> names = files().List(kSavepoints);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      const std::string directory = std::string(kSavepoints) + "/" + name;
+      const Result<FileStatus> manifest = files().Stat(directory + "/" + kSavepointManifest);
+      if (!manifest.ok() || !manifest->exists || !inspected_.insert(name).second) continue;
+      ++outcome_.savepoints;
+      const std::string wrong = CompareSnapshot(&env_, directory, graph_, job_graph_);
+      if (!wrong.empty() && outcome_.failure.empty()) Fail("snapshot", name + ": " + wrong);
+    }
   }
 
   // What a job that ended without faults should have cleaned up.
@@ -323,6 +412,7 @@ class Simulation {
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
       if (name.starts_with(".")) return "file " + name + " is left over";
     }
+    CopyRemoteNames();
     return FindOrphans(files(), job_directory_);
   }
 
@@ -429,15 +519,19 @@ class Simulation {
   TestObjects objects_;
   SimEnv env_;
   SimRandom random_;
+  SimRandom savepoint_random_;
   SimRandom backend_random_;  // of its own: what else a seed does is the same on all backends
   const std::shared_ptr<MemoryColdStoreFactory> cold_stores_ =
       std::make_shared<MemoryColdStoreFactory>();
   const SimGraph graph_;
   double fault_shares_[5];
   SimulationOutcome outcome_;
-  SimJobGraph job_graph_;     // of the running or last process
-  std::unique_ptr<Job> job_;  // null between processes
+  SimJobGraph job_graph_;                     // of the running or last process
+  std::unique_ptr<SimRemoteStorage> remote_;  // null: checkpoints stay on the disk
+  std::unique_ptr<Job> job_;                  // null between processes
   bool in_background_ = false;
+  std::string resume_from_;  // the savepoint that stopped the last process; or ""
+  std::set<std::string> inspected_;
   struct Life {
     int64_t began_with = 0;  // the newest checkpoint then
     std::vector<int> parallelism;
@@ -449,15 +543,16 @@ class Simulation {
 
 int64_t SimulationOutcome::faults() const {
   return static_cast<int64_t>(disk.total()) + kills + power_losses + torn_writes + lost_names +
-         restarts;
+         restarts + remote_faults;
 }
 
-SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk) {
-  return Simulation(seed, lying_disk).Run();
+SimulationOutcome RunSimulation(uint64_t seed, bool lying_disk, bool remote) {
+  return Simulation(seed, lying_disk, remote).Run();
 }
 
-std::string SimulationReplayCommand(uint64_t seed) {
-  return "make sim SEEDS=1 START=" + std::to_string(seed);
+std::string SimulationReplayCommand(uint64_t seed, bool remote) {
+  return std::string(remote ? "HEADRACE_SIM_REMOTE=1 " : "") +
+         "make sim SEEDS=1 START=" + std::to_string(seed);
 }
 
 }  // namespace headrace

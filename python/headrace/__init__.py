@@ -19,6 +19,7 @@ from headrace._core import (
     register_class,
 )  # fmt: skip
 from headrace.aggregates import *  # noqa: F403
+from headrace.checkpoints import Checkpointing, Recovery, diff_checkpoints, read_checkpoint, verify_checkpoint
 from headrace.common import *  # noqa: F403
 from headrace.datastream import *  # noqa: F403
 from headrace.keys import key_group, task_of
@@ -26,7 +27,8 @@ from headrace.keys import key_group, task_of
 __version__ = _core.__version__
 
 __all__ = [  # noqa: PLE0604 - the lists of the packages hold strings
-    "CorruptionError", "FailedPreconditionError", "HeadraceError", "InvalidArgumentError", "JobCancelledError",
-    "ResourceExhaustedError", "StorageError", "UserFunctionError", "key_group", "register_class", "task_of",
+    "Checkpointing", "CorruptionError", "FailedPreconditionError", "HeadraceError", "InvalidArgumentError",
+    "JobCancelledError", "Recovery", "ResourceExhaustedError", "StorageError", "UserFunctionError", "diff_checkpoints",
+    "key_group", "read_checkpoint", "register_class", "task_of", "verify_checkpoint",
     *aggregates.__all__, *common.__all__, *datastream.__all__,
 ]  # fmt: skip

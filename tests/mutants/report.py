@@ -1,8 +1,9 @@
 """The comparisons that are flipped, those listed as equivalent, and the committed report of the flips that survived."""
 
+import hashlib
 import json
 import sys
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,45 +59,68 @@ def equivalent_mutants() -> list[dict[str, str]]:
 
 
 @dataclass
-class Report:
-    """How many flips were tried, and which survived."""
+class FileReport:
+    """What became of the flips of one file."""
 
-    mutants: int
-    caught: dict[str, int]
+    name: str
+    digest: str  # of its flips: says whether they are those of the tree
+    flips: int
+    noticed: int
     equivalent: int
-    survived: int
-    survivor: list[dict[str, str]] = field(default_factory=list)
+    survivors: list[str] = field(default_factory=list)  # the lines as they stood with the flip
+
+
+@dataclass
+class Report:
+    """How many flips were tried in each file, and which survived."""
+
+    files: list[FileReport]
 
     def survived_share(self) -> float:
-        return self.survived / (self.mutants - self.equivalent)
+        could_be_noticed = sum(entry.flips - entry.equivalent for entry in self.files)
+        return sum(len(entry.survivors) for entry in self.files) / max(could_be_noticed, 1)
 
     def summary(self) -> str:
-        return (
-            f"{self.mutants} comparisons flipped: {sum(self.caught.values())} noticed, {self.equivalent} equivalent, "
-            f"{self.survived} survived ({self.survived_share():.1%} of those that could be noticed)"
+        flips, noticed, equivalent = (
+            sum(getattr(entry, name) for entry in self.files) for name in ("flips", "noticed", "equivalent")
         )
+        survived = sum(len(entry.survivors) for entry in self.files)
+        return (
+            f"{flips} comparisons flipped: {noticed} noticed, {equivalent} equivalent, "
+            f"{survived} survived ({self.survived_share():.1%} of those that could be noticed)"
+        )
+
+    def of_this_tree(self) -> list[FileReport]:
+        """Return the entries whose flips the tree still has, exactly."""
+        digests = digests_of(all_mutants())
+        return [entry for entry in self.files if digests.get(entry.name) == entry.digest]
 
     def write(self) -> None:
         lines = [
-            "# Written by `make mutants`: the comparisons whose flip no test noticed, as they stood with the flip.",
-            f"mutants = {self.mutants}",
-            f"equivalent = {self.equivalent}",
-            f"survived = {self.survived}",
-            "",
-            "[caught]  # by the test program that was the first to notice",
-            *(f"{program} = {count}" for program, count in sorted(self.caught.items())),
+            "# Written by `make mutants`: what became of the flips of each file; survivors as they stood with the flip."
         ]
-        for entry in self.survivor:
-            lines += ["", "[[survivor]]", *(f"{name} = {json.dumps(text)}" for name, text in entry.items())]
+        for entry in sorted(self.files, key=lambda entry: entry.name):
+            lines += ["", "[[files]]", f'name = "{entry.name}"', f'digest = "{entry.digest}"']
+            lines += [f"{name} = {getattr(entry, name)}" for name in ("flips", "noticed", "equivalent")]
+            lines += ["survivors = [", *(f"  {json.dumps(text)}," for text in entry.survivors), "]"]
         SURVIVORS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def digests_of(mutants: list[Mutant]) -> dict[str, str]:
+    """Return a digest of each file's flips, which stays the same when lines move."""
+    flips: dict[str, list[str]] = defaultdict(list)
+    for mutant in mutants:
+        flips[mutant.file].append(mutant.flipped)
+    return {file: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] for file, lines in flips.items()}
+
+
 def committed_report() -> Report:
-    return Report(**tomllib.loads(SURVIVORS.read_text(encoding="utf-8")))
+    entries = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["files"]
+    return Report([FileReport(**entry) for entry in entries])
 
 
 def report_of(caught_by: dict[Mutant, str]) -> Report:
-    """Count what became of each flip: the program that noticed it, or nothing.
+    """Sort by file what became of each flip: the program that noticed it, or nothing.
 
     Raises:
         SystemExit: A flip that is listed as equivalent was noticed.
@@ -105,12 +129,10 @@ def report_of(caught_by: dict[Mutant, str]) -> Report:
     noticed = [mutant for mutant, program in caught_by.items() if program and mutant.key in listed]
     if noticed:
         raise SystemExit(f"listed as equivalent, but noticed: {noticed}")
-    survivors = [mutant for mutant, program in caught_by.items() if not program and mutant.key not in listed]
-    caught = Counter(program for program in caught_by.values() if program)
-    return Report(
-        mutants=len(caught_by),
-        caught=dict(caught),
-        equivalent=len(caught_by) - sum(caught.values()) - len(survivors),
-        survived=len(survivors),
-        survivor=[{"file": mutant.file, "flipped": mutant.flipped} for mutant in survivors],
-    )
+    files = {}
+    for name, digest in digests_of(list(caught_by)).items():
+        own = [mutant for mutant in caught_by if mutant.file == name]
+        survivors = [mutant.flipped for mutant in own if not caught_by[mutant] and mutant.key not in listed]
+        caught = sum(bool(caught_by[mutant]) for mutant in own)
+        files[name] = FileReport(name, digest, len(own), caught, len(own) - caught - len(survivors), survivors)
+    return Report(list(files.values()))

@@ -20,7 +20,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mutants.comparisons import with_switches
-from mutants.report import SURVIVORS_SHARE_MAX, Mutant, all_mutants, mutated_files, report_of
+from mutants.report import (
+    SURVIVORS_SHARE_MAX,
+    Mutant,
+    Report,
+    all_mutants,
+    committed_report,
+    mutated_files,
+    report_of,
+)
 from tidy.source_tree import ROOT, project_files
 
 COPY = ROOT / "build/mutants/source"
@@ -152,11 +160,14 @@ def caught_by(mutant: Mutant, tests: list[Test]) -> str:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", default="", help="a part of the files' names; leaves the report as it is")
+    options.add_argument("--changed", action="store_true", help="files whose flips are not those of the report")
     chosen = options.parse_args()
+    kept = committed_report().of_this_tree() if chosen.changed else []
+    known = {entry.name for entry in kept}
 
     programs = build()
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
-    mutants = [mutant for mutant in all_mutants() if chosen.only in mutant.file]
+    mutants = [mutant for mutant in all_mutants() if chosen.only in mutant.file and mutant.file not in known]
     with ThreadPoolExecutor(PROCESSES) as pool:
         tests = list(pool.map(run_unflipped, [test for program in programs for test in tests_of(program)]))
         tests = [test for test in tests if test.seconds <= TEST_SECONDS_MAX]
@@ -169,7 +180,7 @@ def main() -> int:
                 reached = any(mutant.number in test.seen for test in tests)
                 where = f"{mutant.file}:{mutant.line}: {mutant.flipped}"
                 print(f"survived{'' if reached else ', in no test'}: {where}", flush=True)
-    report = report_of(outcome)
+    report = Report(report_of(outcome).files + kept)
     print(report.summary())
     if not chosen.only:
         report.write()

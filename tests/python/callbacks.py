@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,67 +35,24 @@ from headrace import (
     Time,
     TimestampAssigner,
     TumblingEventTimeWindows,
-    WatermarkStrategy,
     WindowFunction,
 )  # fmt: skip
+from python.planned_failures import (
+    KEYS,
+    OPEN,
+    RECORDS,
+    Plan,
+    Program,
+    Watched,
+    here,
+    keyed,
+    timed,
+)  # fmt: skip
+from python.state_callbacks import STATE_PROGRAMS
+from python.streams import checkpointed_env, new_env
 
-RECORDS = 40
-KEYS = 3
 # Four windows in a feed of RECORDS, so that some fire before its end.
 TEN_MS = TumblingEventTimeWindows.of(Time.milliseconds(10))
-
-
-class PlannedError(Exception):
-    pass
-
-
-class Plan:
-    """Which callback fails, when and how. Here and not in the functions, as each attempt has fresh copies of those."""
-
-    callback = ""
-    failures_left = 0
-    failing_call = 0  # 0 = any call, else that one, counted from 1
-    error: Callable[[str], BaseException]
-    calls: dict[str, int]
-    records = RECORDS  # how many records the sources have
-    released = RECORDS  # how many of them they may give now
-    pause_seconds = 0.0  # after each of them
-
-    @classmethod
-    def clear(cls) -> None:
-        cls.callback, cls.failures_left, cls.failing_call = "", 0, 0
-        cls.error = lambda text: PlannedError(text)
-        cls.calls = {}
-        cls.records = cls.released = RECORDS
-        cls.pause_seconds = 0.0
-
-    @classmethod
-    def fail_in(cls, callback: str, times: int = -1, call: int = 0) -> None:
-        """From now on `callback` fails, `times` times (-1 = always)."""
-        cls.failing_call, cls.failures_left, cls.callback = call, times, callback
-
-
-Plan.clear()
-
-
-def here(callback: str) -> None:
-    """Fails if `callback` is the one that is to fail; a call of this stands in every callback."""
-    number = Plan.calls[callback] = Plan.calls.get(callback, 0) + 1
-    if callback == Plan.callback and Plan.failures_left != 0 and Plan.failing_call in (0, number):
-        Plan.failures_left -= 1
-        raise Plan.error(f"planned failure in {callback}")
-
-
-class Watched:
-    """open and close of a function; they carry its program's name."""
-
-    program = ""
-
-    def open(self, runtime_context):
-        here(f"{self.program}.open")
-
-    def close(self):
-        here(f"{self.program}.close")
 
 
 class Map(Watched, MapFunction):
@@ -274,12 +230,6 @@ class ProcessAllWindow(Watched, ProcessAllWindowFunction):
         here("process all windows.clear")
 
 
-class Assigner(TimestampAssigner):
-    def extract_timestamp(self, value, record_timestamp):
-        here("timestamps.extract_timestamp")
-        return value
-
-
 class Feed(Watched, SourceFunction):
     """The numbers from 0, each once it is released. Has a position, so that a restart goes on from it."""
 
@@ -358,15 +308,6 @@ class Text:
         return str(value)
 
 
-def timed(numbers: DataStream) -> DataStream:
-    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Assigner())
-    return numbers.assign_timestamps_and_watermarks(strategy)
-
-
-def keyed(numbers: DataStream) -> Any:
-    return timed(numbers).key_by(lambda n: n % KEYS)
-
-
 def windowed(numbers: DataStream) -> Any:
     return keyed(numbers).window(TEN_MS)
 
@@ -383,30 +324,6 @@ def to_text_files(numbers: DataStream, out: Path) -> None:
     numbers.sink_to(FileSink.for_row_format(out / "encoded", Text()).build())
 
 
-@dataclass(frozen=True)
-class Program:
-    """A job around one user function.
-
-    Attributes:
-        function: The exported class that the function is a subclass of; None for an object or function of its own kind.
-        operator: Name of the function's operator in messages.
-        methods: Callbacks, with what a failure's message tells of the call: the record, the key, the timer, or nothing.
-        build: Takes a stream of numbers and a folder; gives the stream of results, or None where it ends in a sink.
-        source: The function is the source: `build` takes the environment instead of a stream.
-        same_each_time: The results are the same in each run, failures or not.
-        rows_per_second: Pace of the numbers: a bounded job does not wait for processing-time timers.
-    """
-
-    function: type | None
-    operator: str
-    methods: dict[str, str]
-    build: Callable[[Any, Path], DataStream | None]
-    source: bool = False
-    same_each_time: bool = True
-    rows_per_second: float = 0
-
-
-OPEN = {"open": ""}
 PROGRAMS = {
     "map": Program(MapFunction, "Map", OPEN | {"map": "record "}, lambda s, out: s.map(Map())),
     "flat_map": Program(FlatMapFunction, "FlatMap", OPEN | {"flat_map": "record "}, lambda s, out: s.flat_map(FlatMap())),
@@ -506,6 +423,7 @@ PROGRAMS = {
     ),
     "sink": Program(SinkFunction, "Sink", OPEN | {"invoke": "record "}, to_sink),
     "encoder": Program(None, "Encode", {"encode": "record "}, to_text_files),
+    **STATE_PROGRAMS,
 }  # fmt: skip
 # callback: (its program, what the failure's message tells of the call)
 CALLBACKS = {
@@ -513,8 +431,15 @@ CALLBACKS = {
     for name, program in PROGRAMS.items()
     for method, told in program.methods.items()
 }
+# What checkpoints call, and nothing else.
+BY_CHECKPOINTS = {"checkpointed.snapshot_state"}
 # Part of the API, but nothing calls them yet.
 NOT_CALLED = {(AggregateFunction, "merge")}  # merging windows
+
+
+def env_that_calls(callback: str, folder: Path) -> StreamExecutionEnvironment:
+    """An environment without checkpoints, or for what they call one with a single checkpoint: that of a job's end."""
+    return checkpointed_env(folder / "chk", interval="1 h") if callback in BY_CHECKPOINTS else new_env()
 
 
 def build(

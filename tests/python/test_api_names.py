@@ -2,6 +2,7 @@
 
 import ast
 import enum
+import functools
 import importlib
 import inspect
 from pathlib import Path
@@ -24,7 +25,8 @@ PLACES = {
     "common.typeinfo": """BasicArrayTypeInfo BasicTypeInfo ListTypeInfo MapTypeInfo ObjectArrayTypeInfo
         PrimitiveArrayTypeInfo Row RowTypeInfo TupleTypeInfo TypeInformation Types""",
     "common.watermark_strategy": "TimestampAssigner WatermarkStrategy",
-    "datastream": """AggregateFunction AllWindowedStream CheckpointConfig CheckpointingMode DataStream DataStreamSink
+    "datastream": """AggregateFunction AllWindowedStream BroadcastConnectedStream BroadcastProcessFunction BroadcastStream
+        KeyedBroadcastProcessFunction CheckpointConfig CheckpointingMode DataStream DataStreamSink
         FilterFunction FlatMapFunction FsStateBackend Function HashMapStateBackend KeyedProcessFunction KeyedStream
         KeySelector MapFunction MemoryStateBackend OutputTag ProcessAllWindowFunction ProcessFunction
         ProcessWindowFunction ReduceFunction RuntimeContext SinkFunction SourceFunction StateBackend
@@ -33,13 +35,15 @@ PLACES = {
     "datastream.connectors": "FileSink FileSource NumberSequenceSource OutputFileConfig RollingPolicy StreamFormat",
     "datastream.connectors.file_system": "FileSink FileSource OutputFileConfig RollingPolicy StreamFormat",
     "datastream.connectors.number_seq": "NumberSequenceSource",
-    "datastream.data_stream": "DataStream DataStreamSink KeyedStream",
-    "datastream.functions": """AggregateFunction AllWindowFunction FilterFunction FlatMapFunction Function
+    "datastream.data_stream": "BroadcastConnectedStream BroadcastStream DataStream DataStreamSink KeyedStream",
+    "datastream.functions": """AggregateFunction AllWindowFunction BroadcastProcessFunction
+        KeyedBroadcastProcessFunction FilterFunction FlatMapFunction Function
         KeyedProcessFunction KeySelector MapFunction ProcessAllWindowFunction ProcessFunction ProcessWindowFunction
         ReduceFunction RuntimeContext SinkFunction SourceFunction WindowFunction""",
     "datastream.output_tag": "OutputTag",
-    "datastream.state": """ListState ListStateDescriptor MapState MapStateDescriptor State StateDescriptor ValueState
-        ValueStateDescriptor""",
+    "datastream.state": """AggregatingState AggregatingStateDescriptor AppendingState BroadcastState ListState
+        ListStateDescriptor MapState MapStateDescriptor MergingState OperatorStateStore ReadOnlyBroadcastState
+        ReducingState ReducingStateDescriptor State StateDescriptor StateTtlConfig ValueState ValueStateDescriptor""",
     "datastream.state_backend": """EmbeddedRocksDBStateBackend FsStateBackend HashMapStateBackend MemoryStateBackend
         RocksDBStateBackend StateBackend""",
     "datastream.stream_execution_environment": "StreamExecutionEnvironment",
@@ -48,10 +52,11 @@ PLACES = {
     "datastream.window": "SlidingEventTimeWindows TimeWindow TumblingEventTimeWindows",
 }  # fmt: skip
 # Beyond PyFlink (documents and design), on `headrace` as well.
-OWN = """Avg CollectList Count DiskStateBackend First Last Max MaxBy Min MinBy RichAggregateFunction StdDev Sum TimeWindows TopK Var
+OWN = """CheckpointedFunction DiskStateBackend FunctionInitializationContext FunctionSnapshotContext KeyedStateStore
+    MapFunctionWithState Avg CollectList Count First Last Max MaxBy Min MinBy RichAggregateFunction StdDev Sum TimeWindows TopK Var
     key_group register_class task_of"""
-NOT_ON_TOP = {"BasicArrayTypeInfo", "BasicTypeInfo", "ListTypeInfo", "MapTypeInfo", "ObjectArrayTypeInfo",
-              "PrimitiveArrayTypeInfo", "State", "StateDescriptor"}  # fmt: skip
+NOT_ON_TOP = {"AppendingState", "BasicArrayTypeInfo", "BasicTypeInfo", "ListTypeInfo", "MapTypeInfo", "MergingState",
+              "ObjectArrayTypeInfo", "PrimitiveArrayTypeInfo", "State", "StateDescriptor"}  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -114,11 +119,12 @@ SIGNATURES = {
         window_all(window_assigner)
         assign_timestamps_and_watermarks(watermark_strategy)
         get_side_output(output_tag)
+        connect(ds)
         shuffle()
         rebalance()
         rescale()
         forward()
-        broadcast()
+        broadcast(broadcast_state_descriptor=None, *other_broadcast_state_descriptors)
         print(sink_identifier=None)
         sink_to(sink)
         add_sink(sink_func)
@@ -200,7 +206,9 @@ SIGNATURES = {
         get_metrics_group()
         get_state(state_descriptor)
         get_list_state(state_descriptor)
-        get_map_state(state_descriptor)""",
+        get_map_state(state_descriptor)
+        get_reducing_state(state_descriptor)
+        get_aggregating_state(state_descriptor)""",
     "TimerService": """
         current_processing_time()
         current_watermark()
@@ -208,9 +216,23 @@ SIGNATURES = {
         register_event_time_timer(timestamp)
         delete_processing_time_timer(timestamp)
         delete_event_time_timer(timestamp)""",
-    "ValueStateDescriptor": "__init__(name, value_type_info)\nget_name()",
-    "ListStateDescriptor": "__init__(name, elem_type_info)\nget_name()",
-    "MapStateDescriptor": "__init__(name, key_type_info, value_type_info)\nget_name()",
+    "BroadcastConnectedStream": "process(func, output_type=None)",
+    "BroadcastProcessFunction": "process_element(value, ctx)\nprocess_broadcast_element(value, ctx)",
+    "KeyedBroadcastProcessFunction": """
+        process_element(value, ctx)
+        process_broadcast_element(value, ctx)
+        on_timer(timestamp, ctx)""",
+    "CheckpointedFunction": "snapshot_state(context)\ninitialize_state(context)",
+    "ValueStateDescriptor": "__init__(name, value_type_info)\nget_name()\nenable_time_to_live(ttl_config)",
+    "ListStateDescriptor": "__init__(name, elem_type_info)\nget_name()\nenable_time_to_live(ttl_config)",
+    "MapStateDescriptor": """
+        __init__(name, key_type_info, value_type_info)
+        get_name()
+        enable_time_to_live(ttl_config)""",
+    "ReducingStateDescriptor": "__init__(name, reduce_function, type_info)\nget_name()\nenable_time_to_live(ttl_config)",
+    "AggregatingStateDescriptor": "__init__(name, agg_function, state_type_info)\nget_name()\nenable_time_to_live(ttl_config)",
+    "ReducingState": "get()\nadd(value)\nclear()",
+    "AggregatingState": "get()\nadd(value)\nclear()",
     "ValueState": "value()\nupdate(value)\nclear()",
     "ListState": "get()\nadd(value)\nadd_all(values)\nupdate(values)\nclear()",
     "MapState": """
@@ -224,6 +246,47 @@ SIGNATURES = {
         values()
         is_empty()
         clear()""",
+    "ReadOnlyBroadcastState": "get(key)\ncontains(key)\nitems()\nkeys()\nvalues()\nis_empty()",
+    "BroadcastState": """
+        get(key)
+        put(key, value)
+        put_all(dict_value)
+        remove(key)
+        contains(key)
+        items()
+        keys()
+        values()
+        is_empty()
+        clear()""",
+    "StateTtlConfig": """
+        new_builder(ttl)
+        get_update_type()
+        get_state_visibility()
+        get_ttl()
+        get_ttl_time_characteristic()
+        is_enabled()
+        get_cleanup_strategies()""",
+    "StateTtlConfig.Builder": """
+        __init__(ttl)
+        set_update_type(update_type)
+        update_ttl_on_create_and_write()
+        update_ttl_on_read_and_write()
+        set_state_visibility(state_visibility)
+        return_expired_if_not_cleaned_up()
+        never_return_expired()
+        set_ttl_time_characteristic(ttl_time_characteristic)
+        use_processing_time()
+        cleanup_full_snapshot()
+        cleanup_incrementally(cleanup_size, run_cleanup_for_every_record)
+        cleanup_in_rocksdb_compact_filter(query_time_after_num_entries, periodic_compaction_time=None)
+        disable_cleanup_in_background()
+        set_ttl(ttl)
+        build()""",
+    "StateTtlConfig.CleanupStrategies": """
+        is_cleanup_in_background()
+        in_full_snapshot()
+        get_incremental_cleanup_strategy()
+        get_rocksdb_compact_filter_cleanup_strategy()""",
     "TumblingEventTimeWindows": "of(size, offset=None)",
     "SlidingEventTimeWindows": "of(size, slide, offset=None)",
     "TimeWindow": """
@@ -261,7 +324,8 @@ SIGNATURES = {
     "RestartStrategies": """
         no_restart()
         fall_back_restart()
-        fixed_delay_restart(restart_attempts, delay_between_attempts)""",
+        fixed_delay_restart(restart_attempts, delay_between_attempts)
+        failure_rate_restart(failure_rate, failure_interval, delay_interval)""",
     "RowTypeInfo": "get_field_names()\nget_field_types()\nget_field_index(field_name)",
     "Types": """
         STRING()
@@ -341,7 +405,7 @@ def split_signature(line):
 
 @pytest.mark.parametrize("class_name", SIGNATURES)
 def test_methods_and_defaults_are_pyflinks(class_name):
-    cls = getattr(headrace, class_name)
+    cls = functools.reduce(getattr, class_name.split("."), headrace)
     for line in SIGNATURES[class_name].split("\n"):
         if not line.strip():
             continue
@@ -363,6 +427,34 @@ def test_methods_and_defaults_are_pyflinks(class_name):
             if parameter not in wanted and not parameter.startswith("*")
         )
         assert name == "__init__" or inspect.getdoc(method), f"{class_name}.{name} has no docstring"
+
+
+# Operators of the handles that user code holds, beside the methods that the protocols name.
+OPERATORS = {
+    "ListState": "__iter__",
+    "MapState": "__getitem__ __setitem__ __delitem__ __contains__ __iter__",
+    "ReadOnlyBroadcastState": "__getitem__ __contains__ __iter__",
+    "BroadcastState": "__getitem__ __setitem__ __delitem__ __contains__ __iter__",
+}
+
+
+@pytest.mark.parametrize(
+    "class_name",
+    [
+        "ValueState",
+        "ListState",
+        "MapState",
+        "ReducingState",
+        "AggregatingState",
+        "ReadOnlyBroadcastState",
+        "BroadcastState",
+    ],
+)
+def test_handles_of_the_engine_have_what_their_classes_say(class_name):
+    handle, exported = getattr(_core, class_name), getattr(headrace, class_name)
+    assert issubclass(handle, exported)
+    names = [split_signature(line.strip())[0] for line in SIGNATURES[class_name].split("\n") if line.strip()]
+    assert all(callable(getattr(handle, name)) for name in [*names, *OPERATORS.get(class_name, "").split()])
 
 
 def test_generic_classes_can_be_subscripted():

@@ -20,15 +20,14 @@ from python.callbacks import (
     CALLBACKS,
     NOT_CALLED,
     PROGRAMS,
-    RECORDS,
     Feed,
     Generating,
     Map,
-    Plan,
-    PlannedError,
     build,
     callbacks_of_the_api,
+    env_that_calls,
 )  # fmt: skip
+from python.planned_failures import RECORDS, Plan, PlannedError
 from python.streams import checkpointed_env, file_sink, lines_of, new_env
 
 
@@ -71,7 +70,7 @@ def test_new_class_or_method_without_a_program_is_found(monkeypatch):
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_callback_that_raises_fails_the_job_with_operator_record_and_traceback(callback, tmp_path):
     program, told = CALLBACKS[callback]
-    env = new_env()
+    env = env_that_calls(callback, tmp_path)
     build(env, program, tmp_path / "out")
     Plan.fail_in(callback)
     client = env.execute_async()
@@ -80,7 +79,7 @@ def test_callback_that_raises_fails_the_job_with_operator_record_and_traceback(c
     assert client.status() == JobStatus.FAILED
     message = str(caught.value)
     assert f"PlannedError: planned failure in {callback} (" in message
-    assert "callbacks.py:" in message
+    assert "planned_failures.py:" in message
     assert (f", {told}" in message) if told else not re.search(r", (record|key|timer) ", message)
     cause = caught.value.__cause__
     if callback == "source.snapshot_state":  # which `run` calls through ctx.collect

@@ -3,8 +3,8 @@
 import pytest
 
 from headrace import JobStatus, UserFunctionError
-from python.callbacks import CALLBACKS, Plan, build
-from python.streams import new_env
+from python.callbacks import CALLBACKS, build, env_that_calls
+from python.planned_failures import Plan
 
 # Raised where the callback stands in a generator, StopIteration would end that: Python makes it a RuntimeError.
 KINDS = [StopIteration, SystemExit, KeyboardInterrupt, MemoryError, RecursionError, GeneratorExit]
@@ -33,7 +33,7 @@ def raised(kind, text):
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_error_of_a_special_kind_fails_the_job_and_nothing_else(callback, kind, tmp_path):
     program, _ = CALLBACKS[callback]
-    env = new_env()
+    env = env_that_calls(callback, tmp_path)
     build(env, program, tmp_path / "out")
     Plan.error = lambda text: raised(kind, text)
     Plan.fail_in(callback)

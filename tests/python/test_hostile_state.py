@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace import HeadraceError, _core
+from headrace import HeadraceError, _core, read_checkpoint
 from python.pickle_payloads import OPCODES, payloads
 from python.programs.hostile_state import MARKERS
 from python.streams import lines_of
@@ -104,6 +104,27 @@ def test_a_state_declared_as_pickles_is_refused_by_a_program_that_declares_none(
     with pytest.raises(AssertionError, match=r"state '(value|items|pairs)'.*pickle"):
         run_program("resume", tmp_path)
     assert list((tmp_path / MARKERS).iterdir()) == []
+
+
+def test_reading_a_checkpoint_loads_no_pickle_and_imports_nothing(tmp_path):
+    (tmp_path / MARKERS).mkdir()
+    run_program("write", tmp_path)
+    manifest = max((tmp_path / "chk").rglob("chk-*.manifest"), key=lambda path: path.stat().st_mtime_ns)
+    count = len(payloads(tmp_path))
+    for forged in (False, True):
+        if forged:
+            assert forge(manifest) >= 3
+        seen = json.loads(run_program("read", tmp_path))
+        assert seen["shown"]["value"] == ["pickle", "binary", count]
+        assert seen["shown"]["pairs"] == ["pickle", "binary", count]
+        assert seen["shown"]["items"][:2] == ["pickle", "binary"]
+        assert seen["shown"]["items"][2] >= count
+        assert seen["events"] == []
+        assert list((tmp_path / MARKERS).iterdir()) == []
+    # Asked for by name they are loaded, and do what they do: the watch above would have seen it.
+    with pytest.raises(HeadraceError, match="a stored pickle cannot be loaded"):
+        read_checkpoint(manifest, allow_pickle=True)["hostile"]["value"].to_arrow()
+    assert list((tmp_path / MARKERS).iterdir()) != []
 
 
 def sized(data: bytes) -> bytes:

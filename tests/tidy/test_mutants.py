@@ -11,15 +11,14 @@ from mutants.report import SURVIVORS_SHARE_MAX, all_mutants, committed_report, e
 def test_at_most_one_flip_in_ten_survives():
     report = committed_report()
     print(f"\nmutants: {report.summary()}")
-    assert len(report.survivor) == report.survived
-    assert report.mutants == sum(report.caught.values()) + report.equivalent + report.survived
+    assert [e.name for e in report.files if e.flips != e.noticed + e.equivalent + len(e.survivors)] == []
     assert report.survived_share() <= SURVIVORS_SHARE_MAX
 
 
 def test_the_report_is_of_about_this_tree():
-    # Else `make mutants` has to run again.
-    report = committed_report()
-    assert abs(len(all_mutants()) - report.mutants) <= 0.1 * report.mutants
+    # Else `make mutants ARGS=--changed` has to run again.
+    tried = sum(entry.flips for entry in committed_report().of_this_tree())
+    assert tried >= 0.9 * len(all_mutants())
 
 
 def test_each_equivalent_flip_is_one_of_the_tree_and_has_a_reason():
@@ -40,6 +39,8 @@ def test_each_equivalent_flip_is_one_of_the_tree_and_has_a_reason():
         ("#if A < B\n#endif", []),
         ("HR_CHECK(f(a) &&\n         b < c) << d;\nstatic_assert(a == b);", []),
         ("const auto n = 8'192 < a ? 1'000 : b;", ["<"]),
+        ("if (Planted(PlantedBug::kOne) && a < b) {\n  if (c > d) e();\n}\nif (f == g) h();", ["=="]),
+        ("if (Planted(PlantedBug::kOne) && a < b) return c > d;\nif (f != g) h();", ["!="]),
         ("bool operator==(const Key&) const = default;", []),
         ("auto operator<=>(const Key& a) const;", []),
     ],

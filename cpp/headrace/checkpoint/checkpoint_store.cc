@@ -1,6 +1,7 @@
 #include "headrace/checkpoint/checkpoint_store.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
@@ -9,6 +10,7 @@
 #include "headrace/base/check.h"
 #include "headrace/base/planted_bug.h"
 #include "headrace/checkpoint/protocol.h"
+#include "headrace/checkpoint/remote_directory.h"
 #include "headrace/storage/safe_path.h"
 
 namespace headrace {
@@ -27,7 +29,10 @@ class LocalCheckpointStore final : public CheckpointStore,
                                    public std::enable_shared_from_this<LocalCheckpointStore> {
  public:
   LocalCheckpointStore(Env* env, CheckpointStoreOptions options)
-      : files_(env->files()), options_(std::move(options)) {}
+      : env_(env), files_(env->files()), options_(std::move(options)) {}
+  ~LocalCheckpointStore() override {
+    if (delete_all_) DeleteAll();
+  }
 
   Status Init();
 
@@ -43,31 +48,49 @@ class LocalCheckpointStore final : public CheckpointStore,
   Status Commit(const Manifest& manifest, const std::function<bool()>& still_wanted) override;
   bool Decided(CheckpointId id) const override;
   void Abandon(CheckpointId id) override;
+  void DeleteAllOnClose() override { delete_all_ = true; }
   std::shared_ptr<CheckpointStore> Share() override { return shared_from_this(); }
 
  private:
   std::string PathOf(const std::string& name) const { return directory_ + "/" + name; }
+  std::string ShownPathOf(const std::string& name) const {
+    return (remote_ ? remote_->uri() : directory_) + "/" + name;
+  }
+  Status Shown(const Status& status) const {
+    return remote_ ? remote_->InRemoteTerms(status) : status;
+  }
+  Result<std::vector<std::string>> Names();
+  Status CheckPresent(const Manifest& manifest);
+  Status CheckWhole(const Manifest& manifest);
+  Status RemoveNames(const std::vector<std::string>& names);
   void UseUp(CheckpointId id);
   void MarkDecided(CheckpointId id);
   Status BeginRun(const std::vector<std::string>& names);
+  Status CreateRunMarker();
   Status LoadKnown(const std::vector<std::string>& names);
   void Know(const Manifest& manifest, KnownManifest* known);
   Result<Manifest> ReadOwn(const std::string& name);
   Status CheckMine(const Manifest& manifest) const;
   Status CheckFence(const std::vector<std::string>& names, const std::string& name) const;
+  Status Decide(const Manifest& manifest, const std::string& bytes,
+                const std::function<bool()>& still_wanted);
   Status PublishManifest(const Manifest& manifest, const std::string& bytes);
   Status WriteTemporary(const std::string& path, const std::string& bytes);
   void DeleteWhatMayGo();
+  void DeleteAll();
 
+  Env* const env_;
   FileSystem& files_;
   const CheckpointStoreOptions options_;
   std::string directory_;
   uint64_t run_id_ = 0;
   std::unique_ptr<FileLock> lock_;
+  std::atomic<bool> delete_all_{false};
 
   // Held during a whole Commit, LoadLatest: guards what is on disk and `known_`. Taken before
   // `mutex_`.
   std::mutex disk_mutex_;
+  std::unique_ptr<RemoteDirectory> remote_;  // null: `directory_` is where checkpoints stay
   std::vector<KnownManifest> known_;
   std::map<CheckpointId, Digest128> digests_;  // of the readable ones among them
 
@@ -90,9 +113,41 @@ Status LocalCheckpointStore::Init() {
                                       " by another job name or execution.checkpointing.dir");
   }
   lock_ = std::move(lock).value();
-  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  if (options_.transport) {
+    remote_ = std::make_unique<RemoteDirectory>(env_, options_.transport, directory_);
+  }
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   HR_RETURN_IF_ERROR(LoadKnown(names));
   return BeginRun(names);
+}
+
+// Of everything that is stored; the manifests among them can be read by ReadOwn.
+Result<std::vector<std::string>> LocalCheckpointStore::Names() {
+  return remote_ ? remote_->Refresh() : files_.List(directory_);
+}
+
+Status LocalCheckpointStore::CheckPresent(const Manifest& manifest) {
+  return remote_ ? remote_->CheckFilesPresent(manifest)
+                 : CheckFilesPresent(files_, manifest, directory_);
+}
+
+Status LocalCheckpointStore::CheckWhole(const Manifest& manifest) {
+  if (remote_) {
+    HR_RETURN_IF_ERROR(remote_->CheckFilesPresent(manifest));
+    HR_RETURN_IF_ERROR(remote_->Fetch(manifest));
+  }
+  return Shown(CheckFilesWhole(files_, manifest, directory_));
+}
+
+// Each for itself: one that cannot be removed must not keep the others. The first failure.
+Status LocalCheckpointStore::RemoveNames(const std::vector<std::string>& names) {
+  if (remote_) return names.empty() ? Status::Ok() : remote_->Delete(names);
+  Status failure;
+  for (const std::string& name : names) {
+    const Status removed = files_.Remove(PathOf(name));
+    if (failure.ok()) failure = removed;
+  }
+  return failure;
 }
 
 // The marker is durable before anything of this run is written, so no two runs ever share a number,
@@ -105,41 +160,61 @@ Status LocalCheckpointStore::BeginRun(const std::vector<std::string>& names) {
     UseUp(stored.checkpoint);
   }
   ++run_id_;
+  HR_RETURN_IF_ERROR(CreateRunMarker());
+  std::vector<std::string> rubbish;
+  for (const std::string& name : names) {
+    const StoredName::Kind kind = ParseStoredName(name).kind;
+    if (kind == StoredName::Kind::kRunMarker || kind == StoredName::Kind::kManifestTemporary) {
+      rubbish.push_back(name);
+    }
+  }
+  // What stays does no harm; the next start tries again.
+  const Status removed = RemoveNames(rubbish);
+  return removed.ok() ? removed : Status::Ok();
+}
+
+Status LocalCheckpointStore::CreateRunMarker() {
+  if (remote_) {
+    HR_ASSIGN_OR_RETURN(run_id_, remote_->ClaimRun(run_id_));
+    return Status::Ok();
+  }
   HR_ASSIGN_OR_RETURN(auto marker, files_.Create(PathOf(RunMarkerName(run_id_))));
   HR_RETURN_IF_ERROR(marker->Sync());
   HR_RETURN_IF_ERROR(marker->Close());
-  HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
-  for (const std::string& name : names) {
-    const StoredName::Kind kind = ParseStoredName(name).kind;
-    if (kind != StoredName::Kind::kRunMarker && kind != StoredName::Kind::kManifestTemporary) {
-      continue;
-    }
-    // Rubbish that stays does no harm; the next start tries again.
-    const Status removed = files_.Remove(PathOf(name));
-    if (!removed.ok()) continue;
-  }
-  return Status::Ok();
+  return files_.SyncDirectory(directory_);
 }
 
 Status LocalCheckpointStore::LoadKnown(const std::vector<std::string>& names) {
   known_.clear();
   digests_.clear();
+  std::map<CheckpointId, uint64_t> runs;
   for (const std::string& name : names) {
     const StoredName stored = ParseStoredName(name);
     if (stored.kind != StoredName::Kind::kManifest) continue;
+    UseUp(stored.checkpoint);
     KnownManifest known{.id = stored.checkpoint, .usable = false, .files = {}};
     const Result<Manifest> manifest = ReadOwn(name);
+    if (manifest.ok() && remote_ && remote_->IsVoid(*manifest)) continue;
     if (manifest.ok()) {
       Know(*manifest, &known);
-      const Status present = CheckFilesPresent(files_, *manifest, directory_);
+      const Status present = CheckPresent(*manifest);
       if (IsTransient(present)) return present;
       known.usable = present.ok();
       run_id_ = std::max(run_id_, manifest->run_id);
+      runs[manifest->id] = manifest->run_id;
     } else if (IsTransient(manifest.status())) {
       return manifest.status();
     }
     known_.push_back(std::move(known));
   }
+  // A remote storage may carry out a dead run's last request when its successor has long gone on
+  // from an older checkpoint. What the successor decided counts.
+  std::erase_if(known_, [&](const KnownManifest& known) {
+    const auto own = runs.find(known.id);
+    return own != runs.end() && std::any_of(runs.begin(), own, [&](const auto& earlier) {
+             return earlier.second > own->second;
+           });
+  });
   return Status::Ok();
 }
 
@@ -193,16 +268,18 @@ std::string LocalCheckpointStore::DataFileName(CheckpointId id, int task) {
 
 Status LocalCheckpointStore::CheckMine(const Manifest& manifest) const {
   if (manifest.job_key == options_.job_key) return Status::Ok();
-  return Status::FailedPrecondition("file " + PathOf(ManifestName(manifest.id)) + ", offset " +
+  return Status::FailedPrecondition("file " + ShownPathOf(ManifestName(manifest.id)) + ", offset " +
                                     std::to_string(kManifestHeaderBytes) + ": belongs to job '" +
                                     manifest.job_key + "', not to job '" + options_.job_key + "'");
 }
 
 Result<Manifest> LocalCheckpointStore::ReadOwn(const std::string& name) {
-  HR_ASSIGN_OR_RETURN(Manifest manifest, ReadManifestFile(files_, PathOf(name)));
+  Result<Manifest> read = ReadManifestFile(files_, PathOf(name));
+  if (!read.ok()) return Shown(read.status());
+  Manifest manifest = std::move(read).value();
   HR_RETURN_IF_ERROR(CheckMine(manifest));
   if (manifest.decision != 0) {
-    return Status::Unimplemented("file " + PathOf(name) +
+    return Status::Unimplemented("file " + ShownPathOf(name) +
                                  ": whether this checkpoint is decided is told by a marker outside "
                                  "the directory, which this build cannot read");
   }
@@ -211,16 +288,15 @@ Result<Manifest> LocalCheckpointStore::ReadOwn(const std::string& name) {
 
 Result<std::vector<CheckpointEntry>> LocalCheckpointStore::List() {
   const std::lock_guard<std::mutex> guard(disk_mutex_);
-  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   std::vector<CheckpointEntry> entries;
   for (const std::string& name : names) {
     const StoredName stored = ParseStoredName(name);
     if (stored.kind != StoredName::Kind::kManifest) continue;
     const Result<Manifest> manifest = ReadOwn(name);
     entries.push_back({.id = stored.checkpoint,
-                       .manifest_path = PathOf(name),
-                       .status = manifest.ok() ? CheckFilesPresent(files_, *manifest, directory_)
-                                               : manifest.status()});
+                       .manifest_path = ShownPathOf(name),
+                       .status = manifest.ok() ? CheckPresent(*manifest) : manifest.status()});
   }
   std::sort(entries.begin(), entries.end(),
             [](const CheckpointEntry& a, const CheckpointEntry& b) { return a.id < b.id; });
@@ -233,7 +309,9 @@ Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_olde
   // A name that a dying process published may be visible and not yet durable. Whoever resumes from
   // it publishes output; a power cut must not take the checkpoint away after that.
   HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
-  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
+  // After the names were read: what of ours a successor did not see is not to be published.
+  if (remote_) HR_RETURN_IF_ERROR(remote_->CheckFence());
   HR_RETURN_IF_ERROR(LoadKnown(names));
   std::sort(known_.begin(), known_.end(),
             [](const KnownManifest& a, const KnownManifest& b) { return a.id > b.id; });
@@ -244,19 +322,23 @@ Result<std::optional<Manifest>> LocalCheckpointStore::LoadLatest(bool allow_olde
   for (KnownManifest& known : known_) {
     const std::string name = ManifestName(known.id);
     Result<Manifest> read = ReadOwn(name);
-    const Status status = read.ok() ? CheckFilesWhole(files_, *read, directory_) : read.status();
+    const Status status = read.ok() ? CheckWhole(*read) : read.status();
     if (IsTransient(status)) return status;
     known.usable = status.ok();
     if (status.ok()) Know(*read, &known);
-    candidates.push_back({.id = known.id, .path = PathOf(name), .status = status});
+    candidates.push_back({.id = known.id, .path = ShownPathOf(name), .status = status});
     if (status.ok()) {
       manifest = std::move(read).value();
       break;
     }
   }
   LatestDecision decision = DecideLatest(candidates, allow_older);
-  if (decision.kind == LatestDecision::Kind::kFreshStart) return std::optional<Manifest>();
   if (decision.kind == LatestDecision::Kind::kRefuse) return decision.refusal;
+  const bool fresh = decision.kind == LatestDecision::Kind::kFreshStart;
+  if (remote_) {
+    HR_RETURN_IF_ERROR(remote_->Choose(fresh ? 0 : manifest.id, next_checkpoint_id()));
+  }
+  if (fresh) return std::optional<Manifest>();
   HR_CHECK_EQ(candidates[decision.index].id, manifest.id);
   if (warning != nullptr) *warning = std::move(decision.warning);
 
@@ -294,6 +376,17 @@ Status LocalCheckpointStore::WriteTemporary(const std::string& path, const std::
   HR_RETURN_IF_ERROR(file->Append(bytes));
   HR_RETURN_IF_ERROR(file->Sync());
   return file->Close();
+}
+
+// Until this returns a failure, nothing is retried in place and nothing of it is visible.
+Status LocalCheckpointStore::Decide(const Manifest& manifest, const std::string& bytes,
+                                    const std::function<bool()>& still_wanted) {
+  if (!remote_) return PublishManifest(manifest, bytes);
+  HR_RETURN_IF_ERROR(Shown(remote_->Upload(manifest, still_wanted)));
+  if (still_wanted && !still_wanted()) return Status::Cancelled("it was given up");
+  HR_RETURN_IF_ERROR(remote_->Decide(manifest.id, bytes));
+  remote_->FreeStaging(manifest.id);
+  return Status::Ok();
 }
 
 Status LocalCheckpointStore::PublishManifest(const Manifest& manifest, const std::string& bytes) {
@@ -342,7 +435,7 @@ Status LocalCheckpointStore::Commit(const Manifest& manifest,
   if (Planted(PlantedBug::kSinkBeforeManifest) && manifest.renames.size() > 3) {
     HR_RETURN_IF_ERROR(PublishAll(files_, manifest.renames));
   }
-  HR_RETURN_IF_ERROR(PublishManifest(manifest, bytes).WithContext(context));
+  HR_RETURN_IF_ERROR(Decide(manifest, bytes, still_wanted).WithContext(context));
 
   KnownManifest known{.id = manifest.id, .usable = true, .files = {}};
   for (const FileManifest& file : manifest.files) known.files.insert(file.name);
@@ -362,7 +455,8 @@ Status LocalCheckpointStore::Commit(const Manifest& manifest,
 
 // Failures are left to the next checkpoint: the one just committed is complete all the same.
 void LocalCheckpointStore::DeleteWhatMayGo() {
-  const Result<std::vector<std::string>> names = files_.List(directory_);
+  const Result<std::vector<std::string>> names =
+      remote_ ? remote_->Names() : files_.List(directory_);
   if (!names.ok()) return;
   std::set<CheckpointId> abandoned;
   {
@@ -377,22 +471,37 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
       if (stored.kind == StoredName::Kind::kData && old) clean_up.data.push_back(name);
     }
   }
+  if (remote_ && !RemoveNames(clean_up.manifests).ok()) return;
   for (const std::string& name : clean_up.manifests) {
-    if (!files_.Remove(PathOf(name)).ok()) return;
+    if (!remote_ && !files_.Remove(PathOf(name)).ok()) return;
   }
   // A manifest must never come back after a power cut when its data is gone.
-  if (!clean_up.manifests.empty() && !files_.SyncDirectory(directory_).ok()) return;
+  if (!remote_ && !clean_up.manifests.empty() && !files_.SyncDirectory(directory_).ok()) return;
   std::erase_if(known_, [&](const KnownManifest& known) {
     const bool gone = std::find(clean_up.manifests.begin(), clean_up.manifests.end(),
                                 ManifestName(known.id)) != clean_up.manifests.end();
     if (gone) digests_.erase(known.id);
     return gone;
   });
-  for (const std::string& name : clean_up.data) {
-    // Each for itself: one that cannot be removed must not keep the others.
-    const Status removed = files_.Remove(PathOf(name));
-    if (!removed.ok()) continue;
-  }
+  const Status removed = RemoveNames(clean_up.data);
+  if (!removed.ok()) return;  // the next checkpoint tries again
+}
+
+// The marker of the run stays, so that no later run has its number. There is nobody left who could
+// be told of a failure.
+void LocalCheckpointStore::DeleteAll() {
+  const Result<std::vector<std::string>> names = Names();
+  if (!names.ok()) return;
+  const auto remove = [&](StoredName::Kind kind) {
+    std::vector<std::string> chosen;
+    for (const std::string& name : *names) {
+      if (ParseStoredName(name).kind == kind) chosen.push_back(name);
+    }
+    return RemoveNames(chosen).ok();
+  };
+  // A manifest must never come back after a power cut when its data is gone.
+  if (!remove(StoredName::Kind::kManifest) || !files_.SyncDirectory(directory_).ok()) return;
+  if (!remove(StoredName::Kind::kData)) return;
 }
 
 // What Open hands out: the store lives until the last background work that shares it is done.
@@ -418,6 +527,7 @@ class StoreHandle final : public CheckpointStore {
   }
   bool Decided(CheckpointId id) const override { return store_->Decided(id); }
   void Abandon(CheckpointId id) override { store_->Abandon(id); }
+  void DeleteAllOnClose() override { store_->DeleteAllOnClose(); }
   std::shared_ptr<CheckpointStore> Share() override { return store_; }
 
  private:

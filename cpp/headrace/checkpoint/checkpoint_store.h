@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "headrace/base/env.h"
+#include "headrace/checkpoint/checkpoint_transport.h"
 #include "headrace/checkpoint/manifest.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/storage/codec.h"
@@ -14,7 +15,8 @@
 namespace headrace {
 
 struct CheckpointStoreOptions {
-  std::string directory;  ///< execution.checkpointing.dir, a local path
+  std::string directory;  ///< execution.checkpointing.dir, a local path; scratch with `transport`
+  std::shared_ptr<CheckpointTransport> transport;  ///< where checkpoints go, null = `directory`
   std::string job_key;
   int retained = 1;  ///< usable checkpoints kept; one older stays until two newer are complete
   CodecId codec = CodecId::kZstd;
@@ -39,6 +41,11 @@ struct CheckpointEntry {
 ///
 /// Any other file is never touched. Every operation leaves the directory, wherever it is cut off,
 /// in a state from which the newest or the one before it can be resumed.
+///
+/// With a transport, `directory` must be nobody else's: what tasks write passes through it to the
+/// remote directory, which has the layout above but LOCK and temporaries. There a second process is
+/// not refused, it takes over: the first one's next Commit or LoadLatest is kFailedPrecondition.
+/// job_directory() stays the local one; messages and CheckpointEntry name the remote files.
 /// Threading: thread-safe; LoadLatest waits for a Commit that has begun.
 class CheckpointStore {
  public:
@@ -83,6 +90,9 @@ class CheckpointStore {
   /// Abandons a failed checkpoint; its files, and a manifest whose publication is in doubt, are
   /// deleted by clean-up after two complete checkpoints. Ignored for a decided one.
   virtual void Abandon(CheckpointId id) = 0;
+  /// Deletes all checkpoints of the job, whoever wrote them, when the last owner lets go of the
+  /// store. What cannot be deleted stays; savepoints and foreign files are not touched.
+  virtual void DeleteAllOnClose() = 0;
   /// Another owner of the same store, for work that may outlive this one; the lock is freed with
   /// the last.
   virtual std::shared_ptr<CheckpointStore> Share() = 0;

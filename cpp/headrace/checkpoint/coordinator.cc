@@ -25,6 +25,12 @@ std::string JoinTasks(const std::vector<int>& tasks) {
   return tasks.size() > kShown ? text + ", …" : text;
 }
 
+SavepointStop StopOf(const std::vector<SavepointRequestPtr>& requests) {
+  SavepointStop stop = SavepointStop::kNone;
+  for (const SavepointRequestPtr& request : requests) stop = std::max(stop, request->stop());
+  return stop;
+}
+
 // A history line with nothing but what was written.
 CheckpointRecord SizesOf(const std::vector<WrittenSnapshot>& tasks) {
   CheckpointRecord record;
@@ -50,9 +56,11 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
     bool final = false;
     int64_t triggered_steady_ms = 0;
     int64_t triggered_ms = 0;
+    int64_t after_ms = 0;  // since the trigger of the one before
     AckBook acks;
     std::vector<WrittenSnapshot> tasks;
     bool committing = false;
+    std::vector<SavepointRequestPtr> savepoints;
   };
   using PendingPtr = std::unique_ptr<Pending>;
   // What its commit takes over: from then on nobody else touches the tables.
@@ -60,15 +68,17 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
     Manifest manifest;
     std::vector<WrittenSnapshot> tasks;
     bool final = false;
+    std::vector<SavepointRequestPtr> savepoints;
   };
 
   Impl(Env* environment, CheckpointOptions checkpoint_options, CheckpointStore* checkpoint_store,
        const SnapshotWriter& snapshot_writer, int task_count, CheckpointId first_id)
       : env(environment),
-        options(checkpoint_options),
         store(checkpoint_store->Share()),
         writer(snapshot_writer),
         tasks(task_count),
+        options(checkpoint_options),
+        policy(checkpoint_options.adaptive),
         next_id(std::max(first_id, store->next_checkpoint_id())),
         last_trigger_ms(SteadyMs()) {
     HR_CHECK_GT(tasks, 0);
@@ -78,6 +88,8 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
 
   std::vector<Event> Tick();
   void RequestNow(bool final);
+  void RequestSavepoint(SavepointRequestPtr request);
+  void SetInterval(int64_t interval_ms);
   void OnSnapshot(CheckpointId id, TaskSnapshot snapshot);
   void Fail(CheckpointId id, const Status& why, bool by_commit = false);
   void Shutdown();
@@ -87,11 +99,14 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
   bool IsWanted(CheckpointId id) const;
   void StartCommit(CheckpointId id);
   void CommitInBackground(CommitWork* commit);
+  void AdaptIntervalLocked(const Pending& checkpoint, const CheckpointRecord& sizes,
+                           const Manifest& manifest);
+  void OnDecidedLocked(const CommitWork& commit, const Status& status);
+  Result<std::string> CopySavepoints(const CommitWork& commit);
   PendingPtr AbortLocked(const Status& why);
   void Record(const Pending& checkpoint, CheckpointRecord sizes, const Status& outcome);
 
   Env* const env;
-  const CheckpointOptions options;
   const std::shared_ptr<CheckpointStore> store;
   SnapshotWriter writer;
   const int tasks;
@@ -99,12 +114,17 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
   std::atomic<bool> stopped{false};
 
   mutable std::mutex mutex;
+  CheckpointOptions options;
+  IntervalPolicy policy;
+  std::optional<int64_t> last_rows_read;
   CheckpointId next_id;
   int64_t last_trigger_ms;
   std::optional<int64_t> last_end_ms;
   bool requested = false;
   bool requested_final = false;
   bool failed_job = false;
+  bool copying = false;  // a savepoint, out of files that clean-up may delete
+  std::vector<SavepointRequestPtr> savepoints;  // not triggered yet
   int writes_running = 0;
   int failures = 0;
   PendingPtr pending;
@@ -135,30 +155,44 @@ void CheckpointCoordinator::Impl::TriggerIfDue(int64_t now_ms) {
   const TriggerFacts facts{.now_ms = now_ms,
                            .last_trigger_ms = last_trigger_ms,
                            .last_end_ms = last_end_ms,
-                           .requested = requested || requested_final,
+                           .requested = requested || requested_final || !savepoints.empty(),
                            .pending = pending != nullptr,
-                           .writing = writes_running > 0,
+                           .writing = writes_running > 0 || copying,
                            .stopped = stopped || failed_job};
   if (!ShouldTrigger(options, facts)) return;
   pending = std::make_unique<Pending>(Pending{.id = next_id++,
                                               .final = requested_final,
                                               .triggered_steady_ms = now_ms,
                                               .triggered_ms = env->NowMs(),
+                                              .after_ms = now_ms - last_trigger_ms,
                                               .acks = AckBook(tasks),
                                               .tasks = {},
-                                              .committing = false});
+                                              .committing = false,
+                                              .savepoints = std::exchange(savepoints, {})});
   requested = false;
   requested_final = false;
   last_trigger_ms = now_ms;
   outbox.push_back({.kind = Event::Kind::kTrigger,
                     .id = pending->id,
                     .final = pending->final,
-                    .status = Status::Ok()});
+                    .status = Status::Ok(),
+                    .savepoint = !pending->savepoints.empty(),
+                    .stop = StopOf(pending->savepoints)});
 }
 
 void CheckpointCoordinator::Impl::RequestNow(bool final) {
   const std::lock_guard<std::mutex> guard(mutex);
   (final ? requested_final : requested) = true;
+}
+
+void CheckpointCoordinator::Impl::RequestSavepoint(SavepointRequestPtr request) {
+  const std::lock_guard<std::mutex> guard(mutex);
+  savepoints.push_back(std::move(request));
+}
+
+void CheckpointCoordinator::Impl::SetInterval(int64_t interval_ms) {
+  const std::lock_guard<std::mutex> guard(mutex);
+  options.interval_ms = interval_ms;
 }
 
 void CheckpointCoordinator::Impl::OnSnapshot(CheckpointId id, TaskSnapshot snapshot) {
@@ -227,6 +261,7 @@ void CheckpointCoordinator::Impl::StartCommit(CheckpointId id) {
     pending->committing = true;
     commit->tasks = std::move(pending->tasks);
     commit->final = pending->final;
+    commit->savepoints = pending->savepoints;
   }
   Manifest& manifest = commit->manifest;
   manifest.job_key = store->options().job_key;
@@ -256,12 +291,81 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
   commit->tasks.clear();
   if (!status.ok() && !store->Decided(id)) return Fail(id, status, /*by_commit=*/true);
 
+  {
+    const std::lock_guard<std::mutex> guard(mutex);
+    HR_CHECK(pending && pending->id == id);
+    Record(*pending, sizes, status);
+    if (status.ok()) AdaptIntervalLocked(*pending, sizes, commit->manifest);
+    pending.reset();
+    last_end_ms = SteadyMs();
+    last_completed = commit->manifest;
+    OnDecidedLocked(*commit, status);
+    copying = status.ok() && !commit->savepoints.empty();
+    if (!copying) return;
+  }
+  const Result<std::string> copied = CopySavepoints(*commit);
   const std::lock_guard<std::mutex> guard(mutex);
-  HR_CHECK(pending && pending->id == id);
-  Record(*pending, sizes, status);
-  pending.reset();
-  last_end_ms = SteadyMs();
-  last_completed = std::move(commit->manifest);
+  copying = false;
+  if (copied.ok()) {
+    const auto line =
+        std::find_if(history.rbegin(), history.rend(),
+                     [id](const CheckpointRecord& record) { return record.id == id; });
+    if (line != history.rend()) line->savepoint = *copied;
+  }
+  if (stopped) return;
+  outbox.push_back({.kind = Event::Kind::kSavepointEnded,
+                    .id = id,
+                    .final = commit->final,
+                    .status = copied.status(),
+                    .savepoint = true,
+                    .stop = StopOf(commit->savepoints)});
+}
+
+// REQUIRES: `mutex`. Whole checkpoints teach what all state takes, deltas what changes.
+void CheckpointCoordinator::Impl::AdaptIntervalLocked(const Pending& checkpoint,
+                                                      const CheckpointRecord& sizes,
+                                                      const Manifest& manifest) {
+  int64_t rows_read = 0;
+  for (const OperatorManifest& op : manifest.operators) {
+    for (const SplitSnapshot& split : op.splits) rows_read += split.rows_read;
+  }
+  const int64_t rows = rows_read - last_rows_read.value_or(rows_read);
+  last_rows_read = rows_read;
+  if (!options.adaptive.enabled || options.interval_ms < 0) return;
+  const int64_t now_ms = SteadyMs();
+  const IntervalDecision decision = policy.OnCheckpoint(
+      {.ended_ms = now_ms,
+       .interval_s = static_cast<double>(checkpoint.after_ms) / 1000,
+       .seconds = static_cast<double>(now_ms - checkpoint.triggered_steady_ms) / 1000,
+       .bytes = static_cast<double>(sizes.bytes_written),
+       .state_bytes = static_cast<double>(sizes.state_bytes),
+       .rows = static_cast<double>(rows)});
+  options.interval_ms = decision.interval_ms;
+  history.back().interval = decision;
+}
+
+// Outcome of the first, for the history; those that stop the job count most.
+Result<std::string> CheckpointCoordinator::Impl::CopySavepoints(const CommitWork& commit) {
+  std::optional<Result<std::string>> told;
+  for (const SavepointRequestPtr& request : commit.savepoints) {
+    Result<std::string> copied =
+        WriteSavepoint(env->files(), commit.manifest, store->job_directory(), request->directory(),
+                       [this] { return !stopped.load(); });
+    if (!copied.ok() && commit.final) {
+      copied = copied.status().WithContext("the job has ended with checkpoint " +
+                                           std::to_string(commit.manifest.id) +
+                                           ", from which it can be resumed, but");
+    }
+    // After a shutdown the caller says why.
+    if (copied.ok() || !stopped) request->Resolve(copied);
+    if (!told || request->stop() != SavepointStop::kNone) told = std::move(copied);
+  }
+  return *told;
+}
+
+// REQUIRES: `mutex`.
+void CheckpointCoordinator::Impl::OnDecidedLocked(const CommitWork& commit, const Status& status) {
+  const CheckpointId id = commit.manifest.id;
   if (status.ok()) failures = 0;
   const FailureDecision decision =
       status.ok() ? FailureDecision{.counts = false, .fail_job = false}
@@ -273,8 +377,10 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
   failed_job = decision.fail_job;
   outbox.push_back({.kind = failed_job ? Event::Kind::kFailJob : Event::Kind::kCompleted,
                     .id = id,
-                    .final = commit->final,
-                    .status = status});
+                    .final = commit.final,
+                    .status = status,
+                    .savepoint = !commit.savepoints.empty(),
+                    .stop = StopOf(commit.savepoints)});
 }
 
 void CheckpointCoordinator::Impl::Fail(CheckpointId id, const Status& why, bool by_commit) {
@@ -295,19 +401,41 @@ CheckpointCoordinator::Impl::PendingPtr CheckpointCoordinator::Impl::AbortLocked
   last_end_ms = SteadyMs();
   if (stopped) return aborted;
 
+  const bool is_savepoint = !aborted->savepoints.empty();
   const FailureDecision decision =
       OnCheckpointFailure({.earlier_failures = failures,
                            .tolerable = options.tolerable_failures,
-                           .savepoint = false,
+                           .savepoint = is_savepoint && !aborted->final,
                            .cancelled = why.code() == StatusCode::kCancelled,
-                           .decided = false});
+                           .decided = false,
+                           .fenced = why.code() == StatusCode::kFailedPrecondition});
   if (decision.counts) ++failures;
-  outbox.push_back(
-      {.kind = Event::Kind::kAborted, .id = aborted->id, .final = aborted->final, .status = why});
+  const SavepointStop stop = StopOf(aborted->savepoints);
+  outbox.push_back({.kind = Event::Kind::kAborted,
+                    .id = aborted->id,
+                    .final = aborted->final,
+                    .status = why,
+                    .savepoint = is_savepoint,
+                    .stop = stop});
+  if (is_savepoint) {
+    for (const SavepointRequestPtr& request : aborted->savepoints) {
+      request->Resolve(why.WithContext("savepoint"));
+    }
+    outbox.push_back({.kind = Event::Kind::kSavepointEnded,
+                      .id = aborted->id,
+                      .final = aborted->final,
+                      .status = why,
+                      .savepoint = true,
+                      .stop = stop});
+  }
   if (decision.fail_job) {
     failed_job = true;
-    outbox.push_back(
-        {.kind = Event::Kind::kFailJob, .id = aborted->id, .final = aborted->final, .status = why});
+    outbox.push_back({.kind = Event::Kind::kFailJob,
+                      .id = aborted->id,
+                      .final = aborted->final,
+                      .status = why,
+                      .savepoint = is_savepoint,
+                      .stop = stop});
   } else if (aborted->final && decision.counts) {
     // Without a final checkpoint the job cannot end and its last files never become visible.
     requested_final = true;
@@ -348,6 +476,12 @@ std::vector<Event> CheckpointCoordinator::Tick() { return impl_->Tick(); }
 
 void CheckpointCoordinator::RequestNow(bool final) { impl_->RequestNow(final); }
 
+void CheckpointCoordinator::RequestSavepoint(SavepointRequestPtr request) {
+  impl_->RequestSavepoint(std::move(request));
+}
+
+void CheckpointCoordinator::SetInterval(int64_t interval_ms) { impl_->SetInterval(interval_ms); }
+
 void CheckpointCoordinator::OnSnapshot(CheckpointId id, TaskSnapshot snapshot) {
   impl_->OnSnapshot(id, std::move(snapshot));
 }
@@ -358,6 +492,11 @@ void CheckpointCoordinator::OnDeclined(CheckpointId id, int task, Status why) {
 }
 
 void CheckpointCoordinator::Shutdown() { impl_->Shutdown(); }
+
+int64_t CheckpointCoordinator::interval_ms() const {
+  const std::lock_guard<std::mutex> guard(impl_->mutex);
+  return impl_->options.interval_ms;
+}
 
 bool CheckpointCoordinator::pending() const {
   const std::lock_guard<std::mutex> guard(impl_->mutex);

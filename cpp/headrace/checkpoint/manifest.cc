@@ -198,7 +198,7 @@ class BodyReader {
     Each(5, &op->registry, [&](StateRegistration* state) {
       state->name = String();
       state->fingerprint = String();
-      state->kind = Kind();
+      state->kind = Kind(TableKind::kOperatorState);
       state->bytes = ZigZag();
       state->rows = ZigZag();
     });
@@ -224,7 +224,7 @@ class BodyReader {
 
   void ReadTable(TableManifest* table) {
     table->meta.name = String();
-    table->meta.kind = Kind();
+    table->meta.kind = Kind(TableKind::kKeyed);
     table->meta.state_name = String();
     table->meta.fingerprint = String();
     table->meta.dictionary = String();
@@ -283,8 +283,8 @@ class BodyReader {
     return value;
   }
   bool Bool() { return Byte(1, "truth value") != 0; }
-  TableKind Kind() {
-    const uint8_t kind = Byte(static_cast<uint8_t>(TableKind::kKeyed), "table kind");
+  TableKind Kind(TableKind last) {
+    const uint8_t kind = Byte(static_cast<uint8_t>(last), "table kind");
     if (kind == 0) Fail("unknown table kind");
     return static_cast<TableKind>(kind);
   }
@@ -401,6 +401,14 @@ bool OperatorManifest::HasState() const {
   if (!splits.empty()) return true;
   return std::any_of(subtasks.begin(), subtasks.end(), [](const SubtaskManifest& subtask) {
     return !subtask.tables.empty() || !subtask.operator_state.empty();
+  });
+}
+
+bool Manifest::Finished() const {
+  if (kind != CheckpointKind::kSavepoint) return kind == CheckpointKind::kFinal;
+  return !operators.empty() && std::all_of(operators.begin(), operators.end(), [](const auto& op) {
+    return !op.subtasks.empty() && std::all_of(op.subtasks.begin(), op.subtasks.end(),
+                                               [](const auto& one) { return one.finished; });
   });
 }
 

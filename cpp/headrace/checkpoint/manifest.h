@@ -84,6 +84,9 @@ struct Manifest {
   std::vector<PendingRename> renames;
   std::vector<FileManifest> files;
 
+  /// True when a job that resumes from it has nothing left to do: the final checkpoint, or a
+  /// savepoint in which all input was used up (one that drained the job).
+  bool Finished() const;
   uint64_t state_bytes() const;  ///< S = Σ s_i over all subtasks
   const OperatorManifest* Find(std::string_view operator_id) const;
 };

@@ -108,8 +108,14 @@ class Assembler {
   }
 
   static Status AddRegistration(OperatorManifest* op, const StateRegistration& state) {
-    const auto same = std::find_if(op->registry.begin(), op->registry.end(),
-                                   [&](const auto& known) { return known.name == state.name; });
+    // Keyed state and operator state have names of their own.
+    const auto is_operator_state = [](const StateRegistration& line) {
+      return line.kind == TableKind::kOperatorState;
+    };
+    const auto same =
+        std::find_if(op->registry.begin(), op->registry.end(), [&](const auto& known) {
+          return known.name == state.name && is_operator_state(known) == is_operator_state(state);
+        });
     if (same == op->registry.end()) {
       op->registry.push_back(state);
       return Status::Ok();

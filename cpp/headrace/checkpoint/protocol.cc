@@ -20,7 +20,7 @@ bool TimedOut(const CheckpointOptions& options, int64_t triggered_ms, int64_t no
 }
 
 FailureDecision OnCheckpointFailure(const FailureFacts& facts) {
-  if (facts.decided) return {.counts = true, .fail_job = true};
+  if (facts.decided || facts.fenced) return {.counts = true, .fail_job = true};
   if (facts.savepoint || facts.cancelled) return {.counts = false, .fail_job = false};
   return {.counts = true, .fail_job = facts.earlier_failures >= facts.tolerable};
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "headrace/base/status.h"
+#include "headrace/checkpoint/interval_policy.h"
 #include "headrace/checkpoint/task_snapshot.h"
 
 /// The decisions of the checkpoint protocol: facts in, decision out. Nothing here reads a clock or
@@ -21,6 +22,12 @@ struct CheckpointOptions {
   int64_t timeout_ms = 600000;
   int64_t min_pause_ms = 0;
   int tolerable_failures = 0;
+  /// False: exactly once. True: a channel whose barrier has come is read on while the others are
+  /// waited for, so that rows behind the barrier may be in the snapshot and come again after a
+  /// restore.
+  bool at_least_once = false;
+  /// Where enabled, `interval_ms` is only the first.
+  IntervalPolicyOptions adaptive = {};
 };
 
 /// What decides whether a checkpoint is triggered now; times are those of one steady clock.
@@ -30,7 +37,8 @@ struct TriggerFacts {
   std::optional<int64_t> last_end_ms = {};  ///< completion or failure of the last one
   bool requested = false;                   ///< somebody asked for one now
   bool pending = false;                     ///< one is running
-  bool writing = false;  ///< snapshots of an abandoned one still hold the tasks' state
+  bool writing = false;  ///< snapshots of an abandoned one still hold the tasks' state, or a
+                         ///< savepoint is copied
   bool stopped = false;  ///< shut down, or the job is failing
 };
 
@@ -48,6 +56,7 @@ struct FailureFacts {
   bool savepoint = false;
   bool cancelled = false;  ///< because the job was asked to stop
   bool decided = false;    ///< the manifest is published, what follows it failed
+  bool fenced = false;     ///< a newer run has taken the directory over
 };
 struct FailureDecision {
   bool counts = true;  ///< goes into `earlier_failures` of the next
@@ -55,7 +64,8 @@ struct FailureDecision {
 };
 
 /// A savepoint or a cancelled checkpoint never fails the job. A decided one always does: its
-/// results must become visible before any later ones, and only recovery can still publish them.
+/// results must become visible before any later ones, and only recovery can still publish them. A
+/// fenced one does too: no later one can succeed.
 FailureDecision OnCheckpointFailure(const FailureFacts& facts);
 
 /// Who has delivered a snapshot and whose is written. A plain value; owned by the coordinator.

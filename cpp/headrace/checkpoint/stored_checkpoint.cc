@@ -147,35 +147,4 @@ Status FinishPublication(FileSystem& files, const Manifest& manifest) {
   return PublishAll(files, manifest.renames);
 }
 
-Result<VerifyReport> VerifyCheckpoint(FileSystem& files, const std::string& path) {
-  VerifyReport report;
-  Result<Found> found = Find(files, path);
-  if (!found.ok()) {
-    if (found.status().code() != StatusCode::kCorruption) return found.status();
-    report.damage.push_back(found.status().message());
-    return report;
-  }
-  HR_ASSIGN_OR_RETURN(const FileStatus status, files.Stat(found->manifest_path));
-  report.files = 1;
-  report.bytes_read = status.size_bytes;
-  const Result<Manifest> manifest = ReadManifestFile(files, found->manifest_path);
-  if (!manifest.ok()) {
-    report.damage.push_back(manifest.status().message());
-    return report;
-  }
-  for (const FileManifest& file : manifest->files) {
-    ++report.files;
-    report.bytes_read += file.size_bytes;
-    const Status whole = CheckOneFile(files, *manifest, file, found->directory);
-    if (!whole.ok()) report.damage.push_back(whole.message());
-  }
-  for (const PendingRename& rename : manifest->renames) {
-    ++report.files;
-    report.bytes_read += rename.size_bytes;
-    const Status whole = CheckPublishable(files, rename);
-    if (!whole.ok()) report.damage.push_back(whole.message());
-  }
-  return report;
-}
-
 }  // namespace headrace

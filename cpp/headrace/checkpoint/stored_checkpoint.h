@@ -22,16 +22,6 @@ Result<Manifest> LoadManifest(FileSystem& files, const std::string& path, std::s
 /// what is still to be renamed, then PublishAll(). Idempotent.
 Status FinishPublication(FileSystem& files, const Manifest& manifest);
 
-/// Damage found by reading every byte of a checkpoint.
-struct VerifyReport {
-  uint64_t files = 0;
-  uint64_t bytes_read = 0;
-  std::vector<std::string> damage;  ///< "file X, offset N: what"
-};
-/// Goes on after damage, so that the report is complete; a failure means the path could not be
-/// looked at.
-Result<VerifyReport> VerifyCheckpoint(FileSystem& files, const std::string& path);
-
 /// Whom the data file `file` of a job must belong to.
 CheckpointFileIdentity IdentityOf(const Manifest& manifest, const FileManifest& file);
 

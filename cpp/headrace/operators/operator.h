@@ -34,7 +34,8 @@ struct OperatorContext {
   int parallelism = 1;
   int max_parallelism = kDefaultMaxParallelism;
   int attempt = 0;
-  bool restored = false;  ///< state was restored from a checkpoint
+  bool restored = false;             ///< state was restored from a checkpoint
+  uint64_t restored_checkpoint = 0;  ///< its id, when `restored`
   Env* env = nullptr;
   KeyedState* keyed_state = nullptr;        ///< null unless the operator is keyed
   OperatorState* operator_state = nullptr;  ///< restored items at Open
@@ -106,6 +107,9 @@ class Operator {
   /// The keyed state is about to move rows out of memory: whatever the operator caches over it goes
   /// back now. REQUIRES: between elements.
   virtual Status FlushState() { return Status::Ok(); }
+  /// The operator state that user code registered: name, type and size of each. Keyed state is
+  /// asked by the caller.
+  virtual std::vector<StateRegistration> OperatorStateRegistry() const { return {}; }
   /// Files that become visible with the checkpoint just snapshotted (or with the end of a job
   /// without checkpoints); asked right after Snapshot and after Finish.
   virtual std::vector<PendingRename> TakePendingRenames() { return {}; }

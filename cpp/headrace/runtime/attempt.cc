@@ -64,7 +64,9 @@ Status Attempt::Build() {
   options.on_closed = inputs_.notify;
   scheduler_ = std::make_unique<TaskScheduler>(std::move(options));
   for (size_t i = 0; i < tasks_.size(); ++i) {
-    if (!task_inputs_[i].empty()) tasks_[i]->SetInputs(std::move(task_inputs_[i]));
+    if (!task_inputs_[i].empty()) {
+      tasks_[i]->SetInputs(std::move(task_inputs_[i]), inputs_.options.checkpoints.at_least_once);
+    }
     scheduler_->Add(tasks_[i], own_thread_[i]);
   }
   if (!inputs_.store) return Status::Ok();
@@ -211,30 +213,19 @@ Attempt::Report Attempt::Tick() {
     const bool all_finished = finished_.load() == static_cast<int>(tasks_.size());
     if (all_finished && !final_requested_) {
       final_requested_ = true;
+      for (SavepointRequestPtr& request : drains_) {
+        coordinator_->RequestSavepoint(std::move(request));
+      }
+      drains_.clear();
       coordinator_->RequestNow(/*final=*/true);
     }
     std::vector<CheckpointCoordinator::Event> events;
     if (final_complete_ == 0) events = coordinator_->Tick();
     for (const CheckpointCoordinator::Event& event : events) {
       if (final_complete_ > 0) break;  // nothing follows the last word
-      switch (event.kind) {
-        case CheckpointCoordinator::Event::Kind::kTrigger:
-          for (const auto& task : tasks_) task->TriggerCheckpoint(event.id);
-          break;
-        case CheckpointCoordinator::Event::Kind::kCompleted:
-          for (const auto& task : tasks_) task->NotifyComplete(event.id);
-          if (event.final) {
-            final_complete_ = event.id;
-            coordinator_->Shutdown();
-          }
-          break;
-        case CheckpointCoordinator::Event::Kind::kAborted:
-          break;
-        case CheckpointCoordinator::Event::Kind::kFailJob:
-          Fail(event.status);
-          break;
-      }
+      Handle(event);
     }
+    report.settled = final_complete_ > 0;
     report.finished =
         final_complete_ > 0 && std::all_of(tasks_.begin(), tasks_.end(), [&](const auto& task) {
           return task->acknowledged() >= final_complete_;
@@ -244,6 +235,66 @@ Attempt::Report Attempt::Tick() {
   }
   report.failure = failure();
   return report;
+}
+
+void Attempt::Handle(const CheckpointCoordinator::Event& event) {
+  using Kind = CheckpointCoordinator::Event::Kind;
+  switch (event.kind) {
+    case Kind::kTrigger:
+      Trigger(event);
+      break;
+    case Kind::kCompleted:
+      for (const auto& task : tasks_) task->NotifyComplete(event.id);
+      final_decided_ = event.final;
+      if (event.final && !event.savepoint) EndWith(event.id);
+      break;
+    case Kind::kAborted:
+      break;
+    case Kind::kFailJob:
+      Fail(event.status);
+      break;
+    case Kind::kSavepointEnded: {
+      const bool suspends = event.stop == SavepointStop::kSuspend;
+      if (final_decided_ || (suspends && event.status.ok())) {
+        EndWith(event.id);
+      } else if (suspends) {
+        for (const auto& task : tasks_) task->Resume();
+      }
+      break;
+    }
+  }
+}
+
+void Attempt::Trigger(const CheckpointCoordinator::Event& event) {
+  // Told before any barrier is on its way.
+  if (event.savepoint) full_checkpoint_.store(event.id, std::memory_order_release);
+  if (event.stop == SavepointStop::kSuspend) {
+    suspending_checkpoint_.store(event.id, std::memory_order_release);
+  }
+  for (const auto& task : tasks_) task->TriggerCheckpoint(event.id);
+}
+
+void Attempt::EndWith(CheckpointId id) {
+  final_complete_ = id;
+  coordinator_->Shutdown();
+}
+
+void Attempt::RequestSavepoint(SavepointRequestPtr request) {
+  if (request->stop() != SavepointStop::kDrain || final_requested_) {
+    coordinator_->RequestSavepoint(std::move(request));
+    return;
+  }
+  drains_.push_back(std::move(request));
+  for (const auto& task : tasks_) task->Drain();
+}
+
+void Attempt::SetCheckpointInterval(int64_t interval_ms) {
+  if (coordinator_) coordinator_->SetInterval(interval_ms);
+}
+
+BarrierRequest Attempt::RequestOf(CheckpointId id) const {
+  return {.full = full_checkpoint_.load(std::memory_order_acquire) == id,
+          .suspend = suspending_checkpoint_.load(std::memory_order_acquire) == id};
 }
 
 Status Attempt::failure() const {
@@ -296,19 +347,12 @@ std::vector<CheckpointRecord> Attempt::Checkpoints() const {
   return coordinator_ ? coordinator_->History() : std::vector<CheckpointRecord>();
 }
 
-std::vector<StateRegistration> Attempt::StateRegistry() const {
-  std::map<std::string, StateRegistration> by_name;
+std::vector<RegisteredState> Attempt::StateRegistry() const {
+  std::vector<RegisteredState> registry;
   for (const auto& task : tasks_) {
-    for (const StateRegistration& line : task->Registry()) {
-      auto [at, fresh] = by_name.emplace(line.name + "\n" + line.fingerprint, line);
-      if (fresh) continue;
-      at->second.bytes += line.bytes;
-      at->second.rows += line.rows;
-    }
+    for (RegisteredState& line : task->Registry()) registry.push_back(std::move(line));
   }
-  std::vector<StateRegistration> out;
-  for (auto& [key, line] : by_name) out.push_back(std::move(line));
-  return out;
+  return registry;
 }
 
 }  // namespace headrace

@@ -49,11 +49,17 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
 
   /// What the job's loop has to know after a Tick.
   struct Report {
-    Status failure;  ///< first failure
-    bool finished =
-        false;  ///< all tasks finished and, with a store, the final checkpoint is complete
+    Status failure;         ///< first failure
+    bool finished = false;  ///< all tasks finished and, with a store, the final checkpoint is
+                            ///< complete; or the job was stopped by a savepoint that is complete
+    bool settled = false;   ///< as `finished`, but perhaps not all tasks know it yet
   };
   Report Tick();
+  /// REQUIRES: a store. The request is resolved, or left to the caller when the attempt ends first.
+  void RequestSavepoint(SavepointRequestPtr request);
+  /// -1 = none but requested ones.
+  void SetCheckpointInterval(int64_t interval_ms);
+  int64_t checkpoint_interval_ms() const { return coordinator_ ? coordinator_->interval_ms() : -1; }
   /// First failure of any task.
   Status failure() const;
   void RequestStop();
@@ -62,11 +68,12 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   /// Renames of a finished job that has no checkpoints. REQUIRES: all tasks finished.
   std::vector<PendingRename> TakeRenames();
   std::vector<CheckpointRecord> Checkpoints() const;
-  std::vector<StateRegistration> StateRegistry() const;
+  std::vector<RegisteredState> StateRegistry() const;
 
   // TaskHost.
   void OnOpened() override;
   bool all_open() const override { return all_open_.load(std::memory_order_acquire); }
+  BarrierRequest RequestOf(CheckpointId id) const override;
   void OnSnapshot(CheckpointId id, TaskSnapshot snapshot) override;
   void OnFinished(std::vector<PendingRename> renames) override;
 
@@ -77,6 +84,9 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   Result<TaskSource> SourceFor(const StreamNode& node, int subtask) const;
   void Connect(const ExchangeSpec& exchange);
   void Fail(Status status);
+  void Handle(const CheckpointCoordinator::Event& event);
+  void Trigger(const CheckpointCoordinator::Event& event);
+  void EndWith(CheckpointId id);
   int TaskIndex(int chain, int subtask) const { return first_task_of_chain_[chain] + subtask; }
 
   const Inputs inputs_;
@@ -93,8 +103,14 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   std::atomic<int> opened_{0};
   std::atomic<int> finished_{0};
   std::atomic<bool> all_open_{false};
-  bool final_requested_ = false;     // loop only
-  CheckpointId final_complete_ = 0;  // loop only
+  bool final_requested_ = false;             // loop only
+  bool final_decided_ = false;               // loop only
+  CheckpointId final_complete_ = 0;          // loop only
+  std::vector<SavepointRequestPtr> drains_;  // loop only: wait for the end of all input
+
+  // What the barriers of a checkpoint ask for; ids of the last such checkpoints, 0 = none.
+  std::atomic<CheckpointId> full_checkpoint_{0};
+  std::atomic<CheckpointId> suspending_checkpoint_{0};
 
   mutable std::mutex mutex_;
   Status failure_;                      // guarded by mutex_

@@ -4,7 +4,8 @@
 
 namespace headrace {
 
-BarrierAligner::BarrierAligner(int channels) : states_(channels, State::kOpen) {}
+BarrierAligner::BarrierAligner(int channels, bool at_least_once)
+    : at_least_once_(at_least_once), states_(channels, State::kOpen) {}
 
 BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId checkpoint) {
   HR_CHECK(states_[channel] != State::kEnded);
@@ -14,6 +15,7 @@ BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId chec
   if (checkpoint > checkpoint_) {
     Unblock();
     checkpoint_ = checkpoint;
+    aligning_ = true;
   }
   if (states_[channel] == State::kOpen) {
     states_[channel] = State::kDelivered;
@@ -23,7 +25,8 @@ BarrierAligner::Outcome BarrierAligner::OnBarrier(int channel, CheckpointId chec
 }
 
 BarrierAligner::Outcome BarrierAligner::OnEnd(int channel) {
-  HR_CHECK(states_[channel] == State::kOpen);
+  HR_CHECK(states_[channel] != State::kEnded && !blocked(channel));
+  if (states_[channel] == State::kDelivered) --delivered_;
   states_[channel] = State::kEnded;
   ++ended_;
   return aligning() ? Check() : Outcome::kNothing;
@@ -40,6 +43,7 @@ void BarrierAligner::Unblock() {
     if (state == State::kDelivered) state = State::kOpen;
   }
   delivered_ = 0;
+  aligning_ = false;
 }
 
 }  // namespace headrace

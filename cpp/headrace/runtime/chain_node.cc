@@ -81,6 +81,7 @@ Status ChainNode::Open() {
 Status ChainNode::RestoreState() {
   const OperatorContext& context = spec_.context;
   spec_.context.restored = true;
+  spec_.context.restored_checkpoint = spec_.restore->manifest().id;
   if (keyed_) {
     HR_ASSIGN_OR_RETURN(
         StoredKeyedState stored,
@@ -224,7 +225,7 @@ Result<ChainNode::Ran> ChainNode::Run(int64_t now_ms, int64_t now_ns) {
     return Ran::kProgress;
   }
   if (call_ == Call::kProcessingTime ||
-      (call_ == Call::kNone && !finished_ && next_processing_time_ <= now_ms)) {
+      (call_ == Call::kNone && !finished_ && !suspended_ && next_processing_time_ <= now_ms)) {
     return RunProcessingTime(now_ms);
   }
   if (inbox_.empty()) return Ran::kNothing;
@@ -354,7 +355,7 @@ Status ChainNode::MaintainState() {
   return keyed_->CheckBudget();
 }
 
-Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
+Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id, bool full) {
   OperatorSnapshot snapshot;
   snapshot.operator_id = spec_.context.uid;
   snapshot.name = spec_.context.name;
@@ -368,11 +369,12 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id) {
   HR_RETURN_IF_ERROR(op_->Snapshot(id, &snapshot.operator_state));
   if (keyed_) {
     snapshot.key_groups = keyed_->range();
+    if (full) keyed_->RequireFullSnapshot();
     snapshot.keyed = keyed_->Snapshot();
     HR_RETURN_IF_ERROR(keyed_->cold_status());
     ReportStore(*keyed_, spec_.metrics.get());
-    snapshot.registry = keyed_->Registry();
   }
+  snapshot.registry = Registry();
   // Not for operators that remember nothing: a program may leave them out when it resumes.
   if (keyed_ || !snapshot.operator_state.lists().empty()) {
     ByteWriter watermark;
@@ -401,7 +403,11 @@ std::vector<PendingRename> ChainNode::UnconfirmedRenames() const {
 }
 
 std::vector<StateRegistration> ChainNode::Registry() const {
-  return keyed_ ? keyed_->Registry() : std::vector<StateRegistration>();
+  std::vector<StateRegistration> registry;
+  if (keyed_) registry = keyed_->Registry();
+  if (!op_) return registry;
+  for (StateRegistration& line : op_->OperatorStateRegistry()) registry.push_back(std::move(line));
+  return registry;
 }
 
 }  // namespace headrace

@@ -78,7 +78,11 @@ class ChainNode final : public Output {
   /// the processing time of the next call. REQUIRES: quiet().
   Result<bool> OnQuiet(int64_t now_ms, int64_t* again_ms);
   CheckpointId front_barrier() const { return inbox_.front().checkpoint; }
-  Result<OperatorSnapshot> TakeSnapshot(CheckpointId id);
+  /// `full`: it builds on no earlier snapshot.
+  Result<OperatorSnapshot> TakeSnapshot(CheckpointId id, bool full = false);
+  /// While suspended no timer of processing time fires: nothing may follow the barrier.
+  void set_suspended(bool suspended) { suspended_ = suspended; }
+  bool suspended() const { return suspended_; }
   void PassBarrier();
   void NotifyComplete(CheckpointId id) { completed_ = std::max(completed_, id); }
 
@@ -145,6 +149,7 @@ class ChainNode final : public Output {
   CheckpointId told_completed_ = 0;
   std::vector<std::pair<CheckpointId, PendingRename>> unconfirmed_;
   bool finished_ = false;
+  bool suspended_ = false;
   bool restored_finished_ = false;
   bool inputs_idle_ = false;
   bool own_idle_ = false;

@@ -4,10 +4,10 @@
 
 namespace headrace {
 
-InputGate::InputGate(std::vector<Input> inputs)
+InputGate::InputGate(std::vector<Input> inputs, bool at_least_once)
     : inputs_(std::move(inputs)),
       valve_(static_cast<int>(inputs_.size())),
-      aligner_(static_cast<int>(inputs_.size())) {}
+      aligner_(static_cast<int>(inputs_.size()), at_least_once) {}
 
 bool InputGate::readable() const {
   if (!ready_.empty()) return true;

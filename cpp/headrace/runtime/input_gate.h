@@ -22,7 +22,7 @@ class InputGate {
     std::shared_ptr<Channel> channel;
     int input = 0;  ///< input number of the operator
   };
-  explicit InputGate(std::vector<Input> inputs);
+  explicit InputGate(std::vector<Input> inputs, bool at_least_once = false);
 
   /// Next element, false when nothing can be read now.
   bool Next(StreamElement* out);

@@ -5,11 +5,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "headrace/base/env.h"
 #include "headrace/checkpoint/coordinator.h"
 #include "headrace/graph/job_graph.h"
+#include "headrace/runtime/registered_state.h"
 #include "headrace/runtime/restart_strategy.h"
 #include "headrace/runtime/thread_hooks.h"
 #include "headrace/state/cold_store.h"
@@ -26,6 +28,24 @@ enum class JobState : uint8_t {
   kFailed,
 };
 std::string_view JobStateName(JobState state);
+
+/// Which ends of a job its checkpoints outlive. Savepoints outlive all.
+enum class CheckpointRetention : uint8_t {
+  kOnCancellation,  ///< every end
+  kOnFailure,       ///< all but a cancellation
+  kNever,           ///< none
+};
+
+/// One cause of a restart and what it cost.
+struct RecoveryRecord {
+  std::string cause;
+  CheckpointId checkpoint = 0;  ///< 0 = from the start
+  int64_t downtime_ms = 0;      ///< from the failure until all tasks are open again
+  /// Rows that the sources had read behind that checkpoint, so that they are read again: from their
+  /// counters when the failed attempt had stopped and from the checkpoint's offsets. Sources that
+  /// cannot go back do not count.
+  int64_t rows_replayed = 0;
+};
 
 /// Configuration of one execute().
 struct JobOptions {
@@ -50,9 +70,14 @@ struct JobOptions {
   /// what the budget leaves, 0 = as little as possible.
   int64_t row_cache_bytes = -1;
   CheckpointOptions checkpoints;
-  std::string checkpoint_directory;  ///< "" = none
+  std::string checkpoint_directory;  ///< "" = none; scratch when there is a transport
+  std::shared_ptr<CheckpointTransport> checkpoint_transport;  ///< where they go, null = directory
   int retained_checkpoints = 1;
+  /// What becomes of the checkpoints when the job ends; a failed or finished job's always stay but
+  /// under kNever.
+  CheckpointRetention checkpoint_retention = CheckpointRetention::kOnCancellation;
   std::string restore_path;  ///< "", a path, or "latest"
+  std::string restore_uri;   ///< what messages call the directory of restore_path; "" = as it is
   bool allow_older = false;
   bool allow_dropped_state = false;
   RestartSpec restart;
@@ -62,13 +87,8 @@ struct JobOptions {
   int64_t stop_timeout_ms = 1000;      ///< a task that has not come back by then is abandoned
   std::shared_ptr<ThreadHooks> hooks;  ///< what the host language needs around task work, or null
   std::function<void(bool finished)> on_ended;  ///< called once, when state() is final; may be null
-};
-
-/// One cause of a restart and what it cost.
-struct RecoveryRecord {
-  std::string cause;
-  CheckpointId checkpoint = 0;  ///< 0 = from the start
-  int64_t downtime_ms = 0;
+  /// Called by the job's loop after each restart, once all tasks are open; may be null.
+  std::function<void(const RecoveryRecord&)> on_recovered;
 };
 
 /// What execute() returns in the end.
@@ -101,11 +121,24 @@ class Job {
   /// Waits up to `timeout_ms` (< 0: for ever); true when the job ended.
   virtual bool WaitFor(int64_t timeout_ms) = 0;
   virtual void Cancel() = 0;
+  /// Asks for a savepoint below `directory`; see SavepointStop for what happens to the job then. A
+  /// savepoint that fails never fails the job; a job that fails or ends first fails the savepoint.
+  virtual SavepointRequestPtr RequestSavepoint(std::string directory, SavepointStop stop) = 0;
+  /// From now on, also for later attempts; -1 = none but requested ones.
+  virtual void SetCheckpointInterval(int64_t interval_ms) = 0;
   virtual JobState state() const = 0;
   /// Snapshot of the numbers while it runs.
   virtual std::map<std::string, int64_t> Metrics() const = 0;
   virtual std::vector<CheckpointRecord> Checkpoints() const = 0;
-  virtual std::vector<StateRegistration> StateRegistry() const = 0;
+  /// Every state of every subtask, as it was at the last checkpoint or, if that came later, when
+  /// its task finished or stopped.
+  virtual std::vector<RegisteredState> StateRegistry() const = 0;
+  /// Name and id of each operator, in the order of the program.
+  virtual std::vector<std::pair<std::string, std::string>> OperatorIds() const = 0;
+  /// Restarts so far, oldest first.
+  virtual std::vector<RecoveryRecord> Recoveries() const = 0;
+  /// Where the job's checkpoints lie; "" without checkpoints.
+  virtual std::string CheckpointDirectory() const = 0;
   /// REQUIRES: ended.
   virtual const JobResult& result() const = 0;
 

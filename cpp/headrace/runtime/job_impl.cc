@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "headrace/storage/pending_rename.h"
@@ -134,6 +135,7 @@ Status JobImpl::BuildAttempt() {
   Attempt::Inputs inputs;
   inputs.graph = graph_;
   inputs.options = options_;
+  inputs.options.checkpoints.interval_ms = interval_ms_;
   inputs.number = attempts_;
   inputs.stepped = stepped_;
   inputs.store = store_;
@@ -145,7 +147,7 @@ Status JobImpl::BuildAttempt() {
     signal->changed.notify_one();
   };
   if (point) {
-    if (point->manifest.kind == CheckpointKind::kFinal) {
+    if (point->manifest.Finished()) {
       // The failure came after the last decision: everything is committed.
       End(JobState::kFinished, Status::Ok());
       return Status::Ok();
@@ -157,8 +159,13 @@ Status JobImpl::BuildAttempt() {
     // A manifest of another directory: this store cannot add to its files.
     if (!store_ || !store_->Holds(inputs.restore->manifest())) inputs.restore->ForgetIds();
   }
+  const int64_t offset = SourceRowsOf(inputs.restore ? &inputs.restore->manifest() : nullptr);
   HR_ASSIGN_OR_RETURN(std::shared_ptr<Attempt> attempt, Attempt::Make(std::move(inputs)));
+  attempt_offset_ = offset - SourceRows();
   std::lock_guard lock(mutex_);
+  if (!result_.recoveries.empty()) {
+    result_.recoveries.back().rows_replayed = std::max<int64_t>(stopped_offset_ - offset, 0);
+  }
   attempt_ = std::move(attempt);
   attempt_counted_ = false;
   return Status::Ok();
@@ -174,13 +181,20 @@ void JobImpl::WatchAttempt() {
     BeginStop(Status::Cancelled("the job was cancelled"));
     return;
   }
+  PassRequests();
   const Attempt::Report report = attempt_->Tick();
   if (failed_at_ns_ > 0 && attempt_->all_open()) {
-    std::lock_guard lock(mutex_);
-    result_.recoveries.back().downtime_ms = (last_loop_ns_ - failed_at_ns_) / 1'000'000;
+    std::unique_lock lock(mutex_);
+    RecoveryRecord& recovery = result_.recoveries.back();
+    recovery.downtime_ms = (last_loop_ns_ - failed_at_ns_) / 1'000'000;
     failed_at_ns_ = 0;
+    const RecoveryRecord recovered = recovery;
+    lock.unlock();
+    if (options_.on_recovered) options_.on_recovered(recovered);
   }
   if (!report.failure.ok()) {
+    // After the last checkpoint there is nothing to restart for.
+    stop_after_success_ = report.settled;
     BeginStop(report.failure);
     return;
   }
@@ -196,12 +210,84 @@ void JobImpl::WatchAttempt() {
   BeginStop(Status::Ok());
 }
 
+// What clients asked for since the last look.
+void JobImpl::PassRequests() {
+  std::vector<SavepointRequestPtr> savepoints;
+  std::optional<int64_t> interval_ms;
+  {
+    std::lock_guard lock(mutex_);
+    savepoints.assign(savepoints_.begin() + static_cast<ptrdiff_t>(savepoints_passed_),
+                      savepoints_.end());
+    savepoints_passed_ = savepoints_.size();
+    interval_ms = std::exchange(new_interval_ms_, std::nullopt);
+  }
+  if (interval_ms) {
+    interval_ms_ = *interval_ms;
+    attempt_->SetCheckpointInterval(*interval_ms);
+  }
+  for (SavepointRequestPtr& request : savepoints) attempt_->RequestSavepoint(std::move(request));
+}
+
+// Of all that are not resolved: the attempt that worked on them is over. Those that no attempt has
+// seen wait for the next, if there is one.
+void JobImpl::RefuseSavepoints(const Status& why) {
+  std::lock_guard lock(mutex_);
+  savepoints_closed_ = phase_ == Phase::kReleasing;
+  const size_t count = savepoints_closed_ ? savepoints_.size() : savepoints_passed_;
+  for (size_t i = 0; i < count; ++i) {
+    if (savepoints_[i]->resolved() && savepoints_[i]->outcome().ok()) {
+      result_.messages.push_back("savepoint " + savepoints_[i]->outcome().value());
+    }
+    savepoints_[i]->Resolve(why);
+  }
+  savepoints_.erase(savepoints_.begin(), savepoints_.begin() + static_cast<ptrdiff_t>(count));
+  savepoints_passed_ = 0;
+}
+
+SavepointRequestPtr JobImpl::RequestSavepoint(std::string directory, SavepointStop stop) {
+  auto request = std::make_shared<SavepointRequest>(std::move(directory), stop);
+  if (options_.checkpoint_directory.empty()) {
+    request->Resolve(Status::FailedPrecondition(
+        "a savepoint is made of a checkpoint, but the job has no directory for them: set "
+        "execution.checkpointing.dir (an interval is not needed)"));
+    return request;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (savepoints_closed_ || cancel_requested_) {
+      request->Resolve(Status::FailedPrecondition("no savepoint: the job is " +
+                                                  std::string(JobStateName(state_))));
+      return request;
+    }
+    savepoints_.push_back(request);
+  }
+  WakeLoop();
+  return request;
+}
+
+void JobImpl::SetCheckpointInterval(int64_t interval_ms) {
+  {
+    std::lock_guard lock(mutex_);
+    new_interval_ms_ = interval_ms;
+  }
+  WakeLoop();
+}
+
+void JobImpl::WakeLoop() {
+  std::lock_guard lock(signal_->mutex);
+  signal_->set = true;
+  signal_->changed.notify_one();
+}
+
 void JobImpl::BeginStop(Status why) {
   stop_reason_ = std::move(why);
   stop_started_ns_ = awake_ns_;
   interrupted_ = false;
   phase_ = Phase::kStopping;
   attempt_->RequestStop();
+  RefuseSavepoints(stop_reason_.ok()
+                       ? Status::FailedPrecondition("no savepoint: the job ended before")
+                       : Status(stop_reason_.code(), "no savepoint: " + stop_reason_.message()));
 }
 
 void JobImpl::WatchStop() {
@@ -246,11 +332,13 @@ void JobImpl::NoteLeftBehind(const std::string& text) {
 
 void JobImpl::AfterStop(bool abandoned) {
   attempt_->scheduler().JoinOrAbandon();
+  stopped_offset_ = attempt_offset_ + SourceRows();
   const Status late_failure = attempt_->failure();
   {
     std::lock_guard lock(mutex_);
     attempt_counted_ = true;
     last_registry_ = attempt_->StateRegistry();
+    interval_ms_ = attempt_->checkpoint_interval_ms();
     for (CheckpointRecord& record : attempt_->Checkpoints()) {
       past_checkpoints_.push_back(std::move(record));
     }
@@ -287,7 +375,19 @@ void JobImpl::OnFailure(Status failure) {
   restart_at_ns_ = last_loop_ns_ + *delay_ms * 1'000'000;
   phase_ = Phase::kDelayed;
   std::lock_guard lock(mutex_);
-  result_.recoveries.push_back({failure.ToString(), 0, 0});
+  result_.recoveries.push_back({.cause = failure.ToString()});
+}
+
+bool JobImpl::DeletesCheckpoints(JobState state) const {
+  switch (options_.checkpoint_retention) {
+    case CheckpointRetention::kOnCancellation:
+      return false;
+    case CheckpointRetention::kOnFailure:
+      return state == JobState::kCanceled;
+    case CheckpointRetention::kNever:
+      return true;
+  }
+  return false;
 }
 
 void JobImpl::SetState(JobState state) {
@@ -303,6 +403,7 @@ void JobImpl::End(JobState state, Status status) {
   // Code that was left behind keeps its own hold on them.
   graph_.reset();
   const bool left_code_behind = attempt_ && attempt_counted_;
+  if (store_ && DeletesCheckpoints(state)) store_->DeleteAllOnClose();
   if (store_ && !left_code_behind) released_store_ = store_->Share();
   store_.reset();
   std::unique_lock lock(mutex_);
@@ -313,6 +414,8 @@ void JobImpl::End(JobState state, Status status) {
   end_status_ = std::move(status);
   release_started_ns_ = awake_ns_;
   phase_ = Phase::kReleasing;
+  RefuseSavepoints(
+      Status::FailedPrecondition("no savepoint: the job is " + std::string(JobStateName(state))));
   WatchRelease();
 }
 
@@ -350,9 +453,7 @@ void JobImpl::Cancel() {
     cancel_requested_ = true;
     state_ = JobState::kCancelling;
   }
-  std::lock_guard lock(signal_->mutex);
-  signal_->set = true;
-  signal_->changed.notify_one();
+  WakeLoop();
 }
 
 JobState JobImpl::state() const {
@@ -385,20 +486,53 @@ std::map<std::string, int64_t> JobImpl::Metrics() const {
     bytes += static_cast<int64_t>(record.bytes_written);
     state_bytes = static_cast<int64_t>(record.state_bytes);
   }
+  {
+    std::lock_guard lock(mutex_);
+    if (attempt_) metrics["job.checkpoint_interval_ms"] = attempt_->checkpoint_interval_ms();
+  }
   metrics["job.checkpoints_completed"] = completed;
   metrics["job.checkpoint_bytes"] = bytes;
   metrics["job.state_bytes"] = state_bytes;
   return metrics;
 }
 
-std::vector<StateRegistration> JobImpl::StateRegistry() const {
+std::vector<RecoveryRecord> JobImpl::Recoveries() const {
+  std::lock_guard lock(mutex_);
+  return result_.recoveries;
+}
+
+int64_t JobImpl::SourceRows() const {
+  const std::map<std::string, int64_t> metrics = metrics_->Snapshot();
+  std::set<std::string> names;  // of one name, all sources are counted as one
+  int64_t rows = 0;
+  for (const StreamNode& node : graph_->stream->nodes) {
+    if (!node.source || !node.source->replayable() || !names.insert(node.name).second) continue;
+    const auto found = metrics.find(node.name + ".rows_read");
+    if (found != metrics.end()) rows += found->second;
+  }
+  return rows;
+}
+
+int64_t JobImpl::SourceRowsOf(const Manifest* manifest) const {
+  int64_t rows = 0;
+  if (!manifest) return rows;
+  for (const StreamNode& node : graph_->stream->nodes) {
+    if (!node.source || !node.source->replayable()) continue;
+    const OperatorManifest* op = manifest->Find(graph_->operator_ids[node.id]);
+    if (!op) continue;
+    for (const SplitSnapshot& split : op->splits) rows += split.rows_read;
+  }
+  return rows;
+}
+
+std::vector<RegisteredState> JobImpl::StateRegistry() const {
   std::shared_ptr<Attempt> attempt;
   {
     std::lock_guard lock(mutex_);
     if (attempt_counted_) return last_registry_;
     attempt = attempt_;
   }
-  return attempt ? attempt->StateRegistry() : std::vector<StateRegistration>();
+  return attempt ? attempt->StateRegistry() : std::vector<RegisteredState>();
 }
 
 const JobResult& JobImpl::result() const { return result_; }

@@ -27,10 +27,17 @@ class JobImpl final : public Job {
   Status Start() override;
   bool WaitFor(int64_t timeout_ms) override;
   void Cancel() override;
+  SavepointRequestPtr RequestSavepoint(std::string directory, SavepointStop stop) override;
+  void SetCheckpointInterval(int64_t interval_ms) override;
   JobState state() const override;
   std::map<std::string, int64_t> Metrics() const override;
   std::vector<CheckpointRecord> Checkpoints() const override;
-  std::vector<StateRegistration> StateRegistry() const override;
+  std::vector<RegisteredState> StateRegistry() const override;
+  std::vector<std::pair<std::string, std::string>> OperatorIds() const override {
+    return operator_ids_;
+  }
+  std::vector<RecoveryRecord> Recoveries() const override;
+  std::string CheckpointDirectory() const override { return checkpoint_directory_; }
   const JobResult& result() const override;
   bool Step() override;
   int64_t NextStepNs() override;
@@ -50,6 +57,7 @@ class JobImpl final : public Job {
   enum class Phase : uint8_t { kStarting, kRunning, kStopping, kDelayed, kReleasing, kEnded };
 
   Status FindRestorePoint();
+  Status LoadRestorePath(RestorePoint* point);
   Status PlanSplits();
   std::vector<RestoreTarget> RestoreTargets() const;
 
@@ -67,12 +75,22 @@ class JobImpl final : public Job {
   void WatchRelease();
   void SetState(JobState state);
   void NoteLeftBehind(const std::string& text);
+  void PassRequests();
+  void RefuseSavepoints(const Status& why);
+  void WakeLoop();
+  bool DeletesCheckpoints(JobState state) const;
+  /// Rows that sources which can go back have read so far, over all attempts.
+  int64_t SourceRows() const;
+  /// The same as the offsets of a checkpoint tell it; 0 for none.
+  int64_t SourceRowsOf(const Manifest* manifest) const;
 
   std::shared_ptr<const JobGraph> graph_;  // loop; null once the job has ended
   const JobOptions options_;
   Env* const env_;
   std::shared_ptr<CheckpointStore> store_;     // as graph_
   std::optional<RestorePoint> restore_point_;  // before the first checkpoint of this run
+  std::vector<std::pair<std::string, std::string>> operator_ids_;
+  std::string checkpoint_directory_;
   std::map<int, std::vector<SplitState>> planned_splits_;
   const std::shared_ptr<MetricsRegistry> metrics_ = std::make_shared<MetricsRegistry>();
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
@@ -90,7 +108,10 @@ class JobImpl final : public Job {
   int64_t stop_started_ns_ = 0;
   int64_t restart_at_ns_ = 0;
   int64_t failed_at_ns_ = 0;
+  int64_t attempt_offset_ = 0;  ///< source rows before the attempt, less those that were counted
+  int64_t stopped_offset_ = 0;  ///< source rows when the last attempt had stopped
   int64_t started_ns_ = 0;
+  int64_t interval_ms_;  // of checkpoints, as last set
   int64_t last_loop_ns_ = 0;
   int64_t awake_ns_ = 0;  ///< passed so far, without the time in which the process stood still
   JobState end_state_ = JobState::kFinished;
@@ -105,10 +126,14 @@ class JobImpl final : public Job {
   bool cancel_requested_ = false;
   bool started_ = false;
   bool ended_ = false;
+  std::vector<SavepointRequestPtr> savepoints_;  // not resolved when last looked at
+  size_t savepoints_passed_ = 0;                 // of these, to the running attempt
+  bool savepoints_closed_ = false;               // no attempt will come to make any
+  std::optional<int64_t> new_interval_ms_;       // not yet told to the running attempt
   std::shared_ptr<Attempt> attempt_;
   bool attempt_counted_ = false;  // attempt_ is over and in the two below
   std::vector<CheckpointRecord> past_checkpoints_;
-  std::vector<StateRegistration> last_registry_;
+  std::vector<RegisteredState> last_registry_;
   JobResult result_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "headrace/checkpoint/remote_directory.h"
 #include "headrace/runtime/job_impl.h"
 
 namespace headrace {
@@ -27,20 +28,26 @@ JobImpl::JobImpl(JobGraph graph, JobOptions options)
     : graph_(std::make_shared<const JobGraph>(std::move(graph))),
       options_(WithDefaults(std::move(options))),
       env_(options_.env),
-      restart_strategy_(options_.restart) {}
+      restart_strategy_(options_.restart),
+      interval_ms_(options_.checkpoints.interval_ms) {}
 
 Status JobImpl::Prepare() {
   if (!options_.checkpoint_directory.empty()) {
     CheckpointStoreOptions store;
     store.directory = options_.checkpoint_directory;
+    store.transport = options_.checkpoint_transport;
     store.job_key = options_.job_key;
     store.retained = options_.retained_checkpoints;
     HR_ASSIGN_OR_RETURN(store_, CheckpointStore::Open(env_, std::move(store)));
+    checkpoint_directory_ = store_->job_directory();
   } else if (options_.checkpoints.interval_ms > 0) {
     result_.messages.push_back(
         "checkpoints are off: an interval is set, but no execution.checkpointing.dir");
   }
   HR_RETURN_IF_ERROR(FindRestorePoint());
+  for (const StreamNode& node : graph_->stream->nodes) {
+    operator_ids_.emplace_back(node.name, graph_->operator_ids[node.id]);
+  }
   for (const StreamNode& node : graph_->stream->nodes) {
     if (node.source && !node.source->replayable()) {
       result_.messages.push_back("at least once from source " + node.name);
@@ -76,17 +83,14 @@ Status JobImpl::FindRestorePoint() {
     point.manifest = std::move(*latest);
     point.directory = store_->job_directory();
   } else {
-    HR_ASSIGN_OR_RETURN(point.manifest,
-                        LoadManifest(env_->files(), options_.restore_path, &point.directory));
-    // As LoadLatest does: damage must show before any task runs, not when its block is read.
-    HR_RETURN_IF_ERROR(CheckFilesWhole(env_->files(), point.manifest, point.directory));
+    HR_RETURN_IF_ERROR(LoadRestorePath(&point));
   }
   HR_RETURN_IF_ERROR(FinishPublication(env_->files(), point.manifest));
   const std::string id = std::to_string(point.manifest.id);
-  if (point.manifest.kind == CheckpointKind::kFinal) {
+  if (point.manifest.Finished()) {
     restored_final_ = true;
-    result_.messages.push_back("job '" + options_.job_key + "' had finished with checkpoint " + id +
-                               ": nothing to do");
+    result_.messages.push_back("job '" + point.manifest.job_key +
+                               "' had finished with checkpoint " + id + ": nothing to do");
   } else {
     result_.messages.push_back("resumed from checkpoint " + id);
     for (const OperatorManifest& op : point.manifest.operators) {
@@ -99,6 +103,19 @@ Status JobImpl::FindRestorePoint() {
   }
   restore_point_ = std::move(point);
   return Status::Ok();
+}
+
+Status JobImpl::LoadRestorePath(RestorePoint* point) {
+  // A copy of a remote checkpoint is called by the name it came from.
+  const std::string& path = options_.restore_path;
+  std::string copy = options_.restore_uri.empty() ? "" : path;
+  if (copy.ends_with(".manifest")) copy.resize(copy.rfind('/'));
+  Result<Manifest> manifest = LoadManifest(env_->files(), path, &point->directory);
+  if (!manifest.ok()) return ShownAs(manifest.status(), copy, options_.restore_uri);
+  point->manifest = std::move(manifest).value();
+  // As LoadLatest does: damage must show before any task runs, not when its block is read.
+  return ShownAs(CheckFilesWhole(env_->files(), point->manifest, point->directory), copy,
+                 options_.restore_uri);
 }
 
 Status JobImpl::PlanSplits() {

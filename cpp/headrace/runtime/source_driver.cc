@@ -67,6 +67,14 @@ Result<SourceDriver::Pulled> SourceDriver::Pull(int64_t now_ns, ChainNode* out) 
   return Poll(now_ns, out);
 }
 
+Result<SourceDriver::Pulled> SourceDriver::Drain(ChainNode* out) {
+  if (ended_) return Pulled::kEnded;
+  if (out->RoomRows() == 0) return Pulled::kNothing;
+  if (at_cut()) return End(out);
+  EmitPiece(out);
+  return Pulled::kEmitted;
+}
+
 Result<SourceDriver::Pulled> SourceDriver::Poll(int64_t now_ns, ChainNode* out) {
   int64_t rows_max = std::min(options_.batch_rows, limiter_.Allowed(now_ns));
   if (rows_max <= 0) {

@@ -43,6 +43,8 @@ class SourceDriver {
   /// Emits one piece through `out`, or polls. kNothing: blocked, or nothing due before
   /// NextPollNs().
   Result<Pulled> Pull(int64_t now_ns, ChainNode* out);
+  /// Emits what was polled, then ends the stream although the splits have more rows.
+  Result<Pulled> Drain(ChainNode* out);
   /// Everything polled was emitted.
   bool at_cut() const { return rest_.num_rows == 0; }
   int64_t next_poll_ns() const { return next_poll_ns_; }

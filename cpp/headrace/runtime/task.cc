@@ -23,8 +23,8 @@ ExchangeWriter* Task::AddWriter(ExchangeWriter::Options options,
   return writers_.back().get();
 }
 
-void Task::SetInputs(std::vector<InputGate::Input> inputs) {
-  gate_ = std::make_unique<InputGate>(std::move(inputs));
+void Task::SetInputs(std::vector<InputGate::Input> inputs, bool at_least_once) {
+  gate_ = std::make_unique<InputGate>(std::move(inputs), at_least_once);
 }
 
 Status Task::Open() {
@@ -53,15 +53,25 @@ Status Task::Open() {
     const Status status = driver_->Open(node.context());
     if (!status.ok()) return status.WithContext(node.Describe());
   }
-  std::lock_guard lock(mutex_);
-  for (const auto& node : nodes_) {
-    for (StateRegistration& line : node->Registry()) registry_.push_back(std::move(line));
-  }
+  UpdateRegistry();
   return Status::Ok();
+}
+
+void Task::UpdateRegistry() {
+  std::vector<RegisteredState> registry;
+  for (const auto& node : nodes_) {
+    const OperatorContext& context = node->context();
+    for (StateRegistration& state : node->Registry()) {
+      registry.push_back({context.uid, context.name, context.subtask_index, std::move(state)});
+    }
+  }
+  std::lock_guard lock(mutex_);
+  registry_ = std::move(registry);
 }
 
 Status Task::Close() {
   if (phase_ == Phase::kClosed) return Status::Ok();
+  if (phase_ != Phase::kNew) UpdateRegistry();
   phase_ = Phase::kClosed;
   Status first;
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -101,6 +111,24 @@ void Task::NotifyComplete(CheckpointId id) {
   Wake();
 }
 
+void Task::Drain() {
+  {
+    std::lock_guard lock(mutex_);
+    drain_command_ = true;
+    has_commands_ = true;
+  }
+  Wake();
+}
+
+void Task::Resume() {
+  {
+    std::lock_guard lock(mutex_);
+    resume_command_ = true;
+    has_commands_ = true;
+  }
+  Wake();
+}
+
 void Task::OnRowsArrived() {
   // A reader's own thread may call this late. Until Close the attempt that wake_ leads to is alive.
   std::lock_guard lock(mutex_);
@@ -127,6 +155,11 @@ Status Task::ReadCommands() {
     triggered_ = std::max(triggered_, trigger_command_);
     completed_ = std::max(completed_, complete_command_);
     if (std::exchange(rows_arrived_, false) && driver_) driver_->PollSoon();
+    draining_ = drain_command_;
+    if (std::exchange(resume_command_, false)) {
+      source_suspended_ = false;
+      for (const auto& node : nodes_) node->set_suspended(false);
+    }
   }
   if (completed_ <= told_source_) return Status::Ok();
   told_source_ = completed_;
@@ -227,8 +260,9 @@ Result<bool> Task::PullInput() {
   ChainNode* head = nodes_[0].get();
   current_node_.store(0, std::memory_order_relaxed);
   if (driver_) {
-    if (head->finished()) return false;
-    const Result<SourceDriver::Pulled> pulled = driver_->Pull(now_ns_, head);
+    if (head->finished() || source_suspended_) return false;
+    const Result<SourceDriver::Pulled> pulled =
+        draining_ ? driver_->Drain(head) : driver_->Pull(now_ns_, head);
     if (!pulled.ok()) return pulled.status().WithContext(head->Describe());
     if (*pulled == SourceDriver::Pulled::kEnded) CheckFinished();
     return *pulled != SourceDriver::Pulled::kNothing;
@@ -252,8 +286,13 @@ Status Task::SnapshotNode(ChainNode* node, CheckpointId id) {
   // A newer barrier says that older checkpoints were given up. Where their barriers are still
   // inside the chain, what its head put aside for them goes first: a table has one open snapshot.
   snapshots_.erase(snapshots_.begin(), snapshots_.lower_bound(id));
-  Result<OperatorSnapshot> taken = node->TakeSnapshot(id);
+  const BarrierRequest request = host_->RequestOf(id);
+  Result<OperatorSnapshot> taken = node->TakeSnapshot(id, request.full);
   if (!taken.ok()) return taken.status().WithContext(node->Describe());
+  if (request.suspend) {
+    node->set_suspended(true);
+    source_suspended_ = true;
+  }
   if (driver_ && node == nodes_[0].get()) {
     Result<std::vector<SplitSnapshot>> splits = driver_->Snapshot();
     if (!splits.ok()) return splits.status().WithContext(node->Describe());
@@ -268,7 +307,9 @@ Status Task::SnapshotNode(ChainNode* node, CheckpointId id) {
     std::lock_guard lock(mutex_);
     registry_.clear();
     for (const OperatorSnapshot& part : snapshot.operators) {
-      registry_.insert(registry_.end(), part.registry.begin(), part.registry.end());
+      for (const StateRegistration& state : part.registry) {
+        registry_.push_back({part.operator_id, part.name, part.subtask_index, state});
+      }
     }
   }
   TaskSnapshot whole = std::move(snapshot);
@@ -280,7 +321,7 @@ Status Task::SnapshotNode(ChainNode* node, CheckpointId id) {
 // Time passes without rows: idle timeouts run, and what live input has shown of event time goes on.
 Result<bool> Task::TellQuiet() {
   for (const auto& node : nodes_) {
-    if (!node->quiet()) return false;
+    if (!node->quiet() || node->suspended()) return false;
   }
   bool told = false;
   for (const auto& node : nodes_) {
@@ -304,7 +345,7 @@ void Task::ComputeNextWake(int64_t now_ms) {
   }
   for (const auto& node : nodes_) {
     const TimestampMs timer = node->next_processing_time();
-    if (timer == kMaxWatermark || node->finished()) continue;
+    if (timer == kMaxWatermark || node->finished() || node->suspended()) continue;
     const int64_t wait_ms = std::clamp<int64_t>(timer - now_ms, 1, 1000);
     wake = std::min(wake, now_ns_ + wait_ms * 1'000'000);
   }
@@ -320,6 +361,7 @@ void Task::CheckFinished() {
     if (!node->finished()) return;
     for (PendingRename& rename : node->UnconfirmedRenames()) renames.push_back(std::move(rename));
   }
+  UpdateRegistry();
   phase_ = Phase::kFinished;
   host_->OnFinished(std::move(renames));
 }
@@ -335,7 +377,7 @@ std::string Task::DescribeCurrent() const {
   return nodes_[current_node_.load(std::memory_order_relaxed)]->Describe();
 }
 
-std::vector<StateRegistration> Task::Registry() const {
+std::vector<RegisteredState> Task::Registry() const {
   std::lock_guard lock(mutex_);
   return registry_;
 }

@@ -10,9 +10,16 @@
 
 #include "headrace/runtime/chain_node.h"
 #include "headrace/runtime/input_gate.h"
+#include "headrace/runtime/registered_state.h"
 #include "headrace/runtime/source_driver.h"
 
 namespace headrace {
+
+/// What the barrier of a checkpoint asks for beyond a snapshot.
+struct BarrierRequest {
+  bool full = false;     ///< the snapshot builds on no earlier one
+  bool suspend = false;  ///< behind it nothing is emitted until Task::Resume()
+};
 
 /// What a task tells the attempt it belongs to. Threading: called from task threads.
 class TaskHost {
@@ -21,6 +28,7 @@ class TaskHost {
   virtual void OnOpened() = 0;
   /// True once every task is open: rows may flow.
   virtual bool all_open() const = 0;
+  virtual BarrierRequest RequestOf(CheckpointId) const { return {}; }
   virtual void OnSnapshot(CheckpointId id, TaskSnapshot snapshot) = 0;
   /// The task used up all its input. It goes on answering checkpoints.
   /// `renames`: files no checkpoint has published yet.
@@ -56,7 +64,7 @@ class Task : public std::enable_shared_from_this<Task> {
   ExchangeWriter* AddWriter(ExchangeWriter::Options options,
                             std::vector<std::shared_ptr<Channel>> channels);
   void SetSource(TaskSource source) { source_ = std::make_unique<TaskSource>(std::move(source)); }
-  void SetInputs(std::vector<InputGate::Input> inputs);
+  void SetInputs(std::vector<InputGate::Input> inputs, bool at_least_once = false);
   void set_elements_per_step(int count) { elements_per_step_ = count; }
   /// Called (from any thread) when the task has something to do.
   void SetWaker(std::function<void()> wake) { wake_ = std::move(wake); }
@@ -77,6 +85,10 @@ class Task : public std::enable_shared_from_this<Task> {
   // Commands, from any thread.
   void TriggerCheckpoint(CheckpointId id);
   void NotifyComplete(CheckpointId id);
+  /// Sources end as if they had no more rows: event time advances to its end.
+  void Drain();
+  /// Takes back the suspension that a barrier asked for.
+  void Resume();
   void Wake() {
     if (wake_) wake_();
   }
@@ -88,7 +100,8 @@ class Task : public std::enable_shared_from_this<Task> {
   /// "operator 'NAME' (subtask i/p)" of the node in use, for a task that does not come back.
   std::string DescribeCurrent() const;
   const std::vector<std::unique_ptr<ChainNode>>& nodes() const { return nodes_; }
-  std::vector<StateRegistration> Registry() const;
+  /// States of all its operators as they were at the last barrier, its end or Close().
+  std::vector<RegisteredState> Registry() const;
   /// The newest checkpoint whose completion every operator was told.
   CheckpointId acknowledged() const { return acknowledged_.load(std::memory_order_acquire); }
 
@@ -104,6 +117,7 @@ class Task : public std::enable_shared_from_this<Task> {
   Result<bool> TellQuiet();
   void ComputeNextWake(int64_t now_ms);
   void CheckFinished();
+  void UpdateRegistry();
   void Acknowledge();
 
   const int index_;
@@ -127,6 +141,8 @@ class Task : public std::enable_shared_from_this<Task> {
   CheckpointId answered_ = 0;
   CheckpointId completed_ = 0;
   CheckpointId told_source_ = 0;
+  bool draining_ = false;
+  bool source_suspended_ = false;
   std::map<CheckpointId, TaskSnapshot> snapshots_;  ///< barriers still inside the chain
   std::atomic<int> current_node_{0};
   std::atomic<CheckpointId> acknowledged_{0};
@@ -136,9 +152,11 @@ class Task : public std::enable_shared_from_this<Task> {
   CheckpointId trigger_command_ = 0;
   CheckpointId complete_command_ = 0;
   bool rows_arrived_ = false;
+  bool drain_command_ = false;
+  bool resume_command_ = false;
   bool cancelled_ = false;
   std::shared_ptr<SourceReader> reader_;
-  std::vector<StateRegistration> registry_;
+  std::vector<RegisteredState> registry_;
   std::atomic<bool> has_commands_{false};
 };
 

@@ -7,9 +7,17 @@
 
 namespace headrace {
 
+namespace {
+
+// Bit of the redistribution byte: a fingerprint follows.
+constexpr uint8_t kHasFingerprint = 0x80;
+
+}  // namespace
+
 void OperatorState::Set(std::string_view name, Redistribution redistribution,
-                        std::vector<std::string> items) {
-  lists_.insert_or_assign(std::string(name), List{redistribution, std::move(items)});
+                        std::vector<std::string> items, std::string_view fingerprint) {
+  lists_.insert_or_assign(std::string(name),
+                          List{redistribution, std::move(items), std::string(fingerprint)});
 }
 
 const std::vector<std::string>& OperatorState::Items(std::string_view name) const {
@@ -32,6 +40,7 @@ OperatorState OperatorState::Redistribute(const std::vector<OperatorState>& form
         if (list.redistribution != Redistribution::kUnion) continue;
         List& mine = same.lists_[name];
         mine.redistribution = Redistribution::kUnion;
+        mine.fingerprint = list.fingerprint;
         mine.items.insert(mine.items.end(), list.items.begin(), list.items.end());
       }
     }
@@ -39,10 +48,15 @@ OperatorState OperatorState::Redistribute(const std::vector<OperatorState>& form
   }
   OperatorState dealt;
   std::map<std::string_view, int64_t> positions;
-  for (const OperatorState& one : former) {
-    for (const auto& [name, list] : one.lists_) {
+  for (size_t from = 0; from < former.size(); ++from) {
+    for (const auto& [name, list] : former[from].lists_) {
       List& mine = dealt.lists_[name];
       mine.redistribution = list.redistribution;
+      mine.fingerprint = list.fingerprint;
+      if (list.redistribution == Redistribution::kCopy) {
+        if (from == static_cast<size_t>(index) % former.size()) mine.items = list.items;
+        continue;
+      }
       int64_t& position = positions[name];
       for (const std::string& item : list.items) {
         const bool takes =
@@ -59,14 +73,17 @@ OperatorState OperatorState::Redistribute(const std::vector<OperatorState>& form
 //
 //   varint   number of lists, in the order of their names; for each:
 //     string   name
-//     1 byte   redistribution: 0 split, 1 union
+//     1 byte   redistribution: 0 split, 1 union, 2 copy; + 128 when a fingerprint follows
+//     string   fingerprint, if there is one
 //     varint   number of items; for each: string
 std::string OperatorState::Encode() const {
   ByteWriter out;
   out.Varint(lists_.size());
   for (const auto& [name, list] : lists_) {
     out.String(name);
-    out.Fixed(static_cast<uint8_t>(list.redistribution));
+    const uint8_t flag = list.fingerprint.empty() ? 0 : kHasFingerprint;
+    out.Fixed(static_cast<uint8_t>(static_cast<uint8_t>(list.redistribution) | flag));
+    if (flag != 0) out.String(list.fingerprint);
     out.Varint(list.items.size());
     for (const std::string& item : list.items) out.String(item);
   }
@@ -83,8 +100,13 @@ Result<OperatorState> OperatorState::Decode(std::string_view bytes) {
     uint8_t redistribution = 0;
     uint64_t items = 0;
     HR_RETURN_IF_ERROR(in.String(&name));
+    std::string_view fingerprint;
     HR_RETURN_IF_ERROR(in.Fixed(&redistribution));
-    if (redistribution > static_cast<uint8_t>(Redistribution::kUnion)) {
+    if ((redistribution & kHasFingerprint) != 0) {
+      redistribution = static_cast<uint8_t>(redistribution & ~kHasFingerprint);
+      HR_RETURN_IF_ERROR(in.String(&fingerprint));
+    }
+    if (redistribution > static_cast<uint8_t>(Redistribution::kCopy)) {
       return Status::Corruption("operator state list '" + std::string(name) +
                                 "' has unknown redistribution " + std::to_string(redistribution));
     }
@@ -96,7 +118,7 @@ Result<OperatorState> OperatorState::Decode(std::string_view bytes) {
       HR_RETURN_IF_ERROR(in.String(&value));
       values.emplace_back(value);
     }
-    state.Set(name, static_cast<Redistribution>(redistribution), std::move(values));
+    state.Set(name, static_cast<Redistribution>(redistribution), std::move(values), fingerprint);
   }
   HR_RETURN_IF_ERROR(in.ExpectDone());
   return state;

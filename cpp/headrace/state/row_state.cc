@@ -298,8 +298,20 @@ int64_t RowState::memory_bytes() const {
   return table_.memory_bytes() + by_key_.memory_bytes() + index_.memory_bytes();
 }
 
+void RowState::VisitSlots(uint32_t* slot, int64_t slots, const SlotVisitor& visit) const {
+  const uint32_t size = table_.size();
+  for (int64_t left = std::min<int64_t>(slots, size); left > 0; --left) {
+    if (*slot >= size) *slot = 0;
+    const uint32_t at = (*slot)++;
+    if (!table_.live(at)) continue;
+    const RowBlob* blob = BlobAt(at);
+    visit(blob->key, blob->ns(), blob->sub_key(), blob->value());
+  }
+}
+
 std::unique_ptr<TableSnapshot> RowState::Snapshot(TableMeta meta) {
-  return std::make_unique<RowTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_);
+  return std::make_unique<RowTableSnapshot>(std::move(meta), table_.BeginSnapshot(), live_bytes_,
+                                            left_out_until_ms_);
 }
 
 Status RowState::RestoreRow(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,16 @@ class RowState {
   /// REQUIRES: no write to this (key, namespace) during the walk.
   using Visitor = std::function<bool(std::string_view sub_key, std::string_view value)>;
   void Walk(KeyId key, std::string_view ns, const std::string* after, const Visitor& visit) const;
+
+  /// Called with each row in memory that VisitSlots meets.
+  using SlotVisitor = std::function<void(KeyId key, std::string_view ns, std::string_view sub_key,
+                                         std::string_view value)>;
+  /// Goes over the next `slots` slots, live or free, from `*slot` on, and around at the end: a few
+  /// at a time, all rows in memory are met in the end. REQUIRES: no write during the visit.
+  void VisitSlots(uint32_t* slot, int64_t slots, const SlotVisitor& visit) const;
+  /// From now on rows are left out of whole images in snapshots when their value begins with a time
+  /// (8 bytes, little-endian, ms) that is not after `time_ms`; they stay here.
+  void LeaveOutOfImages(int64_t time_ms) { left_out_until_ms_ = time_ms; }
 
   /// Brings the rows of these keys (empty namespace and sub-key) into the processor's caches, where
   /// many are read soon: the misses overlap here, but not between calls of user code.
@@ -162,6 +173,7 @@ class RowState {
   SegmentedIndex<Entry, EntryTraits> index_;  // of all other namespaces
   std::deque<uint32_t> free_slots_;
   int64_t live_bytes_ = 0;  // encoded
+  std::optional<int64_t> left_out_until_ms_;
   // Of a cache.
   ColdTable* cold_ = nullptr;
   mutable ChunkedArray<uint8_t> read_;  // by slot: since the hand came by

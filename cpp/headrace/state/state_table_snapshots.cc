@@ -3,6 +3,7 @@
 #include <bit>
 #include <utility>
 
+#include "headrace/base/bytes.h"
 #include "headrace/base/planted_bug.h"
 #include "headrace/state/key_row.h"
 #include "headrace/state/row_blob.h"
@@ -37,6 +38,9 @@ Status PagedTableSnapshotAdapter::ReadPartition(uint32_t index, bool want_whole,
   const bool long_run = meta_.kind == TableKind::kTimers && pages_->epoch() > 2;
   if (Planted(PlantedBug::kTombstoneOmitted) && long_run) ForgetTombstones(&rows_);
   out->changed_rows = rows_.changed_count;
+  out->whole = want_whole || full() ||
+               (rows_.changed_count > 0 && uint64_t{rows_.changed_count} * 4 >= rows_.live_count);
+  if (out->whole) LeaveOut(&rows_);
   out->live_rows = rows_.live_count;
   for (uint32_t i = 0; i < rows_.row_count; ++i) {
     if (rows_.IsLive(i)) {
@@ -44,8 +48,6 @@ Status PagedTableSnapshotAdapter::ReadPartition(uint32_t index, bool want_whole,
           static_cast<uint64_t>(EncodedBytes(rows_.content.data() + size_t{i} * row_bytes_));
     }
   }
-  out->whole = want_whole || full() ||
-               (rows_.changed_count > 0 && uint64_t{rows_.changed_count} * 4 >= rows_.live_count);
   if (out->whole || rows_.changed_count > 0) out->payload = Encode(rows_, out->whole);
   return Status::Ok();
 }
@@ -84,9 +86,24 @@ int64_t DictionaryTableSnapshot::EncodedBytes(const char* row) const {
 }
 
 RowTableSnapshot::RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
-                                   int64_t live_bytes)
+                                   int64_t live_bytes, std::optional<int64_t> left_out_until_ms)
     : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(RowBlob*),
-                            static_cast<uint64_t>(live_bytes)) {}
+                            static_cast<uint64_t>(live_bytes)),
+      left_out_until_ms_(left_out_until_ms) {}
+
+void RowTableSnapshot::LeaveOut(PartitionRows* rows) const {
+  if (!left_out_until_ms_) return;
+  for (uint32_t i = 0; i < rows->row_count; ++i) {
+    if (!rows->IsLive(i)) continue;
+    const char* row = rows->content.data() + size_t{i} * row_bytes_;
+    const std::string_view value = (*reinterpret_cast<const RowBlob* const*>(row))->value();
+    int64_t time_ms = 0;
+    ByteReader in(value);
+    if (!in.Fixed(&time_ms).ok() || time_ms > *left_out_until_ms_) continue;
+    rows->live[i >> 6] &= ~(uint64_t{1} << (i & 63));
+    --rows->live_count;
+  }
+}
 
 void RowTableSnapshot::Append(const char* row, ByteWriter* out) const {
   const RowBlob* blob = *reinterpret_cast<const RowBlob* const*>(row);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "headrace/state/key_arena.h"
 #include "headrace/state/paged_table_snapshot.h"
@@ -33,6 +34,8 @@ class PagedTableSnapshotAdapter : public TableSnapshot {
   virtual std::string Encode(const PartitionRows& rows, bool whole) const = 0;
   /// About what a live row takes when encoded.
   virtual int64_t EncodedBytes(const char* row) const = 0;
+  /// Takes out of a whole image the rows that nobody will ask for.
+  virtual void LeaveOut(PartitionRows* rows) const { (void)rows; }
 
   const uint32_t row_bytes_;
 
@@ -77,11 +80,16 @@ class DictionaryTableSnapshot final : public VariableTableSnapshot {
 /// Table of kRows.
 class RowTableSnapshot final : public VariableTableSnapshot {
  public:
-  RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages, int64_t live_bytes);
+  /// `left_out_until_ms`: as RowState::LeaveOutOfImages().
+  RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages, int64_t live_bytes,
+                   std::optional<int64_t> left_out_until_ms);
 
  private:
   void Append(const char* row, ByteWriter* out) const override;
   int64_t EncodedBytes(const char* row) const override;
+  void LeaveOut(PartitionRows* rows) const override;
+
+  const std::optional<int64_t> left_out_until_ms_;
 };
 
 /// Table of kTimers.

@@ -22,6 +22,7 @@ enum class TableKind : uint8_t {
   /// any state and timers where ids come and go with a cache. Partitions are ranges of key group
   /// and hash.
   kKeyed = 6,
+  kOperatorState = 7,  ///< in registries only: a list or map of OperatorState, which has no table
 };
 
 /// Identity of a table within one keyed operator subtask; goes into the manifest.

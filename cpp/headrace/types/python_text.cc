@@ -133,6 +133,16 @@ void AppendFloatText(double value, std::string* out) {
   }
 }
 
+bool IsUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    uint32_t point = 0;
+    const int bytes = DecodeUtf8(text.substr(i), &point);
+    if (bytes == 0 || (point >= 0xd800 && point < 0xe000)) return false;
+    i += static_cast<size_t>(bytes);
+  }
+  return true;
+}
+
 void AppendStrRepr(std::string_view utf8, std::string* out) {
   const char quote = QuoteFor(utf8);
   out->push_back(quote);

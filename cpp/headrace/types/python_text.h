@@ -12,6 +12,8 @@ void AppendIntText(int64_t value, std::string* out);
 void AppendFloatText(double value, std::string* out);
 /// Quoted and escaped. Bytes that are not UTF-8 (also surrogates) appear as \xNN or \uNNNN.
 void AppendStrRepr(std::string_view utf8, std::string* out);
+/// True for well-formed UTF-8 without surrogates, which is what a string column may hold.
+bool IsUtf8(std::string_view text);
 /// b'...'
 void AppendBytesRepr(std::string_view bytes, std::string* out);
 /// An integer of any size, two's complement little-endian; "<int of N bytes>" over 512 bytes.

@@ -186,9 +186,13 @@ Result<Progress> GeneralWindowOperator::OnWatermark(TimestampMs watermark, Outpu
   return Progress::kDone;
 }
 
-Status GeneralWindowOperator::Snapshot(uint64_t, OperatorState* state) {
+Status GeneralWindowOperator::Snapshot(uint64_t checkpoint_id, OperatorState* state) {
   impl_->progress.Snapshot(context_.keyed_state->range(), state);
-  return Status::Ok();
+  return impl_->function->Snapshot(checkpoint_id, state);
+}
+
+std::vector<StateRegistration> GeneralWindowOperator::OperatorStateRegistry() const {
+  return impl_->function->OperatorStateRegistry();
 }
 
 Status GeneralWindowOperator::Close() { return impl_->function->Close(); }

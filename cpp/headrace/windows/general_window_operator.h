@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "headrace/operators/operator.h"
 #include "headrace/windows/window_assigner.h"
@@ -33,6 +34,7 @@ class GeneralWindowOperator final : public Operator {
   Result<Progress> Process(const RecordBatch& batch, int input, Output& out) override;
   Result<Progress> OnWatermark(TimestampMs watermark, Output& out) override;
   Status Snapshot(uint64_t checkpoint_id, OperatorState* state) override;
+  std::vector<StateRegistration> OperatorStateRegistry() const override;
   Status Close() override;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "headrace/operators/operator.h"
 #include "headrace/windows/time_window.h"
@@ -44,6 +45,12 @@ class WindowFunction {
     (void)out;
     return Progress::kDone;
   }
+  /// As Operator::Snapshot and Operator::OperatorStateRegistry.
+  virtual Status Snapshot(uint64_t checkpoint_id, OperatorState* state) {
+    (void)checkpoint_id, (void)state;
+    return Status::Ok();
+  }
+  virtual std::vector<StateRegistration> OperatorStateRegistry() const { return {}; }
   virtual Status Close() { return Status::Ok(); }
 };
 

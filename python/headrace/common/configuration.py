@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from headrace.common.sensitive_keys import shown_value
+
 
 class Configuration:
     """A string-keyed set of options; unknown keys are kept and ignored."""
@@ -59,7 +61,8 @@ class Configuration:
         try:
             return int(value)
         except (TypeError, ValueError):
-            raise ValueError(f"option {key!r}: {value!r} is not an integer") from None
+            pass  # its text quotes the value, which may be secret
+        raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is not an integer")
 
     def get_boolean(self, key: str, default_value: bool | None = None) -> bool | None:
         """The option as a bool; strings 'true' and 'false' count. Raises ValueError naming the key otherwise."""
@@ -70,7 +73,7 @@ class Configuration:
             return value
         text = str(value).strip().lower()
         if text not in ("true", "false"):
-            raise ValueError(f"option {key!r}: {value!r} is neither 'true' nor 'false'")
+            raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is neither 'true' nor 'false'")
         return text == "true"
 
     def get_float(self, key: str, default_value: float | None = None) -> float | None:
@@ -81,7 +84,8 @@ class Configuration:
         try:
             return float(value)
         except (TypeError, ValueError):
-            raise ValueError(f"option {key!r}: {value!r} is not a number") from None
+            pass
+        raise ValueError(f"option {key!r}: {shown_value(key, value)!r} is not a number")
 
     def get_bytearray(self, key: str, default_value: bytearray | None = None) -> bytearray | None:
         """The option as bytes."""
@@ -128,6 +132,6 @@ class Configuration:
         return Configuration.from_dict(copy.deepcopy(self._options, memo))
 
     def __str__(self) -> str:
-        return "{" + ", ".join(f"{key}={value}" for key, value in self._options.items()) + "}"
+        return "{" + ", ".join(f"{key}={shown_value(key, value)}" for key, value in self._options.items()) + "}"
 
     __repr__ = __str__

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from headrace.common.local_paths import local_path
+from headrace.common.state_registry import StateRegistry
+from headrace.common.time import DurationLike, to_milliseconds
 
 if TYPE_CHECKING:
     from headrace import _core
+    from headrace.checkpoints.live import LiveState
 
 T = TypeVar("T")
+_log = logging.getLogger("headrace")
 _STOP_MS = 3000  # the engine gives up on a function after one second
 
 
@@ -96,7 +104,7 @@ class JobExecutionResult:
         metrics: Rows in and out per operator, checkpoints, bytes; names as `"<operator>.rows_in"`.
         messages: What the engine had to say: resumed from which checkpoint, weaker guarantees.
         checkpoints: One dict a checkpoint: id, completed, bytes_written, state_bytes, duration_ms.
-        recoveries: One dict a restart: cause, checkpoint, downtime_ms.
+        recoveries: One dict a restart, as `JobClient.recoveries` gives them.
     """
 
     def __init__(self, job_id: JobID, result: dict[str, Any], checkpoints: list[dict[str, Any]]) -> None:
@@ -123,8 +131,11 @@ class JobExecutionResult:
 class JobClient:
     """A job started by `execute_async`."""
 
-    def __init__(self, job: _core.Job, keep_alive: object = None) -> None:
+    def __init__(
+        self, job: _core.Job, savepoint_directory: str | None = None, keep_alive: object = None
+    ) -> None:
         self._job = job
+        self._savepoint_directory = savepoint_directory
         self._keep_alive = keep_alive  # what the job uses as long as it runs
         self._job_id = JobID(uuid.uuid4().hex)
 
@@ -145,6 +156,70 @@ class JobClient:
         self._job.cancel()
         return CompletableFuture(self._wait, lambda: self.status().is_terminal_state())
 
+    def trigger_savepoint(self, savepoint_directory: str | Path | None = None) -> CompletableFuture[str]:
+        """Asks for a savepoint: a whole, self-contained copy of the state that no clean-up touches.
+
+        Args:
+            savepoint_directory: Where `savepoint-<job>-<checkpoint>` is made; the environment's default if not given.
+
+        Returns:
+            The path of the savepoint, for `execution.state-recovery.path`. Its result() raises what went wrong; the
+            job goes on all the same.
+
+        Raises:
+            ValueError: no directory is given and none is set.
+        """
+        return self._savepoint("", savepoint_directory)
+
+    def stop_with_savepoint(
+        self,
+        *args: bool | str | Path | None,
+        path: str | Path | None = None,
+        drain: bool | None = None,
+        advance_to_end_of_event_time: bool | None = None,
+        savepoint_directory: str | Path | None = None,
+    ) -> CompletableFuture[str]:
+        """Ends the job with a savepoint: `stop_with_savepoint(path, drain)`, or PyFlink's order of the two.
+
+        What was read before the savepoint is committed, and nothing behind it is emitted. Should the savepoint fail,
+        the job goes on (a drained one has ended by then).
+
+        Args:
+            args: `path, drain` or `advance_to_end_of_event_time, savepoint_directory`; a bool tells which is which.
+            path: Where `savepoint-<job>-<checkpoint>` is made; the environment's default if not given.
+            drain: True ends the sources first, so that all windows and timers of event time fire: nothing is left to
+                resume. False (the default) stops exactly at the savepoint.
+            advance_to_end_of_event_time: PyFlink's name of `drain`.
+            savepoint_directory: PyFlink's name of `path`.
+
+        Returns:
+            The path of the savepoint; there once the job has ended.
+
+        Raises:
+            ValueError: no directory is given and none is set.
+            TypeError: more arguments than two, or one twice.
+        """
+        flags = [value for value in (*args, drain, advance_to_end_of_event_time) if isinstance(value, bool)]
+        paths = [value for value in (*args, path, savepoint_directory) if isinstance(value, str | Path)]
+        if len(flags) > 1 or len(paths) > 1 or len(args) > 2:
+            raise TypeError("stop_with_savepoint takes one directory and one flag: stop_with_savepoint(path, drain)")
+        stop = "drain" if flags and flags[0] else "suspend"
+        return self._savepoint(stop, paths[0] if paths else None)
+
+    def set_checkpoint_interval(self, interval: DurationLike | None) -> None:
+        """Changes the time between checkpoints of the running job, also behind restarts.
+
+        Args:
+            interval: At least 10 ms; None turns periodic checkpoints off.
+
+        Raises:
+            ValueError: less than 10 ms.
+        """
+        interval_ms = -1 if interval is None else to_milliseconds(interval, "interval")
+        if 0 <= interval_ms < 10 or interval_ms < -1:
+            raise ValueError(f"interval: must be at least 10 ms, got {interval_ms} ms")
+        self._job.set_checkpoint_interval(interval_ms)
+
     def result(self) -> JobExecutionResult:
         """Waits for the end; raises the job's failure."""
         self._wait()
@@ -162,9 +237,60 @@ class JobClient:
         """Checkpoints so far, oldest first."""
         return self._job.checkpoints()
 
-    def state_registry(self) -> list[dict[str, Any]]:
-        """Every task's registered states with type, rows and bytes."""
-        return self._job.state_registry()
+    def recoveries(self) -> list[dict[str, Any]]:
+        """The restarts so far, oldest first; each is also logged as a warning of the logger "headrace".
+
+        Returns:
+            For each restart `cause` (the failure), `checkpoint` (its number; 0: from the start), `rows_replayed` (rows
+            that sources with a position had read behind that checkpoint and read again), `seconds` from the failure
+            until every task was open again, and the same as `downtime_ms`.
+        """
+        return self._job.recoveries()
+
+    def state_registry(self) -> StateRegistry:
+        """Every task's registered states, the key dictionaries and the operator state dictionary (documents 000, 001).
+
+        Sizes are those of the last checkpoint, or of the task's end if that came later.
+        """
+        return StateRegistry(self._job.state_registry(), dict(self._job.operator_ids()))
+
+    def state(self, uid: str, name: str) -> LiveState:
+        """A state of an operator, to be read while the job runs and after its end.
+
+        >>> client.state("accounts", "balance")["alice"]                  # doctest: +SKIP
+
+        It is read from the job's newest completed checkpoint: all its keys are as at one moment of the stream, and the
+        running tasks are not disturbed; it is as old as that checkpoint.
+
+        Args:
+            uid: The operator's uid, or its name where that is unique.
+            name: The state, as the program registered it.
+
+        Raises:
+            FailedPreconditionError: the job takes no checkpoints.
+        """
+        from headrace.checkpoints.live import LiveState  # that module knows this one
+
+        return LiveState(self._job, uid, name)
+
+    def _savepoint(self, stop: str, directory: str | Path | None) -> CompletableFuture[str]:
+        chosen = directory or self._savepoint_directory
+        if not chosen:
+            raise ValueError(
+                "a savepoint needs a directory: give one, or set 'execution.checkpointing.savepoint-dir' "
+                "(env.set_default_savepoint_directory)"
+            )
+        request = self._job.request_savepoint(local_path(str(chosen), "savepoint directory"), stop)
+
+        def wait() -> str:
+            while not request.wait(50):  # short waits, so that the main thread sees signals
+                pass
+            written = request.path()
+            if stop:
+                self._wait()
+            return written
+
+        return CompletableFuture(wait, lambda: request.done() and (not stop or self.status().is_terminal_state()))
 
     def _wait(self) -> None:
         # Short waits, so that the main thread sees signals: Ctrl-C must stop a job within a second.
@@ -180,3 +306,12 @@ class JobClient:
         self._job.cancel()
         if self._job.wait(_STOP_MS) and (left_behind := self._job.left_behind()):
             interrupt.args = (left_behind,)
+
+
+def log_recovery(job: str, recovery: dict[str, Any]) -> None:
+    """Logs one restart; called by the engine."""
+    place = f"checkpoint {recovery['checkpoint']}" if recovery["checkpoint"] else "the start"
+    _log.warning(
+        "job '%s' restarted from %s: %d rows replayed, %.3f s; cause: %s",
+        job, place, recovery["rows_replayed"], recovery["seconds"], recovery["cause"],
+    )  # fmt: skip

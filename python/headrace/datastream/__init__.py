@@ -1,7 +1,18 @@
 """The DataStream API: PyFlink's `pyflink.datastream`."""
 
-from headrace.datastream.checkpoint_config import CheckpointConfig, CheckpointingMode
+from headrace.datastream.checkpoint_config import (
+    CheckpointConfig,
+    CheckpointingMode,
+    ExternalizedCheckpointRetention,
+    IntervalEstimator,
+)  # fmt: skip
+from headrace.datastream.checkpointed_function import (
+    CheckpointedFunction,
+    FunctionInitializationContext,
+    FunctionSnapshotContext,
+)  # fmt: skip
 from headrace.datastream.collected_rows import CloseableIterator
+from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream
 from headrace.datastream.connectors import (
     FileSink,
     FileSource,
@@ -10,14 +21,17 @@ from headrace.datastream.connectors import (
     RollingPolicy,
     StreamFormat,
 )
-from headrace.datastream.data_stream import DataStream, DataStreamSink, KeyedStream
+from headrace.datastream.data_stream import DataStream, KeyedStream
+from headrace.datastream.data_stream_sink import DataStreamSink
 from headrace.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
+    BroadcastProcessFunction,
     Collector,
     FilterFunction,
     FlatMapFunction,
     Function,
+    KeyedBroadcastProcessFunction,
     KeyedProcessFunction,
     KeySelector,
     MapFunction,
@@ -31,12 +45,21 @@ from headrace.datastream.functions import (
     SourceFunction,
     WindowFunction,
 )  # fmt: skip
+from headrace.datastream.map_with_state import MapFunctionWithState
 from headrace.datastream.output_tag import OutputTag
 from headrace.datastream.state import (
+    AggregatingState,
+    AggregatingStateDescriptor,
+    BroadcastState,
+    KeyedStateStore,
     ListState,
     ListStateDescriptor,
     MapState,
     MapStateDescriptor,
+    OperatorStateStore,
+    ReadOnlyBroadcastState,
+    ReducingState,
+    ReducingStateDescriptor,
     ValueState,
     ValueStateDescriptor,
 )  # fmt: skip
@@ -49,6 +72,7 @@ from headrace.datastream.state_backend import (
     RocksDBStateBackend,
     StateBackend,
 )
+from headrace.datastream.state_ttl import StateTtlConfig
 from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 from headrace.datastream.time_domain import TimeDomain
 from headrace.datastream.timerservice import TimerService
@@ -57,9 +81,16 @@ from headrace.datastream.windowed_stream import AllWindowedStream, WindowedStrea
 
 __all__ = [
     "AggregateFunction",
+    "AggregatingState",
+    "AggregatingStateDescriptor",
     "AllWindowFunction",
     "AllWindowedStream",
+    "BroadcastConnectedStream",
+    "BroadcastProcessFunction",
+    "BroadcastState",
+    "BroadcastStream",
     "CheckpointConfig",
+    "CheckpointedFunction",
     "CheckpointingMode",
     "CloseableIterator",
     "Collector",
@@ -67,29 +98,40 @@ __all__ = [
     "DataStreamSink",
     "DiskStateBackend",
     "EmbeddedRocksDBStateBackend",
+    "ExternalizedCheckpointRetention",
     "FileSink",
     "FileSource",
     "FilterFunction",
     "FlatMapFunction",
     "FsStateBackend",
     "Function",
+    "FunctionInitializationContext",
+    "FunctionSnapshotContext",
     "HashMapStateBackend",
+    "IntervalEstimator",
     "KeySelector",
+    "KeyedBroadcastProcessFunction",
     "KeyedProcessFunction",
+    "KeyedStateStore",
     "KeyedStream",
     "ListState",
     "ListStateDescriptor",
     "MapFunction",
+    "MapFunctionWithState",
     "MapState",
     "MapStateDescriptor",
     "MemoryStateBackend",
     "NumberSequenceSource",
+    "OperatorStateStore",
     "OutputFileConfig",
     "OutputTag",
     "ProcessAllWindowFunction",
     "ProcessFunction",
     "ProcessWindowFunction",
+    "ReadOnlyBroadcastState",
     "ReduceFunction",
+    "ReducingState",
+    "ReducingStateDescriptor",
     "RichAggregateFunction",
     "RocksDBStateBackend",
     "RollingPolicy",
@@ -98,6 +140,7 @@ __all__ = [
     "SlidingEventTimeWindows",
     "SourceFunction",
     "StateBackend",
+    "StateTtlConfig",
     "StreamExecutionEnvironment",
     "StreamFormat",
     "TimeDomain",

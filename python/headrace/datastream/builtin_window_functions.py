@@ -9,6 +9,7 @@ from typing import Any
 from headrace._core import Row
 from headrace.aggregates import Aggregate, read_field
 from headrace.common.watermark_strategy import TimestampAssigner
+from headrace.datastream.checkpointed_function import CheckpointedFunction
 from headrace.datastream.functions import (
     AggregateFunction,
     KeyedProcessFunction,
@@ -105,6 +106,8 @@ class RichAggregate(AggregateFunction[Any, Any, Any]):
 
     def __init__(self, function: RichAggregateFunction[Any, Any, Any]) -> None:
         self._function = function
+        if isinstance(function, CheckpointedFunction):
+            self.snapshot_state, self.initialize_state = function.snapshot_state, function.initialize_state
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Opens and resets the function."""

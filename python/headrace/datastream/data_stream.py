@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from headrace import _core
 from headrace.aggregates import Aggregate
@@ -12,10 +12,14 @@ from headrace.common.typeinfo import TypeInformation, Types, type_from_descripti
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream import builtin_window_functions
 from headrace.datastream.collected_rows import CloseableIterator, CollectedRows
+from headrace.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream
 from headrace.datastream.connectors.file_system import FileSink
+from headrace.datastream.data_stream_sink import DataStreamSink
 from headrace.datastream.functions import Function, KeyedProcessFunction
+from headrace.datastream.map_with_state import MapFunctionWithState, with_keyed_state, with_operator_state
 from headrace.datastream.native_aggregates import native_aggregates
 from headrace.datastream.output_tag import OutputTag
+from headrace.datastream.state import MapStateDescriptor
 from headrace.datastream.transformation import (
     Edge,
     Transformation,
@@ -112,11 +116,15 @@ class DataStream:
     # ---- one record at a time -----------------------------------------------------------------------------
 
     def map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
-        """One record out for each record in; `func` is a function or a MapFunction."""
+        """One record out for each record in; `func` is a function, a MapFunction or a MapFunctionWithState."""
+        if isinstance(func, MapFunctionWithState):
+            return self._python("process", "Map", with_operator_state(func, False), output_type, {"arity": 2})
         return self._python("map", "Map", func, output_type)
 
     def flat_map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
         """Any number of records out for each record in; `func` returns an iterable, a generator or None."""
+        if isinstance(func, MapFunctionWithState):
+            return self._python("process", "FlatMap", with_operator_state(func, True), output_type, {"arity": 2})
         return self._python("flat_map", "FlatMap", func, output_type)
 
     def filter(self, func: Any) -> DataStream:
@@ -156,6 +164,14 @@ class DataStream:
         step = self._native("union", "Union", {}, keeps_parallelism=True)._step
         step.inputs = [edge for stream in (self, *streams) for edge in [stream._edge()]]
         return DataStream(self._env, step)
+
+    def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream:
+        """This stream together with a broadcast stream, for `process`.
+
+        Raises:
+            TypeError: not a BroadcastStream.
+        """
+        return BroadcastConnectedStream(self, ds, keyed=isinstance(self, KeyedStream))
 
     # ---- keys and time ------------------------------------------------------------------------------------
 
@@ -210,8 +226,20 @@ class DataStream:
         """Keeps subtask i's records in subtask i of the next step, which must have the same parallelism."""
         return _Rerouted(self._env, self._step, "forward")
 
-    def broadcast(self) -> DataStream:
-        """Sends every record to every subtask of the next step."""
+    @overload
+    def broadcast(self) -> DataStream: ...
+    @overload
+    def broadcast(
+        self, broadcast_state_descriptor: MapStateDescriptor, *other_broadcast_state_descriptors: MapStateDescriptor
+    ) -> BroadcastStream: ...
+    def broadcast(
+        self,
+        broadcast_state_descriptor: MapStateDescriptor | None = None,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> DataStream | BroadcastStream:
+        """Sends every record to every subtask of the next step; with descriptors of state, for `connect`."""
+        if broadcast_state_descriptor is not None:
+            return BroadcastStream(self, (broadcast_state_descriptor, *other_broadcast_state_descriptors))
         return _Rerouted(self._env, self._step, "broadcast")
 
     def global_(self) -> DataStream:
@@ -429,10 +457,14 @@ class KeyedStream(DataStream):
 
     def map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
         """As on DataStream, with keyed state in `open`."""
+        if isinstance(func, MapFunctionWithState):
+            return self._keyed("keyed_process", "Map", with_keyed_state(func, False), output_type, {"arity": 2})
         return self._keyed("keyed_map", "Map", func, output_type)
 
     def flat_map(self, func: Any, output_type: TypeInformation | None = None) -> DataStream:
         """As on DataStream, with keyed state in `open`."""
+        if isinstance(func, MapFunctionWithState):
+            return self._keyed("keyed_process", "FlatMap", with_keyed_state(func, True), output_type, {"arity": 2})
         return self._keyed("keyed_flat_map", "FlatMap", func, output_type)
 
     def filter(self, func: Any) -> DataStream:
@@ -496,7 +528,17 @@ class KeyedStream(DataStream):
     rebalance: Any = _needs_a_step("rebalance")
     rescale: Any = _needs_a_step("rescale")
     forward: Any = _needs_a_step("forward")
-    broadcast: Any = _needs_a_step("broadcast")
+
+    def broadcast(
+        self,
+        broadcast_state_descriptor: MapStateDescriptor | None = None,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> Any:
+        """As on DataStream with descriptors of state; without, refused: a keyed stream has its partitioning."""
+        if not isinstance(broadcast_state_descriptor, MapStateDescriptor):
+            return _needs_a_step("broadcast")(self)
+        return BroadcastStream(self, (broadcast_state_descriptor, *other_broadcast_state_descriptors))
+
     project: Any = _needs_a_step("project")
 
     def _edge(self) -> Edge:
@@ -518,39 +560,6 @@ class KeyedStream(DataStream):
         if self._typed:
             self._native_schema("project", op, {"fields": [field]})  # refuses a field that the records will not have
         return self._keyed("aggregate_field", op.capitalize(), None, self._step.schema, options)
-
-
-class DataStreamSink:
-    """The end of a stream."""
-
-    def __init__(self, env: StreamExecutionEnvironment, step: Transformation) -> None:
-        self._env = env
-        self._step = step
-
-    def name(self, name: str) -> DataStreamSink:
-        """Names the sink for people."""
-        self._step.name = name
-        return self
-
-    def uid(self, uid: str) -> DataStreamSink:
-        """Names the sink's state in checkpoints."""
-        self._step.uid = uid
-        return self
-
-    def set_parallelism(self, parallelism: int) -> DataStreamSink:
-        """Sets how many subtasks the sink has."""
-        check_parallelism(parallelism)
-        self._step.parallelism = parallelism
-        return self
-
-    def set_description(self, description: str) -> DataStreamSink:
-        """Accepted for PyFlink programs; only the name is shown."""
-        return self
-
-    def disable_chaining(self) -> DataStreamSink:
-        """Gives the sink a task of its own."""
-        self._step.disable_chaining = True
-        return self
 
 
 _USER_METHODS = ("invoke", "extract_timestamp", "get_key")

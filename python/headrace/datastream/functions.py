@@ -11,15 +11,23 @@ from headrace.datastream.timerservice import TimerService
 
 if TYPE_CHECKING:
     from headrace.datastream.state import (
+        AggregatingState,
+        AggregatingStateDescriptor,
+        BroadcastState,
         ListState,
         ListStateDescriptor,
         MapState,
         MapStateDescriptor,
+        ReadOnlyBroadcastState,
+        ReducingState,
+        ReducingStateDescriptor,
         ValueState,
         ValueStateDescriptor,
     )  # fmt: skip
 
 IN = TypeVar("IN")
+IN1 = TypeVar("IN1")
+IN2 = TypeVar("IN2")
 OUT = TypeVar("OUT")
 ACC = TypeVar("ACC")
 KEY = TypeVar("KEY")
@@ -84,6 +92,12 @@ class RuntimeContext(Protocol):
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """The map state of the descriptor; keyed operators only."""
+
+    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
+        """The reducing state of the descriptor; keyed operators only."""
+
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
+        """The aggregating state of the descriptor; keyed operators only."""
 
 
 class Function(ABC):  # noqa: B024 - what must be defined is said by the subclasses
@@ -231,6 +245,75 @@ class KeyedProcessFunction(Function, Generic[KEY, IN, OUT]):
 
     def on_timer(self, timestamp: int, ctx: OnTimerContext) -> Iterable[OUT] | None:
         """Results of a timer. With the three-argument `process_element` it too may take `out`."""
+
+
+class _BaseContext(Protocol):
+    def timestamp(self) -> int | None:
+        """Event time of the record in ms, None when it has none."""
+
+    def current_processing_time(self) -> int:
+        """Wall clock in ms."""
+
+    def current_watermark(self) -> int:
+        """Event time reached by both streams."""
+
+
+class BaseBroadcastProcessFunction(Function):
+    """What both kinds of broadcast functions share."""
+
+    class Context(_BaseContext, Protocol):
+        """What is known of a broadcast record."""
+
+        def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState[Any, Any]:
+            """One of the states given to `broadcast()`, for writing."""
+
+    class ReadOnlyContext(_BaseContext, Protocol):
+        """What is known of a record of the other stream."""
+
+        def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> ReadOnlyBroadcastState[Any, Any]:
+            """One of the states given to `broadcast()`, for reading."""
+
+
+class BroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[IN1, IN2, OUT]):
+    """Sees every record of a stream, and in each subtask every record of a broadcast stream."""
+
+    @abstractmethod
+    def process_element(self, value: IN1, ctx: BaseBroadcastProcessFunction.ReadOnlyContext) -> Iterable[OUT] | None:
+        """Results for a record of the stream; may read the broadcast states."""
+
+    @abstractmethod
+    def process_broadcast_element(self, value: IN2, ctx: BaseBroadcastProcessFunction.Context) -> Iterable[OUT] | None:
+        """Results for a broadcast record, once in each subtask; writes the states, the same in all of them."""
+
+
+class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[KEY, IN1, IN2, OUT]):
+    """The same over a keyed stream: its records have state and timers of their key."""
+
+    class ReadOnlyContext(BaseBroadcastProcessFunction.ReadOnlyContext, Protocol):
+        """What is known of a record of the keyed stream."""
+
+        def timer_service(self) -> TimerService:
+            """Time and timers of the key."""
+
+        def get_current_key(self) -> Any:
+            """The record's key."""
+
+    class OnTimerContext(ReadOnlyContext, Protocol):
+        """What is known of the timer that fires."""
+
+        def time_domain(self) -> TimeDomain:
+            """Event or processing time."""
+
+    @abstractmethod
+    def process_element(self, value: IN1, ctx: ReadOnlyContext) -> Iterable[OUT] | None:
+        """Results for a record of the keyed stream; may read the broadcast states."""
+
+    @abstractmethod
+    def process_broadcast_element(self, value: IN2, ctx: BaseBroadcastProcessFunction.Context) -> Iterable[OUT] | None:
+        """Results for a broadcast record, once in each subtask; there is no current key."""
+
+    def on_timer(self, timestamp: int, ctx: OnTimerContext) -> Iterable[OUT] | None:
+        """Results of a timer."""
 
 
 class WindowFunction(Function, Generic[IN, OUT, KEY, W]):

@@ -165,7 +165,8 @@ class FsStateBackend(HashMapStateBackend):
     """State in memory, checkpoints at a path.
 
     Args:
-        checkpoint_directory_uri: Where checkpoints go, plain or as URI.
+        checkpoint_directory_uri: Local directory, or a URI as `hdfs://host:port/path` or `s3://bucket/prefix`: see
+            `headrace.checkpoint_storage`.
         memory_budget: As of HashMapStateBackend.
     """
 

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import itertools
 import warnings
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from headrace import _core
+from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
-from headrace.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
+from headrace.common.restart_strategy import (
+    RestartStrategies,
+    RestartStrategyConfiguration,
+    restart_strategy_of,
+)  # fmt: skip
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
 from headrace.datastream._scratch import ScratchDirectory
-from headrace.datastream.checkpoint_config import DIRECTORY, RETAINED, CheckpointConfig, CheckpointingMode
+from headrace.datastream.arrow_layout import engine_layout
+from headrace.datastream.checkpoint_config import (
+    DIRECTORY,
+    SAVEPOINT_DIRECTORY,
+    CheckpointConfig,
+    CheckpointingMode,
+)  # fmt: skip
+from headrace.datastream.checkpointed_function import CheckpointedFunction
 from headrace.datastream.connectors import file_readers
 from headrace.datastream.connectors.csv_files import CsvFileSource
 from headrace.datastream.connectors.json_files import JsonLinesSource
 from headrace.datastream.connectors.number_seq import NumberSequenceSource
+from headrace.datastream.connectors.readable_files import ReadableFiles, shown_path
 from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
 from headrace.datastream.functions import SourceFunction
@@ -41,13 +53,18 @@ from headrace.datastream.transformation import (
 _unnamed_jobs = itertools.count(1)
 _LIVE_SOURCES = frozenset({"source_function", "iterator"})
 _RECOVERY_PATH = "execution.state-recovery.path"
+_FORMER_RECOVERY_PATH = "execution.savepoint.path"  # Flink's names before 1.20
+_DROP_STATE = "execution.state-recovery.ignore-unclaimed-state"
+_FORMER_DROP_STATE = "execution.savepoint.ignore-unclaimed-state"
 
 
 class RunningJob:
     """A started job as the API's own loops use it."""
 
-    def __init__(self, job: _core.Job, scratch: ScratchDirectory | None = None) -> None:
-        self.client = JobClient(job, keep_alive=scratch)
+    def __init__(
+        self, job: _core.Job, savepoint_directory: str | None, scratch: ScratchDirectory | None = None
+    ) -> None:
+        self.client = JobClient(job, savepoint_directory, keep_alive=scratch)
         self._job = job
 
     def finish(self) -> JobExecutionResult:
@@ -152,6 +169,27 @@ class StreamExecutionEnvironment:
         """Exactly once unless set otherwise."""
         return self._checkpoint_config.get_checkpointing_mode()
 
+    def get_checkpointing_consistency_mode(self) -> CheckpointingMode:
+        """Exactly once unless set otherwise."""
+        return self._checkpoint_config.get_checkpointing_mode()
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        """Always False: barriers are aligned."""
+        return self._checkpoint_config.is_unaligned_checkpoints_enabled()
+
+    def is_force_unaligned_checkpoints(self) -> bool:
+        """Always False: barriers are aligned."""
+        return self._checkpoint_config.is_force_unaligned_checkpoints()
+
+    def set_default_savepoint_directory(self, directory: str | Path) -> StreamExecutionEnvironment:
+        """Sets where savepoints go that are asked for without a directory."""
+        self._configuration.set_string(SAVEPOINT_DIRECTORY, str(directory))
+        return self
+
+    def get_default_savepoint_directory(self) -> str | None:
+        """Where savepoints go that are asked for without a directory, or None."""
+        return self._configuration.get_string(SAVEPOINT_DIRECTORY)
+
     def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
         """Chooses where keyed state lives, whatever the configuration says (`headrace.datastream.state_backend`).
 
@@ -245,7 +283,7 @@ class StreamExecutionEnvironment:
                     f"from_arrow: {type(data).__name__} has no __arrow_c_stream__; give a pyarrow, polars or pandas table"
                 )
             data = to_arrow()
-        source = _core.arrow_source(_engine_layout(data))
+        source = _core.arrow_source(engine_layout(data))
         if timestamp is not None:
             strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
             watermark_strategy = strategy.with_timestamp_field(timestamp)
@@ -283,9 +321,12 @@ class StreamExecutionEnvironment:
     def read_text_file(
         self, file_path: str | Path, charset_name: str = "UTF-8", *, rows_per_second: float = 0
     ) -> DataStream:
-        """Lines of the text files that match a path or glob, without line ends, as STRING."""
-        source = file_readers.TextFileSource(file_path, charset_name)
-        return self.from_source(source, None, f"Text {file_path}", rows_per_second=rows_per_second)
+        """Lines of the text files that match a path, URI or glob, without line ends, as STRING.
+
+        A URI (`hdfs://host:port/path`, `s3://bucket/key`, …) is reached with the options of `headrace.checkpoint_storage`.
+        """
+        source = file_readers.TextFileSource(file_path, charset_name, self._files())
+        return self.from_source(source, None, f"Text {shown_path(file_path)}", rows_per_second=rows_per_second)
 
     def read_csv(
         self,
@@ -316,8 +357,9 @@ class StreamExecutionEnvironment:
             FileNotFoundError: nothing matches.
             ValueError: not a CSV file, or no column of a name in `columns`.
         """
-        source = CsvFileSource(file_path, columns, delimiter, null_values, on_bad_row)
-        return self.from_source(source, watermark_strategy, f"CSV {file_path}", rows_per_second=rows_per_second)
+        source = CsvFileSource(file_path, columns, delimiter, null_values, on_bad_row, self._files())
+        name = f"CSV {shown_path(file_path)}"
+        return self.from_source(source, watermark_strategy, name, rows_per_second=rows_per_second)
 
     def read_json(
         self,
@@ -331,8 +373,9 @@ class StreamExecutionEnvironment:
 
         `on_bad_row` is that of `read_csv`, for lines that are not JSON or not of `type_info`.
         """
-        source = JsonLinesSource(file_path, on_bad_row)
-        return self.from_source(source, None, f"JSON {file_path}", type_info, rows_per_second=rows_per_second)
+        source = JsonLinesSource(file_path, on_bad_row, self._files())
+        name = f"JSON {shown_path(file_path)}"
+        return self.from_source(source, None, name, type_info, rows_per_second=rows_per_second)
 
     def read_parquet(
         self,
@@ -343,8 +386,9 @@ class StreamExecutionEnvironment:
         watermark_strategy: WatermarkStrategy | None = None,
     ) -> DataStream:
         """Typed rows of the Parquet files that match a path or glob; resumes at row group and row."""
-        source = file_readers.ParquetFileSource(file_path, columns)
-        return self.from_source(source, watermark_strategy, f"Parquet {file_path}", rows_per_second=rows_per_second)
+        source = file_readers.ParquetFileSource(file_path, columns, self._files())
+        name = f"Parquet {shown_path(file_path)}"
+        return self.from_source(source, watermark_strategy, name, rows_per_second=rows_per_second)
 
     def add_source(
         self,
@@ -357,8 +401,16 @@ class StreamExecutionEnvironment:
         """A stream of a SourceFunction, or of a Python iterable or a function that returns one. Parallelism 1.
 
         A SourceFunction with `snapshot_state` and `restore_state` is replayed exactly; any other one is at least once.
+
+        Raises:
+            TypeError: none of these, or a CheckpointedFunction.
         """
         schema = schema_of(type_info)
+        if isinstance(source_func, CheckpointedFunction):
+            raise TypeError(
+                f"add_source: {type(source_func).__name__} is a CheckpointedFunction, which a source cannot be: it keeps "
+                "its position by snapshot_state() and restore_state(value)"
+            )
         if isinstance(source_func, SourceFunction) or hasattr(source_func, "run"):
             own_run = type(source_func).__dict__.get("run") or getattr(type(source_func), "run", None)
             _core.deep_copy_function(source_func)  # refuses now, with the attribute's name, what cannot be copied
@@ -419,6 +471,9 @@ class StreamExecutionEnvironment:
 
     # ---- recording --------------------------------------------------------------------------------------------
 
+    def _files(self) -> ReadableFiles:
+        return ReadableFiles(Configuration(self._configuration))
+
     def _record(self, step: Transformation) -> None:
         self._recorded.append(step)
 
@@ -463,6 +518,8 @@ class StreamExecutionEnvironment:
         graph = self._graph(recorded)
         name = job_name or f"job-{next(_unnamed_jobs)}"
         options = self._job_options(name)
+        storage = self._job_storage(name, options)
+        options.update(storage.options)
         if collected is not None:
             options["collect"] = collected
         scratch = None
@@ -470,8 +527,9 @@ class StreamExecutionEnvironment:
             scratch = ScratchDirectory(local_directory(self.get_state_backend(), self._configuration))
             options["scratch_directory"] = str(scratch.path)
         job = _core.Job(graph, options)
+        weakref.finalize(job, storage.release)
         job.start()
-        return RunningJob(job, scratch)
+        return RunningJob(job, self.get_default_savepoint_directory(), scratch)
 
     def _job_options(self, name: str) -> dict[str, Any]:
         get = self._configuration.get_string
@@ -481,71 +539,33 @@ class StreamExecutionEnvironment:
             "buffer_timeout_ms": self.get_buffer_timeout(),
             "chaining": self.is_chaining_enabled(),
             "job_parameters": self._config.get_global_job_parameters(),
-            "checkpoint_interval_ms": self.get_checkpoint_interval(),
-            "checkpoint_timeout_ms": self._checkpoint_config.get_checkpoint_timeout(),
-            "checkpoint_min_pause_ms": self._checkpoint_config.get_min_pause_between_checkpoints(),
-            "tolerable_checkpoint_failures": self._checkpoint_config.get_tolerable_checkpoint_failure_number(),
-            "retained_checkpoints": self._configuration.get_integer(RETAINED, 1),
-            "checkpoint_directory": _local_path(get(DIRECTORY) or "", DIRECTORY),
-            "restore_path": _local_path(get(_RECOVERY_PATH) or "", _RECOVERY_PATH),
+            **self._checkpoint_config._describe(),
             "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
-            "allow_dropped_state": self._configuration.get_boolean(
-                "execution.state-recovery.ignore-unclaimed-state", False
-            ),
+            "allow_dropped_state": self._configuration.get_boolean(_DROP_STATE, False)
+            or self._configuration.get_boolean(_FORMER_DROP_STATE, False),
             "state_backend": self.get_state_backend().type_name,
             "state_memory_budget_bytes": memory_budget_bytes(self.get_state_backend(), self._configuration),
-            "restart": self._restart_options(),
+            "restart": (self._restart_strategy or restart_strategy_of(self._configuration))._describe(),
             "exactly_once_required": get("execution.checkpointing.mode") is not None
             and self.get_checkpointing_mode() == CheckpointingMode.EXACTLY_ONCE,
         }
-        if options["checkpoint_interval_ms"] > 0 and not options["checkpoint_directory"]:
+        if options["checkpoint_interval_ms"] > 0 and not get(DIRECTORY):
             raise ValueError(
                 f"checkpointing is on, but there is no directory for checkpoints: set {DIRECTORY!r} in the Configuration"
             )
         return options
 
-    def _restart_options(self) -> dict[str, Any]:
-        if self._restart_strategy is not None:
-            return self._restart_strategy._describe()
-        kind = self._configuration.get_string("restart-strategy.type")
-        if kind is None:
-            return RestartStrategies.fall_back_restart()._describe()
-        if kind in ("none", "off", "disable"):
-            return RestartStrategies.no_restart()._describe()
-        if kind in ("fixed-delay", "fixeddelay"):
-            attempts = self._configuration.get_integer("restart-strategy.fixed-delay.attempts", 1) or 0
-            delay = self._duration("restart-strategy.fixed-delay.delay", 1000)
-            return RestartStrategies.fixed_delay_restart(attempts, delay)._describe()
-        if kind in ("exponential-delay", "exponentialdelay"):
-            return RestartStrategies.exponential_delay_restart(
-                self._duration("restart-strategy.exponential-delay.initial-backoff", 1000),
-                self._duration("restart-strategy.exponential-delay.max-backoff", 60_000),
-                self._configuration.get_float("restart-strategy.exponential-delay.backoff-multiplier", 1.5) or 1.5,
-                self._duration("restart-strategy.exponential-delay.reset-backoff-threshold", 3_600_000),
-            )._describe()
-        raise ValueError(f"restart-strategy.type: {kind!r} is unknown; use none, fixed-delay or exponential-delay")
+    def _job_storage(self, name: str, options: dict[str, Any]) -> JobStorage:
+        get = self._configuration.get_string
+        directory = get(DIRECTORY) or ""
+        restore_path = get(_RECOVERY_PATH) or get(_FORMER_RECOVERY_PATH) or ""
+        return JobStorage(directory, restore_path, name, options["checkpoint_timeout_ms"], self._configuration)
 
     def _duration(self, key: str, default_ms: int) -> int:
         value = self._configuration.get_string(key)
         if value is None:
             return default_ms
         return to_milliseconds(int(value) if value.lstrip("-").isdigit() else value, key)
-
-
-_LAYOUTS = {
-    pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary(),
-    pa.binary_view(): pa.binary(), pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(),
-    pa.uint64(): pa.int64(), pa.date64(): pa.date32(), pa.float16(): pa.float32(),
-}  # fmt: skip
-
-
-def _engine_layout(data: Any) -> Any:
-    """The data with columns whose layout the engine has no kernels for (polars' strings) cast; the others uncopied."""
-    table = pa.table(data) if hasattr(data, "__arrow_c_stream__") else pa.Table.from_batches([pa.record_batch(data)])
-    for index, field in enumerate(table.schema):
-        if field.type in _LAYOUTS:
-            table = table.set_column(index, field.name, table.column(index).cast(_LAYOUTS[field.type]))
-    return table
 
 
 def _time_column(schema: _core.Schema, field: str | int) -> int:
@@ -566,9 +586,3 @@ def _time_column(schema: _core.Schema, field: str | int) -> int:
     return index
 
 
-def _local_path(path: str, key: str) -> str:
-    if path.startswith("file://"):
-        path = path[len("file://") :]
-    if "://" in path:
-        raise ValueError(f"{key}: {path!r}: only local directories and file:// URIs can be used yet")
-    return path if path in ("", "latest") else str(Path(path).absolute())

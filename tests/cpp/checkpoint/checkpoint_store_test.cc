@@ -5,6 +5,7 @@
 #include "checkpoint/model_job.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
+#include "headrace/checkpoint/verification.h"
 
 namespace headrace {
 namespace {
@@ -302,9 +303,11 @@ TEST_F(CheckpointStoreTest, FindsEveryDamagedByteAndEveryTruncation) {
           << latest.status().ToString();
       ASSERT_NE(latest.status().message().find("offset"), std::string::npos)
           << latest.status().ToString();
-      const auto report = VerifyCheckpoint(job.env.files(), directory);
+      const auto report = VerifyStored(job.env.files(), directory);
       ASSERT_TRUE(report.ok()) << report.status().ToString();
       ASSERT_EQ(report->damage.size(), 1u) << path << " at " << at;
+      ASSERT_EQ(report->damage[0].path, path);
+      ASSERT_LE(report->damage[0].offset, at) << report->damage[0].what;
     };
     for (size_t at = 0; at < good.size(); ++at) {
       std::string bytes = good;
@@ -376,21 +379,25 @@ TEST_F(CheckpointStoreTest, AFileThatIsNothingButTheEndingIsNoManifest) {
 TEST_F(CheckpointStoreTest, VerifyCountsFilesAndBytesAndReportsAllDamage) {
   Start();
   Checkpoint(100);
-  auto report = VerifyCheckpoint(job.env.files(), directory);
+  auto report = VerifyStored(job.env.files(), directory);
   ASSERT_TRUE(report.ok());
   EXPECT_TRUE(report->damage.empty());
   EXPECT_EQ(report->files, 4u);  // manifest, two data files, one part file
   EXPECT_GT(report->bytes_read, 1000u);
+  EXPECT_EQ(report->bytes_read, report->bytes_on_disk);
+  ASSERT_NE(report->newest_whole(), nullptr);
+  EXPECT_EQ(report->newest_whole()->id, 1u);
 
   const Manifest manifest = *job.coordinator->LastCompleted();
   for (const FileManifest& file : manifest.files) {
     ASSERT_TRUE(job.env.sim_files().FlipBit(directory + "/" + file.name, 8 * 60).ok());
   }
   ASSERT_TRUE(job.env.sim_files().FlipBit("/out/part-1-1", 3).ok());
-  report = VerifyCheckpoint(job.env.files(), directory);
+  report = VerifyStored(job.env.files(), directory);
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->damage.size(), 3u);
-  EXPECT_EQ(VerifyCheckpoint(job.env.files(), "/nowhere").status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(report->newest_whole(), nullptr);
+  EXPECT_EQ(VerifyStored(job.env.files(), "/nowhere").status().code(), StatusCode::kNotFound);
 }
 
 TEST_F(CheckpointStoreTest, PublicationRefusesATemporaryWithOtherContent) {

@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
+#include <set>
 
 #include "headrace/checkpoint/coordinator.h"
 #include "headrace/checkpoint/restore.h"
+#include "headrace/checkpoint/state_difference.h"
+#include "headrace/checkpoint/state_reader.h"
 #include "testing/sim_env.h"
 
 // The real keyed state through the real checkpoint, on simulated files.
@@ -94,6 +98,7 @@ class Attempt {
   }
   CheckpointRecord last_record() const { return coordinator_->History().back(); }
   Manifest last_manifest() const { return *coordinator_->LastCompleted(); }
+  const std::string& directory() const { return store_->job_directory(); }
 
  private:
   struct Subtask {
@@ -140,6 +145,44 @@ class Attempt {
   std::unique_ptr<CheckpointCoordinator> coordinator_;
 };
 
+int64_t KeyOf(const StateRow& row) {
+  int64_t key = 0;
+  ByteReader in(row.key.substr(1));
+  EXPECT_TRUE(in.ZigZag(&key).ok());
+  EXPECT_EQ(KeyGroupOf(row.key, kGroups), row.key_group);
+  return key;
+}
+
+// What a reader without a job finds in the newest checkpoint.
+std::map<int64_t, int64_t> ReadCounts(SimEnv* env, const std::string& directory) {
+  std::map<int64_t, int64_t> counts;
+  auto reader = StateReader::Open(env, directory);
+  EXPECT_TRUE(reader.ok()) << reader.status().ToString();
+  if (!reader.ok()) return counts;
+  std::vector<StateRow> rows;
+  auto cursor = (*reader)->Rows("counter", "count");
+  EXPECT_TRUE(cursor.ok()) << cursor.status().ToString();
+  for (auto more = (*cursor)->Next(&rows); *more; more = (*cursor)->Next(&rows)) {
+    for (const StateRow& row : rows) {
+      int64_t count = 0;
+      EXPECT_EQ(row.value.size(), sizeof(count));
+      std::memcpy(&count, row.value.data(), sizeof(count));
+      EXPECT_TRUE(counts.emplace(KeyOf(row), count).second);
+    }
+  }
+  size_t texts = 0;
+  cursor = (*reader)->Rows("counter", "text");
+  for (auto more = (*cursor)->Next(&rows); *more; more = (*cursor)->Next(&rows)) {
+    for (const StateRow& row : rows) {
+      const int64_t key = KeyOf(row);
+      EXPECT_EQ(row.value, "text " + std::to_string(key) + " " + std::to_string(counts[key]));
+      ++texts;
+    }
+  }
+  EXPECT_EQ(texts, counts.size());
+  return counts;
+}
+
 // Restarts at these parallelisms one after the other, with a power cut and a few incremental
 // checkpoints between.
 class KeyedStateCheckpoint : public testing::TestWithParam<std::vector<int>> {};
@@ -166,6 +209,9 @@ TEST_P(KeyedStateCheckpoint, NothingIsLostOverIncrementsRestartsAndRescaling) {
           }
         }
         ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+        std::map<int64_t, int64_t> live = expected;
+        std::erase_if(live, [](const auto& entry) { return entry.second == 0; });
+        ASSERT_EQ(ReadCounts(&env, attempt.directory()), live);
         if (round == 0) {
           EXPECT_EQ(attempt.last_manifest().full, parallelism != former);
         } else {
@@ -185,6 +231,95 @@ TEST_P(KeyedStateCheckpoint, NothingIsLostOverIncrementsRestartsAndRescaling) {
 INSTANTIATE_TEST_SUITE_P(Parallelisms, KeyedStateCheckpoint,
                          testing::Values(std::vector<int>{1, 1, 1}, std::vector<int>{2, 2, 3},
                                          std::vector<int>{3, 1, 4}));
+
+TEST(StateReader, NamesWhatIsNotThere) {
+  SimEnv env(1);
+  Attempt attempt(&env, 2);
+  for (int64_t key = 0; key < 100; ++key) attempt.Add(key);
+  ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+  auto reader = StateReader::Open(&env, attempt.directory());
+  ASSERT_TRUE(reader.ok());
+  EXPECT_EQ((*reader)->Describe("counter", "count")->fingerprint, "value<int64>");
+  const Status state = (*reader)->Describe("counter", "sum").status();
+  EXPECT_EQ(state.code(), StatusCode::kNotFound);
+  EXPECT_NE(state.message().find("'count', 'text'"), std::string::npos) << state.message();
+  const Status op = (*reader)->Rows("nobody", "count").status();
+  EXPECT_EQ(op.code(), StatusCode::kNotFound);
+  EXPECT_NE(op.message().find("'counter'"), std::string::npos) << op.message();
+}
+
+TEST(StateReader, FindsKeysThatItsCacheHasNoRoomFor) {
+  SimEnv env(1);
+  Attempt attempt(&env, 1);
+  for (int64_t key = 0; key < 20000; ++key) attempt.Add(key);
+  ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+  auto reader = StateReader::Open(&env, attempt.directory());
+  ASSERT_TRUE(reader.ok());
+  auto plan = RestorePlan::Make(&env, (*reader)->manifest(), (*reader)->directory(),
+                                {{.operator_id = "counter",
+                                  .name = "counter",
+                                  .kind = "process",
+                                  .keyed = true,
+                                  .is_source = false,
+                                  .parallelism = 1,
+                                  .max_parallelism = kGroups}},
+                                false);
+  ASSERT_TRUE(plan.ok()) << plan.status().ToString();
+  auto stored = (*plan)->KeyedStateFor("counter", 0, 1);
+  ASSERT_TRUE(stored.ok());
+  StoredTable* dictionary = nullptr;
+  for (const auto& table : stored->subtasks[0].tables) {
+    if (table->meta().kind == TableKind::kDictionary) dictionary = table.get();
+  }
+  ASSERT_NE(dictionary, nullptr);
+  ASSERT_GT(dictionary->partition_count(), 3u);
+  StoredKeys keys(dictionary, KeyGroupRangeOf(0, 1, kGroups), /*cache_bytes=*/1);
+  std::set<std::string> seen;
+  for (uint32_t i = 0; i < 20000; ++i) {
+    StoredKeyPage::Entry entry;
+    const auto page = keys.Find(i * 7919 % 20000, &entry);  // from page to page
+    ASSERT_TRUE(page.ok()) << page.status().ToString();
+    ASSERT_TRUE(seen.emplace(entry.key).second);
+  }
+  StoredKeyPage::Entry entry;
+  EXPECT_EQ(keys.Find(20000, &entry).status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(keys.Find(0xfffffffe, &entry).status().code(), StatusCode::kCorruption);
+}
+
+TEST(StateDifference, CountsKeysWhateverTheRounds) {
+  SimEnv env(1);
+  Attempt attempt(&env, 2);
+  for (int64_t key = 0; key < 100; ++key) attempt.Add(key);
+  ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+  auto before = StateReader::Open(&env, attempt.directory());
+  ASSERT_TRUE(before.ok());
+  for (int64_t key = 0; key < 10; ++key) attempt.Add(key);
+  for (int64_t key = 20; key < 25; ++key) attempt.Remove(key);
+  for (int64_t key = 100; key < 107; ++key) attempt.Add(key);
+  ASSERT_NO_FATAL_FAILURE(attempt.Checkpoint());
+  auto after = StateReader::Open(&env, attempt.directory());
+  ASSERT_TRUE(after.ok());
+  const auto rows_of = [](const StateReader& reader) -> StateComparison::MakeCursor {
+    return [&reader] { return reader.Rows("counter", "count"); };
+  };
+  for (const int64_t keys_at_a_time : {1000, 13, 1}) {
+    const auto difference =
+        StateComparison::Run(rows_of(**before), rows_of(**after), 100, &Status::Ok, keys_at_a_time);
+    ASSERT_TRUE(difference.ok()) << difference.status().ToString();
+    EXPECT_EQ(difference->keys_added, 7u);
+    EXPECT_EQ(difference->keys_changed, 10u);
+    EXPECT_EQ(difference->keys_removed, 5u);
+    EXPECT_EQ(difference->keys_unchanged, 85u);
+    EXPECT_EQ(difference->bytes_before, 800u);
+    EXPECT_EQ(difference->bytes_after, 816u);
+    EXPECT_EQ(difference->changes.size(), 22u);
+  }
+  const auto alone = StateComparison::Run(nullptr, rows_of(**after), 100, &Status::Ok);
+  EXPECT_EQ(alone->keys_added, 102u);
+  const auto stopped = StateComparison::Run(rows_of(**before), nullptr, 100,
+                                            [] { return Status::Cancelled("stop"); });
+  EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
+}
 
 TEST(KeyedStateCheckpointSize, AFewChangesCostLittle) {
   SimEnv env(1);

@@ -120,6 +120,8 @@ class ModelJob {
         case CheckpointCoordinator::Event::Kind::kAborted:
           outcome = event.status;
           break;
+        case CheckpointCoordinator::Event::Kind::kSavepointEnded:
+          break;
         case CheckpointCoordinator::Event::Kind::kFailJob:
           failed_job = true;
           if (outcome.code() == StatusCode::kInternal) outcome = event.status;

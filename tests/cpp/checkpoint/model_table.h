@@ -35,6 +35,9 @@ class ModelTable {
     if (rows_.erase(row) > 0) Touch(row);
   }
 
+  /// The next snapshot builds on no earlier one.
+  void RequireFull() { flags_->full = true; }
+
   std::unique_ptr<TableSnapshot> Snapshot() {
     EXPECT_FALSE(flags_->open) << "the previous snapshot is still held";
     auto snapshot = std::make_unique<Frozen>(this);

@@ -89,6 +89,10 @@ TEST(OnCheckpointFailure, NeverFailsTheJobForASavepointOrACancel) {
   }
 }
 
+TEST(OnCheckpointFailure, AlwaysFailsTheJobWhenANewerRunTookOver) {
+  EXPECT_TRUE(OnCheckpointFailure({.tolerable = 1000, .fenced = true}).fail_job);
+}
+
 TEST(OnCheckpointFailure, AlwaysFailsTheJobWhenTheCheckpointIsDecided) {
   EXPECT_TRUE(OnCheckpointFailure({.tolerable = 1000, .decided = true}).fail_job);
 }

@@ -39,5 +39,21 @@ TEST(BarrierAlignerTest, NewerBarrierGivesUpTheOlderAndOlderIsIgnored) {
   EXPECT_EQ(aligner.OnBarrier(0, 2), Outcome::kAligned);
 }
 
+TEST(BarrierAlignerTest, AtLeastOnceAlignsWithoutBlockingAnybody) {
+  BarrierAligner aligner(2, /*at_least_once=*/true);
+  EXPECT_EQ(aligner.OnBarrier(0, 1), Outcome::kNothing);
+  EXPECT_FALSE(aligner.blocked(0));
+  EXPECT_EQ(aligner.OnBarrier(1, 1), Outcome::kAligned);
+  EXPECT_EQ(aligner.OnBarrier(0, 2), Outcome::kNothing);
+  EXPECT_EQ(aligner.OnEnd(0), Outcome::kNothing) << "a channel that is not held back may end";
+  EXPECT_EQ(aligner.OnBarrier(1, 2), Outcome::kAligned);
+  EXPECT_EQ(aligner.OnBarrier(1, 3), Outcome::kAligned);
+  BarrierAligner ends(2, /*at_least_once=*/true);
+  EXPECT_EQ(ends.OnBarrier(0, 1), Outcome::kNothing);
+  EXPECT_EQ(ends.OnEnd(0), Outcome::kNothing);
+  EXPECT_EQ(ends.OnEnd(1), Outcome::kAligned);
+  EXPECT_TRUE(ends.all_ended());
+}
+
 }  // namespace
 }  // namespace headrace

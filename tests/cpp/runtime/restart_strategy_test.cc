@@ -28,6 +28,15 @@ TEST(RestartStrategyTest, FixedDelayCountsAttempts) {
   EXPECT_EQ(strategy.OnFailure(user, 0), std::nullopt);
 }
 
+TEST(RestartStrategyTest, AJobThatWasSucceededNeverTriesAgain) {
+  RestartSpec spec;
+  spec.kind = RestartSpec::Kind::kFixedDelay;
+  spec.attempts = -1;
+  RestartStrategy strategy(spec);
+  EXPECT_EQ(strategy.OnFailure(Status::FailedPrecondition("run 1 was succeeded by run 2"), 0),
+            std::nullopt);
+}
+
 TEST(RestartStrategyTest, ExponentialDelayIsCappedAndStartsOverAfterQuiet) {
   RestartSpec spec;
   spec.kind = RestartSpec::Kind::kExponentialDelay;
@@ -42,6 +51,35 @@ TEST(RestartStrategyTest, ExponentialDelayIsCappedAndStartsOverAfterQuiet) {
   EXPECT_EQ(strategy.OnFailure(io, 10), 500);
   EXPECT_EQ(strategy.OnFailure(io, 20), 500);
   EXPECT_EQ(strategy.OnFailure(io, 2000), 100);
+}
+
+RestartStrategy AtMost(int failures, int64_t interval_ms, int64_t delay_ms) {
+  RestartSpec spec;
+  spec.kind = RestartSpec::Kind::kFailureRate;
+  spec.attempts = failures;
+  spec.interval_ms = interval_ms;
+  spec.delay_ms = delay_ms;
+  return RestartStrategy(spec);
+}
+
+TEST(RestartStrategyTest, FailureRateGivesUpWhenAnIntervalHoldsTooManyFailures) {
+  RestartStrategy strategy = AtMost(2, /*interval_ms=*/100, /*delay_ms=*/5);
+  const Status user = Status::UserError("raised", nullptr);
+  EXPECT_EQ(strategy.OnFailure(user, 0), 5);
+  EXPECT_EQ(strategy.OnFailure(user, 60), 5);
+  EXPECT_EQ(strategy.OnFailure(user, 100), std::nullopt);
+}
+
+TEST(RestartStrategyTest, FailureRateForgetsFailuresOlderThanTheInterval) {
+  RestartStrategy strategy = AtMost(2, /*interval_ms=*/100, /*delay_ms=*/5);
+  const Status io = Status::IoError("disk");
+  // A failure each 51 ms: never more than two in 100 ms, however many there are.
+  for (int64_t now = 0; now < 51 * 1000; now += 51) EXPECT_EQ(strategy.OnFailure(io, now), 5);
+}
+
+TEST(RestartStrategyTest, FailureRateOfNoneAllowedIsNoRestart) {
+  RestartStrategy strategy = AtMost(0, 100, 5);
+  EXPECT_EQ(strategy.OnFailure(Status::IoError("disk"), 0), std::nullopt);
 }
 
 TEST(RestartStrategyTest, NeverRestartsAfterCancelOrDamage) {

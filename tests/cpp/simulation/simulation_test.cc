@@ -45,6 +45,7 @@ struct Totals {
     for (const auto member :
          {&SimulationOutcome::processes, &SimulationOutcome::kills,
           &SimulationOutcome::power_losses, &SimulationOutcome::cancels, &SimulationOutcome::stops,
+          &SimulationOutcome::suspends, &SimulationOutcome::savepoints,
           &SimulationOutcome::failed_jobs, &SimulationOutcome::restarts,
           &SimulationOutcome::restores, &SimulationOutcome::rescales,
           &SimulationOutcome::clock_jumps, &SimulationOutcome::cold_processes}) {
@@ -52,7 +53,8 @@ struct Totals {
     }
     for (const auto member : {&SimulationOutcome::steps, &SimulationOutcome::checkpoints,
                               &SimulationOutcome::torn_writes, &SimulationOutcome::lost_names,
-                              &SimulationOutcome::rows_out, &SimulationOutcome::late_rows}) {
+                              &SimulationOutcome::rows_out, &SimulationOutcome::late_rows,
+                              &SimulationOutcome::remote_faults}) {
       sum.*member += outcome.*member;
     }
   }
@@ -77,21 +79,22 @@ struct Totals {
       out << " " << FsCallName(static_cast<FsCall>(i)) << " " << sum.disk.by_call[i];
     }
     out << "\nprocesses: " << sum.processes << ", " << sum.cancels << " cancelled, " << sum.stops
-        << " stopped, " << sum.failed_jobs << " failed, " << sum.restores << " restored, "
-        << sum.rescales << " of them rescaled\nseeds with a checkpoint and a restore: "
+        << " stopped, " << sum.suspends << " stopped with a savepoint, " << sum.failed_jobs
+        << " failed, " << sum.restores << " restored, " << sum.rescales
+        << " of them rescaled\nseeds with a checkpoint and a restore: "
         << seeds_checkpointed_and_restored << " of " << seeds
         << "; restored at another parallelism: " << seeds_rescaled
         << "; median rows read after restores: " << MedianRowsAfterRestore()
-        << "\ncheckpoints: " << sum.checkpoints << ", rows committed: " << sum.rows_out
-        << ", late rows: " << sum.late_rows << ", clock jumps: " << sum.clock_jumps
-        << ", steps: " << sum.steps << "\n";
+        << "\ncheckpoints: " << sum.checkpoints << ", savepoints: " << sum.savepoints
+        << ", rows committed: " << sum.rows_out << ", late rows: " << sum.late_rows
+        << ", clock jumps: " << sum.clock_jumps << ", steps: " << sum.steps << "\n";
     return out.str();
   }
 };
 
-std::string Failure(uint64_t seed, const SimulationOutcome& outcome) {
+std::string Failure(uint64_t seed, const SimulationOutcome& outcome, bool remote = false) {
   return "seed " + std::to_string(seed) + ": " + outcome.failure +
-         "\nreplay: " + SimulationReplayCommand(seed);
+         "\nreplay: " + SimulationReplayCommand(seed, remote);
 }
 
 thread_local std::string words_if_it_ends;
@@ -104,12 +107,12 @@ void TellSeed(int signal) {
 }
 
 // RunSimulation() whose seed is told also when the process ends in it, as by a failed HR_CHECK.
-SimulationOutcome Simulate(uint64_t seed, bool lying_disk = false) {
+SimulationOutcome Simulate(uint64_t seed, bool lying_disk = false, bool remote = false) {
   SimulationOutcome ended;
   ended.failure = "the process ended";
-  words_if_it_ends = Failure(seed, ended) + "\n";
+  words_if_it_ends = Failure(seed, ended, remote) + "\n";
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}) std::signal(signal, TellSeed);
-  return RunSimulation(seed, lying_disk);
+  return RunSimulation(seed, lying_disk, remote);
 }
 
 // Runs seeds one after the other, each wholly on one thread, with as many threads as there are
@@ -117,8 +120,8 @@ SimulationOutcome Simulate(uint64_t seed, bool lying_disk = false) {
 // run.
 class SeedRunner {
  public:
-  SeedRunner(uint64_t start, uint64_t seeds, bool lying_disk)
-      : end_(start + seeds), lying_disk_(lying_disk), next_(start) {}
+  SeedRunner(uint64_t start, uint64_t seeds, bool lying_disk, bool remote = false)
+      : end_(start + seeds), lying_disk_(lying_disk), remote_(remote), next_(start) {}
 
   void Run() {
     // This thread is one of them: it is the one that gets signals from outside.
@@ -137,7 +140,7 @@ class SeedRunner {
  private:
   void RunSeeds() {
     for (uint64_t seed = next_++; seed < end_; seed = next_++) {
-      const SimulationOutcome outcome = Simulate(seed, lying_disk_);
+      const SimulationOutcome outcome = Simulate(seed, lying_disk_, remote_);
       const std::lock_guard lock(mutex_);
       totals_.Add(outcome);
       if (outcome.failure.empty()) continue;
@@ -148,6 +151,7 @@ class SeedRunner {
 
   const uint64_t end_;
   const bool lying_disk_;
+  const bool remote_;
   std::atomic<uint64_t> next_;
   std::mutex mutex_;
   Totals totals_;
@@ -166,17 +170,19 @@ std::vector<uint64_t> SeedsThatFailedBefore() {
 
 // HEADRACE_SIM_SEEDS says how many seeds, HEADRACE_SIM_START the first one, HEADRACE_SIM_REPORT a
 // file for the figures. HEADRACE_SIM_LYING_DISK=1 makes a disk that does not keep what it has
-// synced, for the test of the replay command.
+// synced, for the test of the replay command. HEADRACE_SIM_REMOTE=1 puts checkpoints into a remote
+// storage.
 TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   const uint64_t seeds = NumberFromEnvironment("HEADRACE_SIM_SEEDS", 2000);
   const uint64_t start = NumberFromEnvironment("HEADRACE_SIM_START", 1);
   const bool lying_disk = NumberFromEnvironment("HEADRACE_SIM_LYING_DISK", 0) != 0;
   std::cout << seeds << " seeds from " << start << std::endl;
-  SeedRunner runner(start, seeds, lying_disk);
+  const bool remote = NumberFromEnvironment("HEADRACE_SIM_REMOTE", 0) != 0;
+  SeedRunner runner(start, seeds, lying_disk, remote);
   runner.Run();
   if (!runner.failed().empty()) {
     const auto& [seed, outcome] = *runner.failed().begin();
-    ASSERT_EQ(outcome.failure, "") << Failure(seed, outcome);
+    ASSERT_EQ(outcome.failure, "") << Failure(seed, outcome, remote);
   }
   Totals& totals = runner.totals();
   const std::string report =
@@ -202,9 +208,26 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   EXPECT_GT(totals.sum.restarts, 0);
   EXPECT_GE(totals.sum.cancels, each / 20);
   EXPECT_GE(totals.sum.stops, each / 20);
+  EXPECT_GE(totals.sum.suspends, each / 20);
+  EXPECT_GE(totals.sum.savepoints, each / 4);
   for (size_t i = 0; i < kFsCalls; ++i) {
     EXPECT_GE(totals.sum.disk.by_call[i], seeds / 100) << FsCallName(static_cast<FsCall>(i));
   }
+}
+
+TEST(SimulationTest, SeedsWithARemoteStorageKeepTheInvariants) {
+  constexpr uint64_t kSeeds = 150;
+  const uint64_t start = NumberFromEnvironment("HEADRACE_SIM_START", 1);
+  SeedRunner runner(start, kSeeds, /*lying_disk=*/false, /*remote=*/true);
+  runner.Run();
+  if (!runner.failed().empty()) {
+    const auto& [seed, outcome] = *runner.failed().begin();
+    ASSERT_EQ(outcome.failure, "") << Failure(seed, outcome, /*remote=*/true);
+  }
+  const SimulationOutcome& sum = runner.totals().sum;
+  EXPECT_GT(sum.remote_faults, static_cast<int64_t>(kSeeds));
+  EXPECT_GT(sum.restores, static_cast<int64_t>(kSeeds) / 2);
+  EXPECT_GT(sum.power_losses, static_cast<int64_t>(kSeeds) / 2);
 }
 
 TEST(SimulationTest, SeedsThatFailedBeforeKeepTheInvariants) {

@@ -33,8 +33,36 @@ TEST(OperatorStateTest, split_items_are_dealt_round_robin_without_loss) {
   EXPECT_EQ(OperatorState::Redistribute(former, 2, 3).Items("all"), Items{"x"});
 }
 
+TEST(OperatorStateTest, copied_items_come_from_one_former_subtask_at_any_parallelism) {
+  std::vector<OperatorState> former(2);
+  for (OperatorState& one : former) {
+    one.Set("rules", Redistribution::kCopy, {"key", "value"}, "broadcast<object, object>");
+  }
+  for (const int parallelism : {1, 2, 3, 5}) {
+    for (int index = 0; index < parallelism; ++index) {
+      const OperatorState dealt = OperatorState::Redistribute(former, index, parallelism);
+      EXPECT_EQ(dealt.Items("rules"), (Items{"key", "value"}));
+      EXPECT_EQ(dealt.lists().at("rules").fingerprint, "broadcast<object, object>");
+    }
+  }
+}
+
+TEST(OperatorStateTest, fingerprints_survive_every_redistribution) {
+  std::vector<OperatorState> former(3);
+  former[1].Set("split", Redistribution::kSplit, {"1"}, "list<int64>");
+  former[2].Set("all", Redistribution::kUnion, {"1"}, "union-list<int64>");
+  for (const int parallelism : {1, 3, 4}) {
+    const OperatorState dealt = OperatorState::Redistribute(former, 0, parallelism);
+    EXPECT_EQ(dealt.lists().at("all").fingerprint, "union-list<int64>");
+  }
+  EXPECT_EQ(OperatorState::Redistribute(former, 0, 1).lists().at("split").fingerprint,
+            "list<int64>");
+}
+
 TEST(OperatorStateTest, decode_returns_what_was_encoded_and_refuses_every_truncation) {
-  const std::string bytes = With({"one", std::string(300, 'x')}, {""}).Encode();
+  OperatorState state = With({"one", std::string(300, 'x')}, {""});
+  state.Set("typed", Redistribution::kCopy, {"key", "value"}, "broadcast<object, object>");
+  const std::string bytes = state.Encode();
   const Result<OperatorState> decoded = OperatorState::Decode(bytes);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ((*decoded).Encode(), bytes);

@@ -3,6 +3,7 @@
 python -m python.programs.hostile_state write <directory>    leaves a checkpoint in the middle of the job
 python -m python.programs.hostile_state resume <directory>   goes on as a program that declared no pickles
 python -m python.programs.hostile_state guarded <directory>  as resume, where pickle, _pickle and copyreg only raise
+python -m python.programs.hostile_state read <directory>     reads, checks, compares and exports the checkpoint
 """
 
 import _pickle
@@ -150,8 +151,29 @@ def resume(directory, guarded):
     )  # fmt: skip
 
 
+def read(directory):
+    """Prints what was read of each state, and which of the events happened that come before code is run."""
+    from headrace import read_checkpoint
+
+    events: list[str] = []
+    watched = ("pickle.", "import", "exec", "compile", "os.", "subprocess.", "ctypes.")
+    checkpoint = read_checkpoint(directory / "chk")
+    checkpoint["numbers"].operator_state()  # pyarrow imports what it needs
+    on = True
+    sys.addaudithook(lambda event, args: events.append(event) if on and event.startswith(watched) else None)
+    shown = {}
+    for name, state in checkpoint["hostile"].states().items():
+        table = state.to_arrow()
+        shown[name] = [state.types["value"], str(table.schema.field("value").type), table.num_rows]
+    checkpoint["hostile"].operator_state()
+    on = False
+    print(json.dumps({"shown": shown, "events": events}))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "write":
         write(Path(sys.argv[2]))
+    elif sys.argv[1] == "read":
+        read(Path(sys.argv[2]))
     else:
         resume(Path(sys.argv[2]), guarded=sys.argv[1] == "guarded")

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import _core
+from headrace.checkpoint_storage.location import is_remote
 from headrace.common.typeinfo import TypeInformation
 from headrace.datastream.connectors.bad_rows import BadRowPolicy, BadRows
 from headrace.datastream.connectors.csv_records import CsvRecord, CsvRecords, count_lines
 from headrace.datastream.connectors.file_readers import FileRows, FilesSource
+from headrace.datastream.connectors.readable_files import ReadableFiles
 from headrace.datastream.output_tag import OutputTag
 
 _BLOCK_BYTES = 256 << 10
@@ -35,8 +37,9 @@ class CsvFileSource(FilesSource):
         delimiter: str = ",",
         null_values: list[str] | None = None,
         on_bad_row: str | OutputTag = "fail",
+        files: ReadableFiles | None = None,
     ) -> None:
-        super().__init__(paths, BadRowPolicy(on_bad_row))
+        super().__init__(paths, BadRowPolicy(on_bad_row), files)
         if len(delimiter) != 1 or len(delimiter.encode()) != 1 or delimiter in '"\r\n':
             raise ValueError(f"read_csv: delimiter must be one ASCII character, got {delimiter!r}")
         self._delimiter = delimiter
@@ -61,7 +64,7 @@ class CsvFileSource(FilesSource):
 
         try:
             with pyarrow.csv.open_csv(
-                path,
+                self._files.arrow_stream(path) if is_remote(path) else path,
                 read_options=pyarrow.csv.ReadOptions(use_threads=False),
                 parse_options=self._parse_options(invalid_row_handler=lambda _: "skip"),
                 convert_options=self._convert_options(None),
@@ -96,7 +99,7 @@ class _CsvFile:
         self._offset, self._line, self._rows_done = offset, line, rows
         self._to_pass_over = rows
         self._next_offset, self._next_line = offset, line  # behind the block that is read
-        self._file = pa.input_stream(path)  # decompresses by the file's ending
+        self._file = source._files.arrow_stream(path)  # decompresses by the file's ending
         self._ahead = b""
         self._pending: list[pa.RecordBatch] = []
         if offset == 0:

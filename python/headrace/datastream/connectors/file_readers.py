@@ -11,7 +11,6 @@ CSV and JSON lines have files of their own beside this one.
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,33 +21,8 @@ import pyarrow as pa
 from headrace import _core
 from headrace._core import Row
 from headrace.datastream.connectors.bad_rows import BadRowPolicy
+from headrace.datastream.connectors.readable_files import ReadableFiles
 from headrace.datastream.connectors.source import Source
-
-
-def expand_paths(paths: str | Path | list[str]) -> list[str]:
-    """Absolute paths of the files that the paths and globs name, sorted; directories stand for their files.
-
-    Raises:
-        FileNotFoundError: a path or glob that matches nothing.
-    """
-    found: list[str] = []
-    for path in paths if isinstance(paths, list) else [paths]:
-        text = str(path).removeprefix("file://")
-        if "://" in text:
-            raise ValueError(f"{text!r}: only local files can be read yet")
-        plain = Path(text)
-        if plain.is_dir():
-            matches = sorted(str(p) for p in plain.iterdir() if p.is_file() and not p.name.startswith((".", "_")))
-        elif plain.exists():
-            matches = [text]
-        else:
-            matches = sorted(glob.glob(text))  # noqa: PTH207 - the pattern may be absolute
-        if not matches:
-            raise FileNotFoundError(
-                f"directory {text!r} holds no files" if plain.is_dir() else f"no file matches {text!r}"
-            )
-        found.extend(str(Path(m).absolute()) for m in matches)
-    return found
 
 
 class FileRows(NamedTuple):
@@ -65,8 +39,11 @@ class FileRows(NamedTuple):
 class FilesSource(Source):
     """A source with one split a file. Subclasses give the schema and the reader of one file."""
 
-    def __init__(self, paths: str | Path | list[str], bad_rows: BadRowPolicy | None = None) -> None:
-        self._paths = expand_paths(paths)
+    def __init__(
+        self, paths: str | Path | list[str], bad_rows: BadRowPolicy | None = None, files: ReadableFiles | None = None
+    ) -> None:
+        self._files = files or ReadableFiles()
+        self._paths = self._files.find(paths)
         self._bad_rows = bad_rows or BadRowPolicy("fail")
 
     def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], FileRows | None]:
@@ -140,8 +117,10 @@ class TextFileSource(FilesSource):
 
     _kind = "text_file"
 
-    def __init__(self, paths: str | Path | list[str], charset_name: str = "UTF-8") -> None:
-        super().__init__(paths)
+    def __init__(
+        self, paths: str | Path | list[str], charset_name: str = "UTF-8", files: ReadableFiles | None = None
+    ) -> None:
+        super().__init__(paths, files=files)
         self._charset = charset_name
         "".encode(charset_name)  # an unknown character set fails here, by name
 
@@ -149,7 +128,7 @@ class TextFileSource(FilesSource):
         return _core.Schema(("string",))
 
     def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], FileRows | None]:
-        lines = FileLines(path, position)
+        lines = FileLines(self._files, path, position)
 
         def read(max_rows: int) -> FileRows | None:
             first = lines.line_number + 1
@@ -170,9 +149,9 @@ class TextFileSource(FilesSource):
 class FileLines:
     """Lines of a file from a byte offset on. The position is `<offset>:<lines before it>`."""
 
-    def __init__(self, path: str, position: bytes) -> None:
+    def __init__(self, files: ReadableFiles, path: str, position: bytes) -> None:
         offset, _, line = position.decode().partition(":")
-        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - lives as long as the reader
+        self._file: BinaryIO = files.open(path)
         self.offset = int(offset or 0)
         self.line_number = int(line or 0)
         self._file.seek(self.offset)
@@ -203,13 +182,15 @@ class ParquetFileSource(FilesSource):
 
     _kind = "parquet"
 
-    def __init__(self, paths: str | Path | list[str], columns: list[str] | None = None) -> None:
-        super().__init__(paths)
+    def __init__(
+        self, paths: str | Path | list[str], columns: list[str] | None = None, files: ReadableFiles | None = None
+    ) -> None:
+        super().__init__(paths, files=files)
         import pyarrow.parquet
 
         self._columns = columns
         with _parquet_errors(self._paths[0]):
-            schema = pyarrow.parquet.read_schema(self._paths[0])
+            schema = pyarrow.parquet.read_schema(self._files.arrow_input(self._paths[0]))
         missing = sorted(set(columns or []) - set(schema.names))
         if missing:
             raise ValueError(f"{self._paths[0]}: has no columns {missing}; it has {schema.names}")
@@ -224,7 +205,7 @@ class ParquetFileSource(FilesSource):
         group, _, row = position.decode().partition(":")
         state = {"group": int(group or 0), "row": int(row or 0)}
         with _parquet_errors(path):
-            parquet = pyarrow.parquet.ParquetFile(path)
+            parquet = pyarrow.parquet.ParquetFile(self._files.arrow_input(path))
         pending: pa.Table | None = None
 
         def read_group(number: int) -> pa.Table:

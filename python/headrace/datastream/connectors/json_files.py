@@ -10,6 +10,7 @@ from typing import Any
 from headrace import _core
 from headrace.datastream.connectors.bad_rows import BadRowPolicy, BadRows
 from headrace.datastream.connectors.file_readers import FileLines, FileRows, FilesSource
+from headrace.datastream.connectors.readable_files import ReadableFiles
 from headrace.datastream.output_tag import OutputTag
 
 
@@ -18,19 +19,21 @@ class JsonLinesSource(FilesSource):
 
     _kind = "json_lines"
 
-    def __init__(self, paths: str | Path | list[str], on_bad_row: str | OutputTag = "fail") -> None:
-        super().__init__(paths, BadRowPolicy(on_bad_row))
+    def __init__(
+        self, paths: str | Path | list[str], on_bad_row: str | OutputTag = "fail", files: ReadableFiles | None = None
+    ) -> None:
+        super().__init__(paths, BadRowPolicy(on_bad_row), files)
 
     def _schema(self) -> _core.Schema:
         return _core.Schema(None)
 
     def _open_file(self, path: str, position: bytes, schema: _core.Schema) -> Callable[[int], FileRows | None]:
-        return _JsonFile(path, position, schema, BadRows(self._bad_rows, path)).read
+        return _JsonFile(FileLines(self._files, path, position), schema, BadRows(self._bad_rows, path)).read
 
 
 class _JsonFile:
-    def __init__(self, path: str, position: bytes, schema: _core.Schema, bad_rows: BadRows) -> None:
-        self._lines = FileLines(path, position)
+    def __init__(self, lines: FileLines, schema: _core.Schema, bad_rows: BadRows) -> None:
+        self._lines = lines
         self._schema = schema
         self._typed = schema.type_desc is not None
         self._names = schema.names if schema.shape == "row" else None

@@ -5,7 +5,7 @@
 
 #include "headrace/state/row_state.h"
 
-namespace headrace::bindings {
+namespace headrace {
 
 /// A list as rows of a RowState, one a segment:
 ///
@@ -34,4 +34,4 @@ class ListAppender {
 /// All elements of the list behind each other.
 std::string ReadList(const RowState& rows, KeyId key, std::string_view ns);
 
-}  // namespace headrace::bindings
+}  // namespace headrace

@@ -1,6 +1,6 @@
-#include "bindings/list_rows.h"
+#include "headrace/state/list_rows.h"
 
-namespace headrace::bindings {
+namespace headrace {
 namespace {
 
 constexpr size_t kSegmentBytes = 1024;
@@ -46,4 +46,4 @@ std::string ReadList(const RowState& rows, KeyId key, std::string_view ns) {
   return bytes;
 }
 
-}  // namespace headrace::bindings
+}  // namespace headrace
