@@ -584,5 +584,3 @@ def _time_column(schema: _core.Schema, field: str | int) -> int:
             "event time takes an int64 (milliseconds) or a timestamp"
         )
     return index
-
-
