@@ -96,8 +96,8 @@ class CheckpointStore {
   /// Abandons a failed checkpoint; its files, and a manifest whose publication is in doubt, are
   /// deleted by clean-up after two complete checkpoints. Ignored for a decided one.
   virtual void Abandon(CheckpointId id) = 0;
-  /// Makes the files of a decided checkpoint readable in job_directory() until the next Commit: with
-  /// a transport they are brought back.
+  /// Makes the files of a decided checkpoint readable in job_directory() until the next Commit:
+  /// with a transport they are brought back.
   virtual Status FetchFiles(const Manifest& manifest) = 0;
   /// Deletes all checkpoints of the job, whoever wrote them, when the last owner lets go of the
   /// store. What cannot be deleted stays; savepoints and foreign files are not touched.

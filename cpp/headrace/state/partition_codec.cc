@@ -277,6 +277,7 @@ class Decoder {
         return in_.ZigZag(&row->time);
       case TableKind::kFixedValue:
       case TableKind::kSlice:
+      case TableKind::kKeyed:
         break;
     }
     return Malformed(in_, "unknown kind of table");
