@@ -35,7 +35,8 @@ class StateStore {
   void Create(const std::string& name, const py::object& type_info) {
     CheckOpen();
     const StateType type = ValueOrThrow(StateTypeOf(type_info.ptr()));
-    values_[name] = ValueOrThrow(KeyedValue::Register(scope_.get(), name, type));
+    values_[name] =
+        ValueOrThrow(KeyedValue::Register(scope_.get(), name, "value<" + type.Name() + ">", type));
   }
 
   py::object Query(const std::string& name, const py::object& key) {

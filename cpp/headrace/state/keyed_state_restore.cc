@@ -372,6 +372,8 @@ UnclaimedState FindUnclaimed(const KeyedState& state, std::string_view name) {
   const auto& states = KeyedStateLoader::ImplOf(state).states;
   const auto found = states.find(name);
   if (found == states.end() || found->second.claimed || !found->second.restored) return {};
+  // Rows that are not in memory are not migrated: another type is refused, with both shown.
+  if (found->second.cold != nullptr) return {};
   return {found->second.fingerprint, found->second.kind};
 }
 

@@ -255,7 +255,6 @@ Status KeyedTableSnapshot::EncodeWhole(uint32_t bucket, PartitionImage* out) {
   for (; !memory.done(); memory.Next()) writer.Add(memory.row_key(), memory.value());
   out->whole = true;
   out->live_rows = writer.rows();
-  out->live_bytes = writer.bytes();
   // A bucket without rows takes no block where nothing can be left of it.
   if (writer.rows() > 0 || !full()) out->payload = writer.Finish(/*whole=*/true);
   return Status::Ok();
@@ -272,7 +271,6 @@ Status KeyedTableSnapshot::ReadPartition(uint32_t index, bool want_whole, Partit
     HR_RETURN_IF_ERROR(EncodeDelta(index, out));
     const int64_t rows = std::max<int64_t>(parts_.rows / parts_.buckets.count, 1);
     out->live_rows = static_cast<uint32_t>(std::min<int64_t>(rows, UINT32_MAX));
-    out->live_bytes = parts_.live_bytes / parts_.buckets.count;
     if (int64_t{out->changed_rows} * kWholeShare < rows) return Status::Ok();
     const uint32_t changed_rows = out->changed_rows;
     *out = {};

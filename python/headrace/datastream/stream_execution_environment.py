@@ -15,7 +15,6 @@ from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
-from headrace.common.memory_size import to_bytes
 from headrace.common.restart_strategy import (
     RestartStrategies,
     RestartStrategyConfiguration,
