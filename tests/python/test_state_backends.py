@@ -41,7 +41,7 @@ from python.streams import checkpointed_env, collect, file_sink, lines_of, new_e
 KEYS = 4000
 ROWS = 20_000
 # Less than the jobs below need, so that rows leave memory all the time.
-SMALL_BUDGET = "6 mb"
+SMALL_BUDGET = "3 mb"
 
 
 def make_backend(name, tmp_path):
@@ -201,6 +201,10 @@ def test_native_running_aggregate(env):
     assert sorted(totals) == sorted(expected)
 
 
+def newest_checkpoint(directory):
+    return max((int(path.stem.removeprefix("chk-")) for path in directory.rglob("chk-*.manifest")), default=0)
+
+
 def test_killed_process_resumes(env, request, tmp_path):
     name = request.node.callspec.params["env"]
     script = (
@@ -210,14 +214,15 @@ def test_killed_process_resumes(env, request, tmp_path):
         "path = Path(sys.argv[1])\n"
         "env = checkpointed_env(path / 'checkpoints', parallelism=2)\n"
         f"env.set_state_backend(make_backend({name!r}, path))\n"
-        "all_kinds_job(env, path / 'out', rows_per_second=8000)\n"
+        "all_kinds_job(env, path / 'out', rows_per_second=5000)\n"
         "env.execute('killed')\n"
     )
     tests = Path(__file__).parent.parent
     process = subprocess.Popen([sys.executable, "-c", script, tmp_path], env={**os.environ, "PYTHONPATH": str(tests)})
     deadline = time.monotonic() + 60
-    while not any((tmp_path / "checkpoints").rglob("chk-3.manifest")) and time.monotonic() < deadline:
+    while newest_checkpoint(tmp_path / "checkpoints") < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert process.poll() is None, "the job was faster than its checkpoints"
     process.send_signal(signal.SIGKILL)
     process.wait()
     env.set_parallelism(3)

@@ -28,6 +28,11 @@ namespace {
 // Upper bound of the rows of a partition where the manifest does not say.
 constexpr uint64_t kPartitionRowsOfVersion1 = 64 * 1024;
 
+bool IsTimers(const TableMeta& meta) {
+  return meta.kind == TableKind::kTimers ||
+         (meta.kind == TableKind::kKeyed && meta.name == kTimersTable);
+}
+
 Status BadRowBytes(const TableMeta& meta) {
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
 }
@@ -342,9 +347,13 @@ Status KeyedStateLoader::LoadSubtask(StoredSubtask& subtask) {
     if (!status.ok()) return context(status, table->meta());
     keys_clean_ = clean_;
   }
-  for (const auto& table : subtask.tables) {
-    const Status status = LoadTable(*table, subtask, map);
-    if (!status.ok()) return context(status, table->meta());
+  // Timers last: they bring their keys into a row cache, and these bring their rows.
+  for (const bool timers : {false, true}) {
+    for (const auto& table : subtask.tables) {
+      if (IsTimers(table->meta()) != timers) continue;
+      const Status status = LoadTable(*table, subtask, map);
+      if (!status.ok()) return context(status, table->meta());
+    }
   }
   cold_.EndSubtask();
   return Status::Ok();

@@ -278,6 +278,7 @@ class Decoder {
       case TableKind::kFixedValue:
       case TableKind::kSlice:
       case TableKind::kKeyed:
+      case TableKind::kOperatorState:
         break;
     }
     return Malformed(in_, "unknown kind of table");

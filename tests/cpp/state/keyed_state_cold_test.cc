@@ -38,6 +38,13 @@ std::unique_ptr<ModelledState> MakeCold(MemoryColdStoreFactory* factory,
 
 // Restores into `restored` and reads all of it.
 KeyedModel ReadRestored(ModelledState* restored, StoredKeyedState stored, int keys_max) {
+  // In whatever order its tables are.
+  static int turns = 0;
+  if (++turns % 2 == 0) {
+    for (StoredSubtask& subtask : stored.subtasks) {
+      std::reverse(subtask.tables.begin(), subtask.tables.end());
+    }
+  }
   const Status status = restored->state.Restore(std::move(stored));
   EXPECT_TRUE(status.ok()) << status.ToString();
   EXPECT_TRUE(restored->Open().ok());
@@ -162,7 +169,7 @@ TEST_P(KeyedStateColdTest, state_moves_between_memory_and_a_store_at_any_paralle
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(seeds, KeyedStateColdTest, ::testing::Range(1, 7));
+INSTANTIATE_TEST_SUITE_P(seeds, KeyedStateColdTest, ::testing::Range(1, 5));
 
 std::string IntKey(int64_t number) {
   ByteWriter out;
