@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bindings/checkpoint_sizes_dict.h"
+#include "bindings/cold_store_factory.h"
 #include "bindings/collect_rows.h"
 #include "bindings/collectable.h"
 #include "bindings/errors.h"
@@ -138,6 +139,10 @@ JobOptions OptionsOf(const py::dict& options, bool* exactly_once_required) {
   ReadCompression(options, &out);
   Read(options, "incremental_checkpoints", &out.incremental_checkpoints);
   Read(options, "encryption_key_id", &out.encryption_key_id);
+  Read(options, "scratch_directory", &out.scratch_directory);
+  if (options.contains("state_backend")) {
+    out.cold_stores = ColdStoresOf(py::cast<std::string>(options["state_backend"]));
+  }
   Read(options, "checkpoint_interval_ms", &out.checkpoints.interval_ms);
   Read(options, "checkpoint_timeout_ms", &out.checkpoints.timeout_ms);
   Read(options, "checkpoint_min_pause_ms", &out.checkpoints.min_pause_ms);

@@ -9,6 +9,7 @@
 
 #include "bindings/errors.h"
 #include "headrace/state/cold_store_module.h"
+#include "headrace/state/page_file_store.h"
 
 namespace py = pybind11;
 
@@ -76,6 +77,12 @@ std::shared_ptr<ColdStoreFactory> MakeRocksDbFactory() {
         " is of another build of headrace than headrace._core; install headrace again");
   }
   return found->make_factory();
+}
+
+std::shared_ptr<ColdStoreFactory> ColdStoresOf(const std::string& backend) {
+  if (backend == "disk") return MakePageFileStoreFactory();
+  if (backend == "rocksdb") return MakeRocksDbFactory();
+  return nullptr;
 }
 
 void BindColdStores(py::module_& module) {

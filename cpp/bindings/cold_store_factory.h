@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <string>
 
 #include "headrace/state/cold_store.h"
 
@@ -12,6 +13,10 @@ namespace headrace::bindings {
 /// librocksdb at the first call. Throws ImportError that says what to install where that fails.
 /// REQUIRES: GIL held.
 std::shared_ptr<ColdStoreFactory> MakeRocksDbFactory();
+
+/// Stores of the backend of this name ("hashmap", "disk", "rocksdb"): null where all state is in
+/// memory. Throws as MakeRocksDbFactory. REQUIRES: GIL held.
+std::shared_ptr<ColdStoreFactory> ColdStoresOf(const std::string& backend);
 
 /// Adds probe_rocksdb.
 void BindColdStores(pybind11::module_& module);

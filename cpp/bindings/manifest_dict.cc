@@ -19,6 +19,8 @@ const char* KindName(TableKind kind) {
       return "timers";
     case TableKind::kSlice:
       return "slice";
+    case TableKind::kKeyed:
+      return "keyed";
     case TableKind::kOperatorState:
       return "operator";
   }

@@ -155,7 +155,7 @@ PyObject* ContainsMethod(PyObject* object, PyObject* key) {
 PyObject* IsEmpty(PyObject* object, PyObject*) {
   MapState* self = SelfWithKey(object);
   if (!self) return nullptr;
-  if (!self->ttl) return PyBool_FromLong(self->rows->Count(self->cursor->id, self->ns()) == 0);
+  if (!self->ttl) return PyBool_FromLong(self->rows->empty(self->cursor->id, self->ns()));
   return PyBool_FromLong(self->ttl->Empty(self->cursor->id, self->ns()));
 }
 

@@ -15,6 +15,7 @@
 #include "bindings/running_source.h"
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_handles.h"
+#include "bindings/state_store.h"
 #include "bindings/window_function.h"
 #include "headrace/base/cpu_variants.h"
 
@@ -58,6 +59,7 @@ void FillModule(py::module_& module) {
   BindTransport(module);
   BindJob(module);
   BindColdStores(module);
+  BindStateStore(module);
   BindCheckpointReader(module);
   StartReaper();
 }

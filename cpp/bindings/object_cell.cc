@@ -104,6 +104,15 @@ Status ObjectCell::Flush() {
   return write();
 }
 
+void ObjectCell::ForgetKey(KeyId id) {
+  if (entries_.empty()) return;
+  Entry* set = SetOf(id);
+  for (size_t way = 0; way < kWays; ++way) {
+    // The value goes with the next one that takes the place, under the GIL.
+    if (set[way].id == id) set[way].id = kNoKey;
+  }
+}
+
 void ObjectCell::Forget() {
   std::vector<Entry> entries;
   entries.swap(entries_);

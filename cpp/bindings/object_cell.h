@@ -22,7 +22,8 @@ namespace headrace::bindings {
 /// for longest leaves. Its size bounds what a barrier has to encode.
 ///
 /// Invariant: whatever is in the cache has a row, perhaps an older one. The row counts as a use of
-/// the key, so a cached id is never released and given to another key.
+/// the key, so a cached id is not released and given to another key, unless the row leaves memory:
+/// then ForgetKey is called.
 /// Threading: owned by one task thread, which holds the GIL.
 class ObjectCell {
  public:
@@ -44,6 +45,8 @@ class ObjectCell {
   void Clear(KeyId id);
   /// Encodes what may have been changed in place.
   Status Flush();
+  /// The id is released and may become another key's; its value was written back. Needs no GIL.
+  void ForgetKey(KeyId id);
   /// Gives the cache up without writing it.
   void Forget();
 

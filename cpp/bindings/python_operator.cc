@@ -54,6 +54,13 @@ Status PythonOperator::Snapshot(uint64_t checkpoint_id, OperatorState* state) {
   return Status::Ok();
 }
 
+Status PythonOperator::FlushState() {
+  if (scope_->cells.empty()) return Status::Ok();
+  GilScope gil;
+  for (const auto& cell : scope_->cells) HR_RETURN_IF_ERROR(cell->Flush());
+  return Status::Ok();
+}
+
 std::vector<StateRegistration> PythonOperator::OperatorStateRegistry() const {
   return scope_->operator_states.Registry();
 }
@@ -81,6 +88,14 @@ Status PythonOperator::BindBatch(const RecordBatch& batch, RecordReader* reader,
 Status PythonOperator::LookUpKeys(const RecordBatch& batch) {
   if (!batch.key) return Status::Internal("a batch without keys came to a keyed operator");
   KeyDictionary& keys = context_.keyed_state->keys();
+  keys.BeginBatch();
+  const Status status = LookUpKeys(batch, &keys);
+  keys.EndBatch();
+  return status;
+}
+
+Status PythonOperator::LookUpKeys(const RecordBatch& batch, KeyDictionary* dictionary) {
+  KeyDictionary& keys = *dictionary;
   const Column& column = *batch.key;
   ids_.resize(static_cast<size_t>(batch.num_rows));
   if (column.type->kind() != TypeKind::kObject) {

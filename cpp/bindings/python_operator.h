@@ -47,6 +47,7 @@ class PythonOperator : public Operator {
   Status Open(const OperatorContext& context) final;
   Result<Progress> OnWatermark(TimestampMs watermark, Output& out) override;
   Status Snapshot(uint64_t checkpoint_id, OperatorState* state) final;
+  Status FlushState() final;
   std::vector<StateRegistration> OperatorStateRegistry() const final;
   Status Close() final;
 
@@ -99,6 +100,7 @@ class PythonOperator : public Operator {
 
  private:
   Status LookUpKeys(const RecordBatch& batch);
+  Status LookUpKeys(const RecordBatch& batch, KeyDictionary* keys);
   void PrefetchState(int64_t first_row);
 
   std::vector<KeyId> ids_;

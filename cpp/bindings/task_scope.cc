@@ -35,6 +35,10 @@ PyObject* KeyCursor::CurrentKey() const {
 
 TaskScope::TaskScope(const OperatorContext& operator_context) : context(operator_context) {
   cursor.state = context.keyed_state;
+  if (cursor.state == nullptr || !cursor.state->caches_rows()) return;
+  cursor.state->keys().SetReleaseListener([this](KeyId id) {
+    for (const auto& cell : cells) cell->ForgetKey(id);
+  });
 }
 
 TaskScope::~TaskScope() = default;
@@ -53,6 +57,9 @@ TtlRows* TaskScope::TimedRows(RowState* rows, const TimeToLive& ttl, TtlRows::La
 }
 
 void TaskScope::Close() {
+  if (cursor.state != nullptr && cursor.state->caches_rows()) {
+    cursor.state->keys().SetReleaseListener(nullptr);
+  }
   for (const auto& cell : cells) cell->Forget();
   cursor = KeyCursor();
   folds.clear();

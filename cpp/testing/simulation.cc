@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "headrace/runtime/job.h"
+#include "headrace/state/page_file_store.h"
 #include "headrace/storage/safe_path.h"
+#include "testing/memory_cold_store.h"
 #include "testing/sim_env.h"
 #include "testing/sim_inspection.h"
 #include "testing/sim_remote_storage.h"
@@ -26,6 +28,7 @@ constexpr int64_t kFinishWithinNs = 600'000'000'000;
 constexpr const char* kCheckpoints = "/checkpoints";
 constexpr const char* kJobName = "simulated";
 constexpr const char* kOutput = "/out";
+constexpr const char* kScratch = "/scratch";
 constexpr const char* kSavepoints = "/savepoints";
 
 enum class Ending : uint8_t { kNone, kKill, kPowerLoss, kCancel, kStop, kSavepoint };
@@ -46,6 +49,7 @@ class Simulation {
       : env_(seed),
         random_(seed ^ 0x5117a11e),
         savepoint_random_(seed ^ 0x5a7e5a7e),
+        backend_random_(seed ^ 0xc01d),
         graph_(SimGraph::Random(&random_)) {
     files().set_ignores_syncs(lying_disk);
     files().set_on_append([this](const std::string& path) { Interleave(path); });
@@ -93,7 +97,20 @@ class Simulation {
     options.restart.attempts = last ? 0 : 20;
     options.restart.delay_ms = 10;
     options.hooks = TestHostHooks(&objects_);
+    ChooseBackend(&options);
     return options;
+  }
+
+  // A process of its own choice, so that checkpoints move between backends. As little as possible
+  // stays in memory: what rows are there is decided anew after each element.
+  void ChooseBackend(JobOptions* options) {
+    const uint64_t choice = backend_random_.Below(4);
+    if (choice < 2) return;
+    if (choice == 2) options->cold_stores = cold_stores_;
+    if (choice == 3) options->cold_stores = MakePageFileStoreFactory();
+    options->scratch_directory = kScratch;
+    options->row_cache_bytes = 0;
+    ++outcome_.cold_processes;
   }
 
   FaultPlan DrawFaults() {
@@ -503,6 +520,9 @@ class Simulation {
   SimEnv env_;
   SimRandom random_;
   SimRandom savepoint_random_;
+  SimRandom backend_random_;  // of its own: what else a seed does is the same on all backends
+  const std::shared_ptr<MemoryColdStoreFactory> cold_stores_ =
+      std::make_shared<MemoryColdStoreFactory>();
   const SimGraph graph_;
   double fault_shares_[5];
   SimulationOutcome outcome_;

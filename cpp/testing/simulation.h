@@ -24,6 +24,7 @@ struct SimulationOutcome {
   int restores = 0;         ///< processes that went on from a checkpoint
   int rescales = 0;         ///< of these: at another parallelism of a keyed step
   int clock_jumps = 0;
+  int cold_processes = 0;  ///< processes that kept state in a ColdStore
   int64_t steps = 0;
   int64_t checkpoints = 0;         ///< completed
   int64_t torn_writes = 0;         ///< appends of which a power loss left a part

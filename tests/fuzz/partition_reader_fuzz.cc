@@ -7,6 +7,7 @@
 #include "headrace/base/bytes.h"
 #include "headrace/base/check.h"
 #include "headrace/base/hash.h"
+#include "headrace/state/keyed_partition_codec.h"
 #include "headrace/state/partition_codec.h"
 #include "headrace/storage/block.h"
 
@@ -45,6 +46,21 @@ void CheckRows(const Result<StoredPartition>& partition) {
   }
 }
 
+// Partitions of tables that go by key, from the same bytes.
+void ReadKeyed(uint32_t row_bytes, const std::vector<std::string>& payloads) {
+  for (const std::string& payload : payloads) {
+    const Result<StoredKeyedPartition> partition = DecodeKeyedPartition(row_bytes, payload);
+    if (!partition.ok()) continue;
+    for (const StoredKeyedRow& row : partition->rows) {
+      HR_CHECK(!row.tombstone || !partition->whole);
+      HR_CHECK(row.tombstone || row_bytes == 0 || row.value.size() == row_bytes);
+    }
+  }
+  const Result<StoredKeyedPartition> merged = MergeKeyedPartition(row_bytes, payloads);
+  if (!merged.ok()) return;
+  for (const StoredKeyedRow& row : merged->rows) HR_CHECK(!row.tombstone);
+}
+
 void ReadPartitions(FuzzInput* in) {
   const auto kind = static_cast<TableKind>(1 + in->Below(5));
   const uint32_t row_bytes = in->Byte();
@@ -53,6 +69,7 @@ void ReadPartitions(FuzzInput* in) {
   for (const std::string& payload : payloads) {
     CheckRows(DecodePartition(kind, row_bytes, payload));
   }
+  ReadKeyed(row_bytes, payloads);
   const Result<StoredPartition> merged = MergePartition(kind, row_bytes, payloads);
   CheckRows(merged);
   if (!merged.ok()) return;

@@ -46,14 +46,15 @@ PLACES = {
     "datastream.state": """AggregatingState AggregatingStateDescriptor AppendingState BroadcastState ListState
         ListStateDescriptor MapState MapStateDescriptor MergingState OperatorStateStore ReadOnlyBroadcastState
         ReducingState ReducingStateDescriptor State StateDescriptor StateTtlConfig ValueState ValueStateDescriptor""",
-    "datastream.state_backend": "FsStateBackend HashMapStateBackend MemoryStateBackend StateBackend",
+    "datastream.state_backend": """EmbeddedRocksDBStateBackend FsStateBackend HashMapStateBackend MemoryStateBackend
+        RocksDBStateBackend StateBackend""",
     "datastream.stream_execution_environment": "StreamExecutionEnvironment",
     "datastream.time_domain": "TimeDomain",
     "datastream.timerservice": "TimerService",
     "datastream.window": "SlidingEventTimeWindows TimeWindow TumblingEventTimeWindows",
 }  # fmt: skip
 # Beyond PyFlink (documents and design), on `headrace` as well.
-OWN = """CheckpointedFunction FunctionInitializationContext FunctionSnapshotContext KeyedStateStore
+OWN = """CheckpointedFunction DiskStateBackend FunctionInitializationContext FunctionSnapshotContext KeyedStateStore
     MapFunctionWithState Avg CollectList Count First Last Max MaxBy Min MinBy RichAggregateFunction StdDev Sum TimeWindows TopK Var
     key_group register_class task_of"""
 NOT_ON_TOP = {"AppendingState", "BasicArrayTypeInfo", "BasicTypeInfo", "ListTypeInfo", "MapTypeInfo", "MergingState",

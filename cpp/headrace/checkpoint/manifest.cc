@@ -242,7 +242,7 @@ class BodyReader {
 
   void ReadTable(TableManifest* table) {
     table->meta.name = String();
-    table->meta.kind = Kind(TableKind::kSlice);
+    table->meta.kind = Kind(TableKind::kKeyed);
     table->meta.state_name = String();
     table->meta.fingerprint = String();
     table->meta.dictionary = String();

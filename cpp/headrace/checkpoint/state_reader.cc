@@ -7,12 +7,17 @@
 
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/state/fixed_value_state.h"
+#include "headrace/state/keyed_partition_codec.h"
 #include "headrace/state/partition_codec.h"
+#include "headrace/state/timer_row.h"
+#include "headrace/types/key_codec.h"
+#include "headrace/types/value_codec.h"
 
 namespace headrace {
 namespace {
 
 constexpr std::string_view kKeysTable = "keys";
+constexpr std::string_view kTimersTable = "timers";
 // No aggregate comes near.
 constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
 
@@ -21,7 +26,8 @@ Status CheckRowBytes(const TableMeta& meta) {
                         ? FixedValueState::IsValueSize(meta.row_bytes)
                     : meta.kind == TableKind::kSlice
                         ? meta.row_bytes > 0 && meta.row_bytes <= kAccumulatorBytesMax
-                        : true;
+                    : meta.kind == TableKind::kKeyed ? meta.row_bytes <= kAccumulatorBytesMax
+                                                     : true;
   if (fine) return Status::Ok();
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
 }
@@ -42,13 +48,23 @@ std::string Listed(const std::vector<std::string>& names) {
   return text.empty() ? "none" : text;
 }
 
-bool IsTimers(const TableMeta& meta, const std::string&) { return meta.kind == TableKind::kTimers; }
+bool IsTimers(const TableMeta& meta, const std::string&) {
+  return meta.kind == TableKind::kTimers ||
+         (meta.kind == TableKind::kKeyed && meta.name == kTimersTable);
+}
 bool IsKeys(const TableMeta& meta, const std::string&) {
   return meta.kind == TableKind::kDictionary && meta.name == kKeysTable;
 }
 bool IsState(const TableMeta& meta, const std::string& state) {
-  return meta.kind != TableKind::kDictionary && meta.kind != TableKind::kTimers &&
-         meta.state_name == state;
+  return meta.kind != TableKind::kDictionary && !IsTimers(meta, state) && meta.state_name == state;
+}
+
+// What a table of any backend holds: one that goes by key is of the kind it would have in memory.
+TableKind KindInMemory(const TableMeta& meta) {
+  if (meta.kind != TableKind::kKeyed) return meta.kind;
+  if (meta.row_bytes == 0) return TableKind::kRows;
+  // "value<int64>" or, of accumulators, "sum(int64), count(*)".
+  return meta.fingerprint.ends_with(">") ? TableKind::kFixedValue : TableKind::kSlice;
 }
 
 }  // namespace
@@ -95,6 +111,7 @@ Status StateCursor::ReadPartition(Source* source, std::vector<StateRow>* rows) {
   }
   HR_ASSIGN_OR_RETURN(payloads_, source->table->ReadPartition(partition_));
   if (payloads_.empty()) return Status::Ok();
+  if (meta.kind == TableKind::kKeyed) return ReadKeyed(*source, rows);
   HR_ASSIGN_OR_RETURN(const StoredPartition partition,
                       MergePartition(meta.kind, meta.row_bytes, payloads_));
   rows->reserve(partition.rows.size());
@@ -129,8 +146,38 @@ Status StateCursor::ReadPartition(Source* source, std::vector<StateRow>* rows) {
         row.domain = stored.domain;
         row.time = stored.time;
         break;
+      case TableKind::kKeyed:
       case TableKind::kOperatorState:
-        return Status::Corruption("operator state is in no table");
+        return Status::Internal("a table of this kind has no such partitions");
+    }
+    rows->push_back(row);
+  }
+  return Status::Ok();
+}
+
+Status StateCursor::ReadKeyed(const Source& source, std::vector<StateRow>* rows) {
+  const TableMeta& meta = source.table->meta();
+  HR_ASSIGN_OR_RETURN(const StoredKeyedPartition partition,
+                      MergeKeyedPartition(meta.row_bytes, payloads_));
+  rows->reserve(partition.rows.size());
+  for (const StoredKeyedRow& stored : partition.rows) {
+    ByteReader in(stored.key);
+    HR_RETURN_IF_ERROR(SkipValue(&in));
+    HR_RETURN_IF_ERROR(in.ExpectDone());
+    StateRow row;
+    row.subtask = source.subtask;
+    row.key = stored.key;
+    row.key_group = KeyGroupOf(stored.key, source.max_parallelism);
+    if (!source.key_groups.Contains(row.key_group)) {
+      return Status::Corruption("key " + DescribeValue(stored.key) + " is in key group " +
+                                std::to_string(row.key_group));
+    }
+    row.ns = stored.ns;
+    if (!IsTimers(meta, {})) {
+      row.sub_key = stored.sub_key;
+      row.value = stored.value;
+    } else if (!ParseTimerSubKey(stored.sub_key, &row.domain, &row.time)) {
+      return Status::Corruption("a timer of key " + DescribeValue(stored.key) + " has no time");
     }
     rows->push_back(row);
   }
@@ -175,7 +222,8 @@ Result<StateReader::State> StateReader::Describe(const std::string& operator_id,
       const TableMeta& meta = table.meta;
       if (IsState(meta, meta.state_name)) names.push_back(meta.state_name);
       if (!IsState(meta, state)) continue;
-      if (found && (found->kind != meta.kind || found->row_bytes != meta.row_bytes)) {
+      if (found &&
+          (KindInMemory(*found) != KindInMemory(meta) || found->row_bytes != meta.row_bytes)) {
         return Status::Corruption("state '" + state + "' differs between its tables '" +
                                   found->name + "' and '" + meta.name + "'");
       }
@@ -188,7 +236,7 @@ Result<StateReader::State> StateReader::Describe(const std::string& operator_id,
     // All its slices are closed: it has a type, but no table.
     if (!found && known.name == state) return State{known.fingerprint, known.kind, 0};
   }
-  if (found) return State{found->fingerprint, found->kind, found->row_bytes};
+  if (found) return State{found->fingerprint, KindInMemory(*found), found->row_bytes};
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return Status::NotFound("operator '" + operator_id + "' of checkpoint " +
@@ -218,11 +266,12 @@ Result<std::unique_ptr<StateCursor>> StateReader::Tables(const std::string& oper
     for (const std::shared_ptr<StoredTable>& table : tables) {
       const TableMeta& meta = table->meta();
       if (!wanted(meta, state)) continue;
-      StateCursor::Source source{subtask.former_index, described->key_groups, table, nullptr, 0};
+      StateCursor::Source source{
+          subtask.former_index, described->key_groups, op->max_parallelism, table, nullptr, 0};
       if (meta.kind == TableKind::kSlice) {
         HR_ASSIGN_OR_RETURN(source.slice_start, SliceStart(meta));
       }
-      if (meta.kind != TableKind::kDictionary) {
+      if (meta.kind != TableKind::kDictionary && meta.kind != TableKind::kKeyed) {
         const auto dictionary = dictionaries.find(meta.dictionary);
         if (dictionary == dictionaries.end()) {
           return Status::Corruption("table '" + meta.name + "': its dictionary '" +

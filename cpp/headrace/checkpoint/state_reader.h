@@ -45,6 +45,7 @@ class StateCursor {
   struct Source {
     int subtask;
     KeyGroupRange key_groups;
+    int max_parallelism;
     std::shared_ptr<StoredTable> table;
     std::shared_ptr<StoredTable> dictionary;  // null: the table is one, or keeps keys in its rows
     int64_t slice_start;
@@ -52,6 +53,7 @@ class StateCursor {
   explicit StateCursor(std::vector<Source> sources) : sources_(std::move(sources)) {}
 
   Status ReadPartition(Source* source, std::vector<StateRow>* rows);
+  Status ReadKeyed(const Source& source, std::vector<StateRow>* rows);
   Status AddKey(uint32_t id, StateRow* row);
 
   std::vector<Source> sources_;

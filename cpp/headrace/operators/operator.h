@@ -104,6 +104,9 @@ class Operator {
     (void)checkpoint_id, (void)state;
     return Status::Ok();
   }
+  /// The keyed state is about to move rows out of memory: whatever the operator caches over it goes
+  /// back now. REQUIRES: between elements.
+  virtual Status FlushState() { return Status::Ok(); }
   /// The operator state that user code registered: name, type and size of each. Keyed state is
   /// asked by the caller.
   virtual std::vector<StateRegistration> OperatorStateRegistry() const { return {}; }

@@ -7,7 +7,6 @@ namespace headrace {
 namespace {
 
 constexpr char kStateName[] = "running-aggregate";
-constexpr TimestampMs kOnlySlice = 0;
 constexpr int64_t kChunkRows = 1024;
 
 }  // namespace
@@ -17,6 +16,13 @@ Result<std::unique_ptr<RunningAggregator>> RunningAggregator::Make(
   std::unique_ptr<RunningAggregator> made(new RunningAggregator());
   HR_ASSIGN_OR_RETURN(made->aggregates_, AggregateRow::Make(specs, input));
   made->groups_ = std::make_unique<GroupAggregator>(made->aggregates_.get());
+  if (state->caches_rows()) {
+    made->keys_ = &state->keys();
+    HR_ASSIGN_OR_RETURN(made->values_,
+                        state->RegisterAccumulators(kStateName, made->aggregates_->fingerprint(),
+                                                    made->aggregates_->row_bytes()));
+    return made;
+  }
   HR_ASSIGN_OR_RETURN(made->store_,
                       state->RegisterSlices(kStateName, made->aggregates_->fingerprint(),
                                             made->aggregates_->row_bytes()));
@@ -25,11 +31,10 @@ Result<std::unique_ptr<RunningAggregator>> RunningAggregator::Make(
 
 Status RunningAggregator::Run(const RecordBatch& batch,
                               std::vector<std::unique_ptr<ColumnBuilder>>* builders) {
-  SliceTable* table = store_->FindOrCreate(kOnlySlice);
   for (int64_t start = 0; start < batch.num_rows; start += kChunkRows) {
     const int64_t count = std::min(kChunkRows, batch.num_rows - start);
-    HR_ASSIGN_OR_RETURN(const KeyId* ids, groups_->Locate(*batch.key, start, count, table));
-    last_run_.resize(std::max<size_t>(last_run_.size(), table->keys().size()), 0);
+    HR_ASSIGN_OR_RETURN(const KeyId* ids, Locate(*batch.key, start, count));
+    last_run_.resize(std::max<size_t>(last_run_.size(), Keys().size()), 0);
     for (int64_t from = 0; from < count;) {
       // After 2^32 runs an old mark could look new.
       if (++run_ == 0) {
@@ -45,10 +50,31 @@ Status RunningAggregator::Run(const RecordBatch& batch,
   return Status::Ok();
 }
 
+Result<const KeyId*> RunningAggregator::Locate(const Column& keys, int64_t start, int64_t count) {
+  if (values_ == nullptr) {
+    return groups_->Locate(keys, start, count, store_->FindOrCreate(KeyedState::kOnlySlice));
+  }
+  ids_.resize(static_cast<size_t>(count));
+  HR_RETURN_IF_ERROR(keys_->LookupOrInsertBatch(keys, start, count, ids_.data()));
+  for (const KeyId id : ids_) {
+    if (!values_->Has(id)) aggregates_->Init(values_->MutableRow(id));
+  }
+  return static_cast<const KeyId*>(ids_.data());
+}
+
+KeyDictionary& RunningAggregator::Keys() {
+  return values_ != nullptr ? *keys_ : store_->FindOrCreate(KeyedState::kOnlySlice)->keys();
+}
+
+PagedTable& RunningAggregator::Accumulators() {
+  return values_ != nullptr ? values_->table()
+                            : store_->FindOrCreate(KeyedState::kOnlySlice)->accumulators();
+}
+
 Status RunningAggregator::RunDistinct(const RecordBatch& batch, int64_t start, const KeyId* ids,
                                       int64_t count,
                                       std::vector<std::unique_ptr<ColumnBuilder>>* builders) {
-  PagedTable& table = store_->FindOrCreate(kOnlySlice)->accumulators();
+  PagedTable& table = Accumulators();
   rows_.resize(static_cast<size_t>(count));
   accumulators_.resize(static_cast<size_t>(count));
   std::iota(rows_.begin(), rows_.end(), static_cast<int32_t>(start));

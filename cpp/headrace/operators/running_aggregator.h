@@ -28,9 +28,18 @@ class RunningAggregator {
   Status RunDistinct(const RecordBatch& batch, int64_t start, const KeyId* ids, int64_t count,
                      std::vector<std::unique_ptr<ColumnBuilder>>* builders);
 
+  /// Ids of a run of keys, each with accumulators.
+  Result<const KeyId*> Locate(const Column& keys, int64_t start, int64_t count);
+  KeyDictionary& Keys();
+  PagedTable& Accumulators();
+
   std::unique_ptr<AggregateRow> aggregates_;
   std::unique_ptr<GroupAggregator> groups_;
-  SliceStore* store_ = nullptr;
+  SliceStore* store_ = nullptr;  // of state in memory
+  // Of state that can leave memory.
+  FixedValueState* values_ = nullptr;
+  KeyDictionary* keys_ = nullptr;
+  std::vector<KeyId> ids_;
   std::vector<uint32_t> last_run_;  // by key id: the last run that had the key
   uint32_t run_ = 0;
   std::vector<int32_t> rows_;

@@ -23,6 +23,12 @@ int64_t RowsFor(const StreamNode& node, int64_t rows) {
   return std::min(rows, std::max(rows / kObjectRowsDivisor, kObjectRowsMin));
 }
 
+int KeyedSubtasks(const StreamGraph& stream) {
+  int count = 0;
+  for (const StreamNode& node : stream.nodes) count += node.keyed ? node.parallelism : 0;
+  return count;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Attempt>> Attempt::Make(Inputs inputs) {
@@ -99,6 +105,13 @@ ChainNodeSpec Attempt::NodeSpec(const StreamNode& node, int subtask) const {
   spec.state_memory_budget_bytes = inputs_.options.state_memory_budget_bytes;
   spec.partition_bytes = inputs_.options.partition_bytes;
   spec.incremental_checkpoints = inputs_.options.incremental_checkpoints;
+  if (node.keyed && inputs_.options.cold_stores) {
+    spec.state_memory_budget_bytes /= KeyedSubtasks(*inputs_.graph->stream);
+    spec.cold_stores = inputs_.options.cold_stores;
+    spec.row_cache_bytes = inputs_.options.row_cache_bytes;
+    spec.cold_directory = inputs_.options.scratch_directory + "/" + std::to_string(inputs_.number) +
+                          "-" + std::to_string(node.id) + "-" + std::to_string(subtask);
+  }
   spec.restore = inputs_.restore.get();
   spec.metrics = inputs_.metrics->Register(node.name, subtask);
   return spec;

@@ -11,11 +11,21 @@ namespace headrace {
 namespace {
 
 constexpr size_t kInboxElementsMax = 64;
+// Of a node's memory for state, for caches, buffers and indexes of its store of rows that left
+// memory: 1/3.
+constexpr int64_t kColdStoreShare = 3;
 // Event time a node had reached goes into its operator state, so that a row that was late before a
 // crash is late after it too and cannot fire a window a second time. The item:
 //
 //   8 bytes  watermark in ms, little-endian
 constexpr std::string_view kWatermarkItem = "headrace.watermark";
+
+// As often as costs nothing: at barriers and in the end.
+void ReportStore(const KeyedState& state, TaskMetrics* metrics) {
+  for (const auto& [name, value] : state.ColdStatistics()) {
+    metrics->UserGauge("state_store." + name).Set(value);
+  }
+}
 
 }  // namespace
 
@@ -44,16 +54,25 @@ Status ChainNode::Open() {
   spec_.context.metrics = spec_.metrics.get();
   if (!spec_.factory) return Status::Ok();
   if (spec_.keyed) {
+    std::unique_ptr<ColdStore> cold;
+    if (spec_.cold_stores) {
+      ColdStoreOptions options;
+      options.directory = spec_.cold_directory;
+      options.memory_bytes = spec_.state_memory_budget_bytes / kColdStoreShare;
+      HR_ASSIGN_OR_RETURN(cold, spec_.cold_stores->Open(spec_.context.env, options));
+    }
     keyed_ = std::make_unique<KeyedState>(
         KeyGroupRangeOf(spec_.context.subtask_index, spec_.context.parallelism,
                         spec_.context.max_parallelism),
-        spec_.context.max_parallelism, spec_.state_memory_budget_bytes);
+        spec_.context.max_parallelism, spec_.state_memory_budget_bytes, std::move(cold));
     keyed_->SetPartitionBytes(spec_.partition_bytes);
+    if (spec_.row_cache_bytes >= 0) keyed_->LimitCache(spec_.row_cache_bytes);
   }
   if (spec_.restore && spec_.restore->Has(spec_.context.uid)) HR_RETURN_IF_ERROR(RestoreState());
   spec_.context.keyed_state = keyed_.get();
   spec_.context.operator_state = &operator_state_;
   HR_ASSIGN_OR_RETURN(op_, spec_.factory->Make(spec_.context.subtask_index));
+  if (keyed_) keyed_->SetWriteBack([this] { return op_->FlushState(); });
   HR_RETURN_IF_ERROR(op_->Open(spec_.context));
   if (keyed_) spec_.metrics->state_bytes.Set(keyed_->memory_bytes());
   next_processing_time_ = op_->NextProcessingTime();
@@ -95,6 +114,7 @@ Status ChainNode::RestoreState() {
 
 Status ChainNode::Close() {
   inbox_.clear();
+  if (keyed_) ReportStore(*keyed_, spec_.metrics.get());
   Status status = op_ ? op_->Close() : Status::Ok();
   op_.reset();
   return status;
@@ -123,7 +143,7 @@ bool ChainNode::HasSideReader(const std::string& tag) const {
 }
 
 void ChainNode::Emit(RecordBatch batch) {
-  if (batch.num_rows == 0) return;
+  if (batch.num_rows == 0 || !StateIsReadable()) return;
   spec_.metrics->rows_out.Add(batch.num_rows);
   spec_.metrics->batches_out.Increment();
   EmitTo(main_readers_, std::move(batch));
@@ -131,8 +151,15 @@ void ChainNode::Emit(RecordBatch batch) {
 
 void ChainNode::EmitSide(const std::string& tag, RecordBatch batch) {
   const auto readers = side_readers_.find(tag);
-  if (readers == side_readers_.end() || batch.num_rows == 0) return;
+  if (readers == side_readers_.end() || batch.num_rows == 0 || !StateIsReadable()) return;
   EmitTo(readers->second, std::move(batch));
+}
+
+// What was made of rows that could not be read must not leave the node.
+bool ChainNode::StateIsReadable() {
+  if (!keyed_ || keyed_->cold_status().ok()) return true;
+  if (emit_failure_.ok()) emit_failure_ = keyed_->cold_status();
+  return false;
 }
 
 void ChainNode::EmitTo(const std::vector<Reader>& readers, RecordBatch batch) {
@@ -267,6 +294,7 @@ Result<Progress> ChainNode::CallForFront() {
 
 Status ChainNode::AfterCall() {
   if (!emit_failure_.ok()) return std::move(emit_failure_);
+  if (keyed_) HR_RETURN_IF_ERROR(keyed_->cold_status());
   ForwardProduced();
   next_processing_time_ = op_->NextProcessingTime();
   return Status::Ok();
@@ -344,6 +372,8 @@ Result<OperatorSnapshot> ChainNode::TakeSnapshot(CheckpointId id, bool full) {
     snapshot.key_groups = keyed_->range();
     if (full || !spec_.incremental_checkpoints) keyed_->RequireFullSnapshot();
     snapshot.keyed = keyed_->Snapshot();
+    HR_RETURN_IF_ERROR(keyed_->cold_status());
+    ReportStore(*keyed_, spec_.metrics.get());
   }
   snapshot.registry = Registry();
   // Not for operators that remember nothing: a program may leave them out when it resumes.

@@ -13,6 +13,7 @@
 #include "headrace/operators/operator.h"
 #include "headrace/runtime/exchange_writer.h"
 #include "headrace/runtime/stream_element.h"
+#include "headrace/state/cold_store.h"
 
 namespace headrace {
 
@@ -26,6 +27,9 @@ struct ChainNodeSpec {
   int64_t state_memory_budget_bytes = 0;
   uint32_t partition_bytes = PagedTable::kPartitionBytes;
   bool incremental_checkpoints = true;
+  std::shared_ptr<ColdStoreFactory> cold_stores;  ///< null: all state is in memory
+  std::string cold_directory;                     ///< of this node's store
+  int64_t row_cache_bytes = -1;                   ///< as in JobOptions
   const RestorePlan* restore = nullptr;
   std::shared_ptr<TaskMetrics> metrics;  ///< never null
 };
@@ -112,6 +116,7 @@ class ChainNode final : public Output {
   };
   enum class Call : uint8_t { kNone, kElement, kProcessingTime };
 
+  bool StateIsReadable();
   void EmitTo(const std::vector<Reader>& readers, RecordBatch batch);
   void Deliver(const Reader& reader, RecordBatch batch);
   Result<Ran> RunElement();

@@ -14,6 +14,7 @@
 #include "headrace/runtime/registered_state.h"
 #include "headrace/runtime/restart_strategy.h"
 #include "headrace/runtime/thread_hooks.h"
+#include "headrace/state/cold_store.h"
 
 namespace headrace {
 
@@ -58,7 +59,16 @@ struct JobOptions {
   int64_t channel_rows = 8192;
   int64_t channel_bytes = 8 << 20;
   int64_t batch_rows = 4096;
-  int64_t state_memory_budget_bytes = 0;  ///< 0 = 60 % of RAM
+  /// 0 = 60 % of RAM. In memory the limit of each keyed subtask; with `cold_stores` shared by all.
+  int64_t state_memory_budget_bytes = 0;
+  /// Keeps rows of keyed state for which the budget has no room; null: memory is all there is.
+  std::shared_ptr<ColdStoreFactory> cold_stores;
+  /// Of those rows, on the local disk and this run's alone: each attempt and keyed subtask makes a
+  /// directory in it and removes it in the end. REQUIRES: not "" with `cold_stores`.
+  std::string scratch_directory;
+  /// With `cold_stores`: state of each keyed subtask that stays in memory between elements; -1 =
+  /// what the budget leaves, 0 = as little as possible.
+  int64_t row_cache_bytes = -1;
   /// Z: about what a partition of keyed state takes before compression.
   uint32_t partition_bytes = PagedTable::kPartitionBytes;
   bool incremental_checkpoints = true;                   ///< false: each writes all of the state

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <string_view>
 #include <utility>
 
+#include "headrace/state/cold_table.h"
 #include "headrace/state/key_dictionary.h"
 #include "headrace/state/paged_table.h"
 
@@ -42,6 +45,28 @@ class FixedValueState {
   }
   void Clear(KeyId key) {
     if (!Has(key)) return;
+    if (cold_ != nullptr) cold_->NoteRemoved(key, {}, {});
+    table_.Erase(key);
+    keys_->DropUse(key);
+  }
+
+  // ---- What KeyedState does with it ----
+
+  /// Memory is a cache of what `cold` has from now on.
+  void CacheRows(ColdTable* cold) {
+    cold_ = cold;
+    table_.TrackUnsaved();
+  }
+  /// Takes a value from the store. REQUIRES: CacheRows, !Has(key), the value has the state's width.
+  void LoadValue(KeyId key, std::string_view value) {
+    table_.EnsureSize(key + 1);
+    keys_->AddUse(key);
+    std::memcpy(table_.LoadRow(key), value.data(), value.size());
+  }
+  /// Gives the value to the store. REQUIRES: CacheRows, Has(key).
+  void Evict(KeyId key) {
+    cold_->NoteEvicted(key, {}, {}, {table_.Row(key), static_cast<size_t>(table_.row_bytes())},
+                       table_.unsaved(key), table_.dirty(key));
     table_.Erase(key);
     keys_->DropUse(key);
   }
@@ -53,6 +78,7 @@ class FixedValueState {
  private:
   KeyDictionary* keys_;
   PagedTable table_;
+  ColdTable* cold_ = nullptr;
 };
 
 }  // namespace headrace

@@ -101,6 +101,10 @@ int64_t KeyDictionary::memory_bytes() const {
          rows_.memory_bytes() + arena_->memory_bytes() + uses_.memory_bytes();
 }
 
+int64_t KeyDictionary::memory_bytes_of_ids() const {
+  return memory_bytes() - arena_->memory_bytes();
+}
+
 void KeyDictionary::Place(KeyId id, const Key& key, uint32_t hash) {
   auto* row = reinterpret_cast<KeyRow*>(rows_.MutableRow(id));
   row->form = key.form;
@@ -126,7 +130,21 @@ KeyId KeyDictionary::Insert(const Key& key, uint32_t hash) {
   }
   Place(id, key, hash);
   NoteIdle(id);
+  if (load_) {
+    new_ids_.push_back(id);
+    if (open_batches_ == 0) LoadNew();
+  }
   return id;
+}
+
+void KeyDictionary::CacheKeys(std::function<void(const KeyId*, int64_t)> load) {
+  load_ = std::move(load);
+}
+
+void KeyDictionary::LoadNew() {
+  // The loader looks nothing up.
+  load_(new_ids_.data(), static_cast<int64_t>(new_ids_.size()));
+  new_ids_.clear();
 }
 
 void KeyDictionary::NoteIdle(KeyId id) {
@@ -170,6 +188,11 @@ void KeyDictionary::Release(KeyId id) {
       rows_.Charge(chunk.size_bytes);
       rows_.Retire(chunk.memory, chunk.size_bytes);
     }
+  }
+  if (load_) {
+    rows_.Erase(id);
+    free_ids_.push_back(id);
+    return;
   }
   if (FreeBeforeTombstone(row.form, rows_.epoch()) && !unseen) {
     free_ids_.push_back(id);

@@ -38,6 +38,10 @@ inline constexpr KeyId kNoKey = 0xffffffffu;
 /// between elements). A released id that no snapshot can have seen is free at once, any other after
 /// the checkpoint that holds its tombstone is complete (OnCheckpointComplete).
 ///
+/// As the index of a row cache (CacheKeys) it holds keys for a while only: new ones are loaded
+/// before a lookup returns, released ids are free at once, and lookups of many keys at once leave a
+/// mark that tells which were in use.
+///
 /// Hot: LookupOrInsertInt / …String are inline and allocation-free for known keys.
 /// Threading: owned by one task thread.
 class KeyDictionary {
@@ -83,6 +87,8 @@ class KeyDictionary {
   int KeyGroupOf(KeyId id) const { return Row(id).key_group; }
   /// Canonical encoding of the key.
   std::string EncodedKey(KeyId id) const;
+  /// The key; its bytes are valid until the key is released.
+  Key KeyOf(KeyId id) const { return Row(id).key(); }
   Form FormOf(KeyId id) const { return static_cast<Form>(Row(id).form); }
   int64_t IntOf(KeyId id) const { return Row(id).number; }  ///< REQUIRES: kInt
   /// REQUIRES: kString (utf-8) or kEncoded.
@@ -115,6 +121,29 @@ class KeyDictionary {
   /// Called with each id that ReleaseIdle() releases, before it can be used again: for caches by
   /// id.
   void SetReleaseListener(std::function<void(KeyId)> listener) { listener_ = std::move(listener); }
+
+  /// From now on the dictionary is the index of a row cache. `load` is called with ids of new keys
+  /// before the lookup that added them returns.
+  void CacheKeys(std::function<void(const KeyId* ids, int64_t count)> load);
+  /// Collects new keys of single lookups as well, so that many are loaded at once: until EndBatch.
+  void BeginBatch() { ++open_batches_; }
+  void EndBatch() {
+    if (--open_batches_ == 0 && !new_ids_.empty()) LoadNew();
+  }
+  /// Uses that states have counted.
+  uint32_t uses(KeyId id) const { return uses_.Get(id) & ~kQueued; }
+  /// True when the key was looked up since the last call; forgets it. REQUIRES: CacheKeys.
+  bool TakeTouched(KeyId id) {
+    uint8_t* touched = touched_.Find(id);
+    return touched != nullptr && *touched != 0 && (*touched = 0, true);
+  }
+  /// Releases a key at once. REQUIRES: CacheKeys, live(id), uses(id) == 0, nobody holds the id.
+  void ReleaseNow(KeyId id) { Release(id); }
+  /// Memory that grows with the ids ever in use, and not with the keys.
+  int64_t memory_bytes_of_ids() const;
+  /// Freezes the table so that every row can be read at any time until it is finished.
+  std::shared_ptr<PagedTableSnapshot> Freeze() { return rows_.BeginSnapshot(/*frozen=*/true); }
+  const std::shared_ptr<KeyArena>& arena() const { return arena_; }
 
   /// Freezes the table; snapshots are numbered from 1 by `snapshot_number`.
   std::unique_ptr<TableSnapshot> Snapshot(TableMeta meta, uint64_t snapshot_number);
@@ -174,6 +203,9 @@ class KeyDictionary {
   }
   BytesIndex& IndexOf(KeyForm form) { return form == KeyForm::kStr ? strings_ : encoded_; }
   KeyId Insert(const Key& key, uint32_t hash);
+  void LoadNew();
+  // Where keys are cached: marks ids of a lookup and loads the new ones among them.
+  void Settle(const KeyId* ids, int64_t count);
   Status CheckStored(std::string_view canonical, int key_group) const;
   void Place(KeyId id, const Key& key, uint32_t hash);
   void NoteIdle(KeyId id);
@@ -186,6 +218,8 @@ class KeyDictionary {
   void LookupRuns(const Integer* keys, int64_t count, KeyId* ids);
   template <typename Integer>
   void LookupIntegers(const Column& keys, int64_t start, int64_t count, KeyId* ids);
+  void LookupManyStrings(const std::string_view* utf8, int64_t count, KeyId* ids);
+  Status LookupColumn(const Column& keys, int64_t start, int64_t count, KeyId* ids);
   void LookupStrings(const Column& keys, int64_t start, int64_t count, KeyId* ids);
   Status LookupObjects(const Column& keys, int64_t start, int64_t count, KeyId* ids);
   Status LookupByDictionary(const Column& keys, int64_t start, int64_t count, KeyId* ids);
@@ -211,6 +245,11 @@ class KeyDictionary {
   };
   std::deque<PendingIds> pending_;
   std::function<void(KeyId)> listener_;
+  // Of a cache.
+  std::function<void(const KeyId*, int64_t)> load_;
+  int open_batches_ = 0;
+  std::vector<KeyId> new_ids_;
+  ChunkedArray<uint8_t> touched_;
   int64_t key_bytes_ = 0;  // encoded size of all live keys
 };
 

@@ -50,11 +50,26 @@ void KeyDictionary::LookupRuns(const Integer* keys, int64_t count, KeyId* ids) {
   }
 }
 
+void KeyDictionary::Settle(const KeyId* ids, int64_t count) {
+  EndBatch();
+  for (int64_t i = 0; i < count; ++i) touched_[ids[i]] = 1;
+}
+
 void KeyDictionary::LookupOrInsertInts(const int64_t* keys, int64_t count, KeyId* ids) {
+  if (!load_) return LookupRuns(keys, count, ids);
+  BeginBatch();
   LookupRuns(keys, count, ids);
+  Settle(ids, count);
 }
 
 void KeyDictionary::LookupOrInsertStrings(const std::string_view* utf8, int64_t count, KeyId* ids) {
+  if (!load_) return LookupManyStrings(utf8, count, ids);
+  BeginBatch();
+  LookupManyStrings(utf8, count, ids);
+  Settle(ids, count);
+}
+
+void KeyDictionary::LookupManyStrings(const std::string_view* utf8, int64_t count, KeyId* ids) {
   uint32_t hashes[kRunStrings];
   for (int64_t done = 0; done < count; done += kRunStrings) {
     const std::string_view* keys = utf8 + done;
@@ -88,7 +103,7 @@ void KeyDictionary::LookupStrings(const Column& keys, int64_t start, int64_t cou
       run[rows] = keys.StringAt(start + done + rows);
       ++rows;
     }
-    LookupOrInsertStrings(run, rows, ids + done);
+    LookupManyStrings(run, rows, ids + done);
     done += rows;
     if (done < count && keys.IsNull(start + done)) ids[done++] = NoneKey();
   }
@@ -130,7 +145,7 @@ Status KeyDictionary::LookupByDictionary(const Column& keys, int64_t start, int6
                                      std::to_string(keys.dictionary->length) + " values");
     }
     KeyId& id = known[static_cast<size_t>(value)];
-    if (id == kNoKey) HR_RETURN_IF_ERROR(LookupOrInsertBatch(*keys.dictionary, value, 1, &id));
+    if (id == kNoKey) HR_RETURN_IF_ERROR(LookupColumn(*keys.dictionary, value, 1, &id));
     ids[i] = id;
   }
   return Status::Ok();
@@ -148,6 +163,14 @@ Status KeyDictionary::LookupAny(const Column& keys, int64_t start, int64_t count
 
 Status KeyDictionary::LookupOrInsertBatch(const Column& keys, int64_t start, int64_t count,
                                           KeyId* ids) {
+  if (!load_) return LookupColumn(keys, start, count, ids);
+  BeginBatch();
+  const Status status = LookupColumn(keys, start, count, ids);
+  Settle(ids, status.ok() ? count : 0);
+  return status;
+}
+
+Status KeyDictionary::LookupColumn(const Column& keys, int64_t start, int64_t count, KeyId* ids) {
   switch (keys.type->kind()) {
     case TypeKind::kInt8:
       LookupIntegers<int8_t>(keys, start, count, ids);

@@ -13,6 +13,11 @@ namespace {
 constexpr int64_t kReleasesPerBarrier = 1024;
 constexpr int64_t kReleasesPerCall = 8192;
 constexpr int64_t kIdleKeysMin = 4096;
+// Of the budget of a row cache, for the log of an epoch: 1/16.
+constexpr int64_t kLogShare = 16;
+// Copies of pages that the next snapshot needs, its lists, and a batch of new keys need room too: a
+// quarter of the budget.
+constexpr int64_t kRoomShare = 4;
 
 std::string FormatBytes(int64_t bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -55,13 +60,22 @@ std::string TableNameOf(std::string_view state_name) {
   return (reserved ? "state/" : "") + std::string(state_name);
 }
 
-KeyedState::Impl::Impl(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes)
+KeyedState::Impl::Impl(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes,
+                       std::unique_ptr<ColdStore> store)
     : range(range),
       max_parallelism(max_parallelism),
       memory_budget_bytes(memory_budget_bytes),
       keys(max_parallelism),
       timers(&keys) {
   keys.TrackIdleKeys();
+  if (!store) return;
+  cold = std::make_unique<ColdTier>(std::move(store), &keys, range, max_parallelism);
+  cold->set_log_bytes_max(memory_budget_bytes / kLogShare);
+  cache_bytes_max = memory_budget_bytes - memory_budget_bytes / kRoomShare;
+  keys.CacheKeys([tier = cold.get()](const KeyId* ids, int64_t count) { tier->Load(ids, count); });
+  timer_log = cold->AddTable(nullptr, nullptr);
+  timers.LogRemovals(timer_log);
+  cold->set_needs_room([this] { return NeedsRoom(); });
 }
 
 Result<NamedState*> KeyedState::Impl::FindOrMake(std::string_view name,
@@ -93,11 +107,17 @@ Result<NamedState*> KeyedState::Impl::FindOrMake(std::string_view name,
     state.rows = std::make_unique<RowState>(&keys, state.meter);
     state.rows->table().SetPartitionBytes(partition_bytes);
   }
+  if (cold && !state.slices) {
+    state.cold = cold->AddTable(state.fixed.get(), state.rows.get());
+    if (state.fixed) state.fixed->CacheRows(state.cold);
+    if (state.rows) state.rows->CacheRows(state.cold);
+  }
   return &state;
 }
 
-KeyedState::KeyedState(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes)
-    : impl_(std::make_unique<Impl>(range, max_parallelism, memory_budget_bytes)) {}
+KeyedState::KeyedState(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes,
+                       std::unique_ptr<ColdStore> cold)
+    : impl_(std::make_unique<Impl>(range, max_parallelism, memory_budget_bytes, std::move(cold))) {}
 
 KeyedState::~KeyedState() = default;
 
@@ -127,12 +147,23 @@ Result<RowState*> KeyedState::RegisterRows(std::string_view name, std::string_vi
   return state->rows.get();
 }
 
+Result<FixedValueState*> KeyedState::RegisterAccumulators(std::string_view name,
+                                                          std::string_view fingerprint,
+                                                          int accumulator_bytes) {
+  HR_RETURN_IF_ERROR(impl_->Convert(name, fingerprint, TableKind::kFixedValue, accumulator_bytes));
+  HR_ASSIGN_OR_RETURN(
+      NamedState * state,
+      impl_->FindOrMake(name, fingerprint, TableKind::kFixedValue, accumulator_bytes));
+  return state->fixed.get();
+}
+
 Result<SliceStore*> KeyedState::RegisterSlices(std::string_view name, std::string_view fingerprint,
                                                int accumulator_bytes) {
   if (accumulator_bytes <= 0) {
     return Status::InvalidArgument("state '" + std::string(name) + "': accumulators of " +
                                    std::to_string(accumulator_bytes) + " bytes");
   }
+  HR_RETURN_IF_ERROR(impl_->Convert(name, fingerprint, TableKind::kSlice, accumulator_bytes));
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       impl_->FindOrMake(name, fingerprint, TableKind::kSlice, accumulator_bytes));
   state->claimed = true;
@@ -151,20 +182,25 @@ void KeyedState::SetCompression(std::string_view name, Compression compression) 
 
 KeyedStateSnapshot KeyedState::Snapshot() {
   Impl& s = *impl_;
+  if (s.cold) s.cold->Flush();
   s.keys.ReleaseIdle(kReleasesPerBarrier);
   KeyedStateSnapshot snapshot;
   snapshot.number = ++s.snapshot_number;
   s.outstanding.push_back(snapshot.number);
 
-  TableMeta meta;
-  meta.partition_bytes = s.partition_bytes;
-  meta.name = kKeysTable;
-  meta.kind = TableKind::kDictionary;
-  snapshot.tables.push_back(s.keys.Snapshot(meta, snapshot.number));
-  meta.name = kTimersTable;
-  meta.kind = TableKind::kTimers;
-  meta.dictionary = kKeysTable;
-  snapshot.tables.push_back(s.timers.Snapshot(meta));
+  if (s.cold) {
+    s.FreezeCache(&snapshot);
+  } else {
+    TableMeta meta;
+    meta.partition_bytes = s.partition_bytes;
+    meta.name = kKeysTable;
+    meta.kind = TableKind::kDictionary;
+    snapshot.tables.push_back(s.keys.Snapshot(meta, snapshot.number));
+    meta.name = kTimersTable;
+    meta.kind = TableKind::kTimers;
+    meta.dictionary = kKeysTable;
+    snapshot.tables.push_back(s.timers.Snapshot(meta));
+  }
 
   for (const auto& [name, state] : s.states) {
     TableMeta table;
@@ -172,6 +208,7 @@ KeyedStateSnapshot KeyedState::Snapshot() {
     table.state_name = name;
     table.fingerprint = state.fingerprint;
     table.row_bytes = static_cast<uint32_t>(state.row_bytes);
+    if (state.cold != nullptr) continue;
     table.partition_bytes = s.partition_bytes;
     table.compression = state.compression;
     if (!state.slices) {
@@ -247,19 +284,22 @@ void KeyedState::RequireFullSnapshot() {
 }
 
 void KeyedState::Maintain() {
+  if (impl_->cold) impl_->cold->Flush();
   // Keys often come back: a backlog of a sixteenth of them costs less than releasing and adding
   // again.
   KeyDictionary& keys = impl_->keys;
   const int64_t excess = keys.idle_keys() - kIdleKeysMin - keys.live_keys() / 16;
   if (excess > 0) keys.ReleaseIdle(std::min(excess, kReleasesPerCall));
+  if (impl_->NeedsRoom()) impl_->MakeRoom();
 }
 
 std::vector<StateRegistration> KeyedState::Registry() const {
   const Impl& s = *impl_;
   std::vector<StateRegistration> registry;
   for (const auto& [name, state] : s.states) {
+    const int64_t stored_rows = state.cold != nullptr ? state.cold->stored_rows() : 0;
     registry.push_back(
-        {name, state.fingerprint, state.kind, state.meter->bytes(), RowCount(state)});
+        {name, state.fingerprint, state.kind, state.meter->bytes(), RowCount(state) + stored_rows});
   }
   if (s.keys.live_keys() > 0) {
     registry.push_back({std::string(kKeysTable), "", TableKind::kDictionary, s.keys.memory_bytes(),
@@ -274,14 +314,19 @@ std::vector<StateRegistration> KeyedState::Registry() const {
   return registry;
 }
 
-int64_t KeyedState::memory_bytes() const {
-  int64_t bytes = impl_->keys.memory_bytes() + impl_->timers.memory_bytes();
-  for (const auto& [name, state] : impl_->states) bytes += state.meter->bytes();
-  return bytes;
+int64_t KeyedState::memory_bytes() const { return impl_->MemoryBytes(); }
+
+int64_t KeyedState::Impl::MemoryBytes() const {
+  int64_t bytes = keys.memory_bytes() + timers.memory_bytes();
+  for (const auto& [name, state] : states) bytes += state.meter->bytes();
+  return cold ? bytes + cold->memory_bytes() : bytes;
 }
 
 Status KeyedState::CheckBudget() const {
-  const int64_t bytes = memory_bytes();
+  HR_RETURN_IF_ERROR(cold_status());
+  // Of a cache the next Maintain() may still bring it down.
+  if (impl_->cold && !impl_->over_budget) return Status::Ok();
+  const int64_t bytes = impl_->cold ? impl_->UsedBytes() : memory_bytes();
   if (bytes <= impl_->memory_budget_bytes) return Status::Ok();
   const std::vector<StateRegistration> registry = Registry();
   std::string largest;
@@ -294,7 +339,9 @@ Status KeyedState::CheckBudget() const {
   }
   return Status::ResourceExhausted(
       "state of " + FormatBytes(bytes) + " exceeds state.memory-budget (" +
-      FormatBytes(impl_->memory_budget_bytes) + ")" + largest + "; raise it or use a disk backend");
+      FormatBytes(impl_->memory_budget_bytes) + ")" + largest +
+      (impl_->cold ? "; raise it: timers, windows and the store's own tables cannot leave memory"
+                   : "; raise it or use a disk backend"));
 }
 
 }  // namespace headrace

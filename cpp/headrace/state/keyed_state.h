@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "headrace/base/status.h"
+#include "headrace/state/cold_store.h"
 #include "headrace/state/fixed_value_state.h"
 #include "headrace/state/key_dictionary.h"
 #include "headrace/state/key_group.h"
@@ -26,8 +29,10 @@ struct StateRegistration {
   int64_t rows = 0;
 };
 
-/// Everything one keyed operator subtask remembers, in memory: key dictionary, states, slices,
-/// timers; their snapshot at a barrier and their restore.
+/// Everything one keyed operator subtask remembers: key dictionary, states, slices, timers; their
+/// snapshot at a barrier and their restore. In memory, or with a ColdStore a *row cache*: memory
+/// holds the rows in use, the store those that had no room, and ids of keys are good only for as
+/// long as their keys are cached. Slices and timers always stay in memory.
 ///
 /// Life: construct → Restore (optional) → states are registered at open (before or after Restore:
 /// restored tables wait by name and are part of every snapshot; a registration with another
@@ -41,7 +46,9 @@ struct StateRegistration {
 /// Threading: owned by one task thread.
 class KeyedState {
  public:
-  KeyedState(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes);
+  /// `cold`: where rows go for which memory has no room; null: nowhere, the budget is then a limit.
+  KeyedState(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes,
+             std::unique_ptr<ColdStore> cold = nullptr);
   ~KeyedState();
 
   KeyDictionary& keys();
@@ -50,6 +57,13 @@ class KeyedState {
   Result<FixedValueState*> RegisterFixed(std::string_view name, std::string_view fingerprint,
                                          int value_bytes);
   Result<RowState*> RegisterRows(std::string_view name, std::string_view fingerprint);
+  /// Values as wide as an aggregate's accumulators, for aggregates that run on without windows.
+  /// What a state without a ColdStore has under the name, as its only slice, is taken over, and the
+  /// other way round by RegisterSlices. REQUIRES: caches_rows(), nobody holds ids of keys.
+  Result<FixedValueState*> RegisterAccumulators(std::string_view name, std::string_view fingerprint,
+                                                int accumulator_bytes);
+  /// Start of the slice that stands for values without a window.
+  static constexpr TimestampMs kOnlySlice = 0;
   Result<SliceStore*> RegisterSlices(std::string_view name, std::string_view fingerprint,
                                      int accumulator_bytes);
 
@@ -76,7 +90,21 @@ class KeyedState {
   /// Releases unused keys where they pile up between barriers: at most 8,192 a call, < 1 ms. Call
   /// it now and then (once a batch) where no operator holds ids of keys: between elements, with no
   /// cursor open.
+  /// With a ColdStore it also makes room: rows leave memory until the budget is kept.
   void Maintain();
+  /// Called by Maintain() before rows leave memory: whoever caches values over them writes those
+  /// back. Its failure becomes cold_status().
+  void SetWriteBack(std::function<Status()> write_back);
+  /// Rows stay in memory between elements up to this size of all state, and not up to most of the
+  /// budget; with 0 every row leaves that can. Without a ColdStore it has no effect.
+  void LimitCache(int64_t bytes);
+  /// True with a ColdStore: whatever is kept by the id of a key is good until its release only
+  /// (KeyDictionary::SetReleaseListener).
+  bool caches_rows() const;
+  /// First failure of the ColdStore. Until it was asked after a call of the operator, nothing that
+  /// the operator gave may be passed on: rows that could not be read look as if they were not
+  /// there.
+  const Status& cold_status() const;
   /// Loads stored tables, keeping only keys in this subtask's range. REQUIRES: empty. After a
   /// failure the object is of no use.
   Status Restore(StoredKeyedState stored);
@@ -85,12 +113,15 @@ class KeyedState {
   /// and "timers".
   std::vector<StateRegistration> Registry() const;
   int64_t memory_bytes() const;
-  /// kResourceExhausted naming the state and the budget key when over `memory_budget_bytes`; cheap,
-  /// called once a batch.
+  /// Numbers of the ColdStore and "disk_bytes"; empty without one.
+  std::map<std::string, int64_t> ColdStatistics() const;
+  /// The failure of the ColdStore, if any. kResourceExhausted naming the state and the budget key
+  /// when over `memory_budget_bytes`; cheap, called once a batch.
   Status CheckBudget() const;
   const KeyGroupRange& range() const;
 
  private:
+  friend class ColdRestore;
   friend class KeyedStateLoader;
   struct Impl;
   std::unique_ptr<Impl> impl_;

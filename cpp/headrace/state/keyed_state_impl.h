@@ -8,7 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "headrace/state/cold_tier.h"
 #include "headrace/state/keyed_state.h"
+#include "headrace/state/keyed_table_snapshot.h"
 
 namespace headrace {
 
@@ -24,15 +26,42 @@ struct NamedState {
   std::unique_ptr<FixedValueState> fixed;
   std::unique_ptr<RowState> rows;
   std::unique_ptr<SliceStore> slices;
+  ColdTable* cold = nullptr;  ///< with a row cache, unless it has slices
 };
 
 /// Private part of KeyedState, shared with its loader.
 struct KeyedState::Impl {
-  Impl(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes);
+  /// No aggregate comes near.
+  static constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
+
+  Impl(KeyGroupRange range, int max_parallelism, int64_t memory_budget_bytes,
+       std::unique_ptr<ColdStore> cold);
 
   /// The state of this name, made when new; kInvalidArgument when it exists as something else.
   Result<NamedState*> FindOrMake(std::string_view name, std::string_view fingerprint,
                                  TableKind kind, int row_bytes);
+
+  int64_t MemoryBytes() const;
+  /// Memory without the room that keys to come will fill: what evicting brings down.
+  int64_t UsedBytes() const;
+  bool NeedsRoom() const;
+
+  // With a row cache (keyed_state_cold.cc).
+
+  /// Snapshot of the states of a row cache and of the timers.
+  void FreezeCache(KeyedStateSnapshot* snapshot);
+  /// Sends rows to the store until there is room, or none can go.
+  void MakeRoom();
+  int64_t EvictKeys(int64_t keys_max, int64_t looks_max);
+  bool EvictKey(KeyId id);
+  std::unique_ptr<TableSnapshot> FreezeTable(TableMeta meta, PagedTable* table, ColdTable* cold,
+                                             int64_t live_bytes,
+                                             const std::shared_ptr<FrozenKeys>& keys);
+
+  /// Turns the values of a state into its only slice, or back, where it was stored in the other
+  /// form; `kind` is the form that is wanted (keyed_state_accumulators.cc).
+  Status Convert(std::string_view name, std::string_view fingerprint, TableKind kind,
+                 int row_bytes);
 
   const KeyGroupRange range;
   const int max_parallelism;
@@ -41,6 +70,12 @@ struct KeyedState::Impl {
   KeyDictionary keys;
   std::map<std::string, NamedState, std::less<>> states;
   TimerService timers;
+  std::unique_ptr<ColdTier> cold;  ///< null: all rows are in memory
+  std::function<Status()> write_back;
+  bool over_budget = false;     ///< although all rows left memory that can
+  int64_t cache_bytes_max = 0;  ///< rows leave memory while all state takes more
+  ColdTable* timer_log = nullptr;
+  KeyId hand = 0;  ///< of the clock that chooses keys to evict
   uint64_t snapshot_number = 0;
   std::deque<uint64_t> outstanding;  ///< snapshots neither completed nor aborted
   /// A slice that is gone, and the first snapshot without it: reported until that one or a later

@@ -3,26 +3,35 @@
 // One former subtask with the same key groups: keys, rows and timers go back under their old ids,
 // so the next snapshot may be a delta on what is stored. Otherwise keys of this subtask's groups
 // are inserted anew, former subtask by former subtask in order of their old ids, and rows follow
-// their keys; all tables start full.
+// their keys; all tables start full. With a row cache all but slices goes to the store
+// (cold_restore.h).
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <functional>
 #include <utility>
 
+#include "headrace/state/cold_restore.h"
+#include "headrace/state/keyed_partition_codec.h"
 #include "headrace/state/keyed_state.h"
 #include "headrace/state/keyed_state_impl.h"
 #include "headrace/state/keyed_state_migration.h"
 #include "headrace/state/partition_codec.h"
 #include "headrace/state/row_blob.h"
+#include "headrace/state/timer_row.h"
+#include "headrace/types/key_codec.h"
+#include "headrace/types/value_codec.h"
 
 namespace headrace {
 namespace {
 
 // Upper bound of the rows of a partition where the manifest does not say.
 constexpr uint64_t kPartitionRowsOfVersion1 = 64 * 1024;
-// No aggregate comes near.
-constexpr uint32_t kAccumulatorBytesMax = 1 << 20;
+
+bool IsTimers(const TableMeta& meta) {
+  return meta.kind == TableKind::kTimers ||
+         (meta.kind == TableKind::kKeyed && meta.name == kTimersTable);
+}
 
 Status BadRowBytes(const TableMeta& meta) {
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
@@ -32,7 +41,8 @@ Status BadRowBytes(const TableMeta& meta) {
 
 class KeyedStateLoader {
  public:
-  KeyedStateLoader(KeyedState::Impl* state, bool keep_ids) : state_(*state), keep_ids_(keep_ids) {}
+  KeyedStateLoader(KeyedState::Impl* state, bool keep_ids)
+      : state_(*state), keep_ids_(keep_ids), cold_(state, keep_ids) {}
 
   Status LoadSubtask(StoredSubtask& subtask);
   void Finish();
@@ -73,11 +83,14 @@ class KeyedStateLoader {
   Status LoadFixed(StoredTable& table, const KeyMap& map);
   Status LoadRows(StoredTable& table, const KeyMap& map);
   Status LoadTimers(StoredTable& table, const KeyMap& map);
+  Status LoadKeyed(StoredTable& table);
+  Status LoadKeyedRow(const StoredKeyedRow& row, NamedState* state);
   Status LoadSlice(StoredTable& table, StoredTable& dictionary);
   Status LoadTable(StoredTable& table, StoredSubtask& subtask, const KeyMap& map);
 
   KeyedState::Impl& state_;
   const bool keep_ids_;
+  ColdRestore cold_;
   bool clean_ = true;        // of the table being loaded: its stored form can be built upon
   bool keys_clean_ = false;  // same for the key dictionary
 };
@@ -147,7 +160,9 @@ Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* targe
 
 Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
   const TableMeta& meta = table.meta();
-  if (!FixedValueState::IsValueSize(meta.row_bytes)) return BadRowBytes(meta);
+  if (meta.row_bytes == 0 || meta.row_bytes > KeyedState::Impl::kAccumulatorBytesMax) {
+    return BadRowBytes(meta);
+  }
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kFixedValue,
                                         static_cast<int>(meta.row_bytes)));
@@ -198,6 +213,58 @@ Status KeyedStateLoader::LoadTimers(StoredTable& table, const KeyMap& map) {
   return Status::Ok();
 }
 
+// Rows of a state that had a row cache: their ids are new.
+Status KeyedStateLoader::LoadKeyed(StoredTable& table) {
+  const TableMeta& meta = table.meta();
+  NamedState* state = nullptr;
+  if (meta.name != kTimersTable) {
+    const bool fixed = meta.row_bytes != 0;
+    if (meta.row_bytes > KeyedState::Impl::kAccumulatorBytesMax) return BadRowBytes(meta);
+    HR_ASSIGN_OR_RETURN(state, state_.FindOrMake(meta.state_name, meta.fingerprint,
+                                                 fixed ? TableKind::kFixedValue : TableKind::kRows,
+                                                 static_cast<int>(meta.row_bytes)));
+    state->restored = true;
+  }
+  for (uint32_t index = 0; index < table.partition_count(); ++index) {
+    const auto load = [&]() -> Status {
+      HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(index));
+      if (payloads.empty()) return Status::Ok();
+      HR_ASSIGN_OR_RETURN(const StoredKeyedPartition partition,
+                          MergeKeyedPartition(meta.row_bytes, payloads));
+      for (const StoredKeyedRow& row : partition.rows) {
+        HR_RETURN_IF_ERROR(LoadKeyedRow(row, state));
+      }
+      return Status::Ok();
+    };
+    const Status status = load();
+    if (!status.ok()) return status.WithContext("partition " + std::to_string(index));
+  }
+  return Status::Ok();
+}
+
+// `state` null: a timer.
+Status KeyedStateLoader::LoadKeyedRow(const StoredKeyedRow& row, NamedState* state) {
+  ByteReader in(row.key);
+  HR_RETURN_IF_ERROR(SkipValue(&in));
+  HR_RETURN_IF_ERROR(in.ExpectDone());
+  const int group = headrace::KeyGroupOf(row.key, state_.max_parallelism);
+  if (!state_.range.Contains(group)) return Status::Ok();
+  HR_ASSIGN_OR_RETURN(const KeyId id, state_.keys.AdoptKey(row.key, group));
+  uint8_t domain = 0;
+  TimestampMs time = 0;
+  if (state == nullptr) {
+    if (!ParseTimerSubKey(row.sub_key, &domain, &time)) {
+      return Status::Corruption("a timer of key " + DescribeValue(row.key) + " has no time");
+    }
+    state_.timers.Register(static_cast<TimeDomain>(domain), id, row.ns, time);
+  } else if (state->fixed) {
+    std::memcpy(state->fixed->MutableRow(id), row.value.data(), row.value.size());
+  } else {
+    state->rows->Put(id, row.ns, row.sub_key, row.value);
+  }
+  return Status::Ok();
+}
+
 Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) {
   const TableMeta& meta = table.meta();
   const std::string prefix = std::string(kSlicesPrefix) + meta.state_name + "/";
@@ -208,7 +275,8 @@ Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) 
   if (!meta.name.starts_with(prefix) || parsed.ec != std::errc() || parsed.ptr != end) {
     return Status::Corruption("no slice of state '" + meta.state_name + "' has this name");
   }
-  if (meta.row_bytes == 0 || meta.row_bytes > kAccumulatorBytesMax) return BadRowBytes(meta);
+  if (meta.row_bytes == 0 || meta.row_bytes > KeyedState::Impl::kAccumulatorBytesMax)
+    return BadRowBytes(meta);
   HR_ASSIGN_OR_RETURN(NamedState * state,
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kSlice,
                                         static_cast<int>(meta.row_bytes)));
@@ -248,6 +316,8 @@ Status KeyedStateLoader::LoadTable(StoredTable& table, StoredSubtask& subtask, c
     }
     return Status::Corruption("its dictionary '" + meta.dictionary + "' is missing");
   }
+  if (state_.cold) return cold_.LoadTable(table);
+  if (meta.kind == TableKind::kKeyed) return LoadKeyed(table);
   if (meta.dictionary != kKeysTable) {
     return Status::Corruption("unknown dictionary '" + meta.dictionary + "'");
   }
@@ -272,14 +342,20 @@ Status KeyedStateLoader::LoadSubtask(StoredSubtask& subtask) {
   };
   for (const auto& table : subtask.tables) {
     if (table->meta().kind != TableKind::kDictionary || table->meta().name != kKeysTable) continue;
-    const Status status = LoadDictionary(*table, &state_.keys, &map);
+    const Status status =
+        state_.cold ? cold_.LoadKeys(*table) : LoadDictionary(*table, &state_.keys, &map);
     if (!status.ok()) return context(status, table->meta());
     keys_clean_ = clean_;
   }
-  for (const auto& table : subtask.tables) {
-    const Status status = LoadTable(*table, subtask, map);
-    if (!status.ok()) return context(status, table->meta());
+  // Timers last: they bring their keys into a row cache, and these bring their rows.
+  for (const bool timers : {false, true}) {
+    for (const auto& table : subtask.tables) {
+      if (IsTimers(table->meta()) != timers) continue;
+      const Status status = LoadTable(*table, subtask, map);
+      if (!status.ok()) return context(status, table->meta());
+    }
   }
+  cold_.EndSubtask();
   return Status::Ok();
 }
 
@@ -305,6 +381,8 @@ UnclaimedState FindUnclaimed(const KeyedState& state, std::string_view name) {
   const auto& states = KeyedStateLoader::ImplOf(state).states;
   const auto found = states.find(name);
   if (found == states.end() || found->second.claimed || !found->second.restored) return {};
+  // Rows that are not in memory are not migrated: another type is refused, with both shown.
+  if (found->second.cold != nullptr) return {};
   return {found->second.fingerprint, found->second.kind};
 }
 

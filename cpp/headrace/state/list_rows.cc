@@ -14,7 +14,7 @@ std::string SegmentKey(uint64_t number) {
 }  // namespace
 
 ListAppender::ListAppender(RowState* rows, KeyId key, std::string_view ns)
-    : rows_(rows), key_(key), ns_(ns), segment_number_(rows->Count(key, ns)) {
+    : rows_(rows), key_(key), ns_(ns), segment_number_(rows->CountNumbered(key, ns)) {
   if (segment_number_ == 0) return;
   std::string_view last;
   if (rows->Get(key, ns, SegmentKey(segment_number_ - 1), &last) && last.size() < kSegmentBytes) {

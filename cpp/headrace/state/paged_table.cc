@@ -68,7 +68,7 @@ PagedTable::Page* PagedTableCore::AllocatePage() const {
 
 void PagedTableCore::FreePage(Page* page) const { PagePool::Global().Free(page, page_bytes); }
 
-void PagedTableCore::Release(bool finished) {
+void PagedTableCore::Release(bool finished, bool copies_taken) {
   std::vector<Page*> copies;
   std::deque<Retired> blocks;
   int64_t freed_bytes = 0;
@@ -77,8 +77,7 @@ void PagedTableCore::Release(bool finished) {
     copies.clear();
     {
       const std::lock_guard lock(mutex);
-      // A finished snapshot has taken the copies one by one.
-      if (finished) preserved_pages.clear();
+      if (copies_taken) preserved_pages.clear();
       while (!preserved_pages.empty() && copies.size() < kCopiesDroppedAtOnce) {
         Page* copy = std::exchange(pages[preserved_pages.back()]->preserved, nullptr);
         if (copy != nullptr) copies.push_back(copy);
@@ -146,6 +145,7 @@ PagedTable::Page* PagedTable::EnterEpoch(uint32_t page_index) {
     core.Charge(static_cast<int64_t>(core.page_bytes));
     copied_bytes_ += static_cast<int64_t>(core.page_bytes);
   }
+  if (unsaved_) KeepUnsaved(page_index, page);
   for (uint32_t word = 1; word < core.bit_words; word += 2) page->bits()[word] = 0;
   page->epoch = epoch_;
   if (partition.dirty_epoch != epoch_) {
@@ -183,6 +183,26 @@ void PagedTable::Erase(uint32_t row) {
   const uint32_t in_page = row & page_mask_;
   page->bits()[2 * (in_page >> 6)] &= ~(uint64_t{1} << (in_page & 63));
   --live_rows_;
+}
+
+// The dirty bits of a page are those of its last epoch; they are about to be forgotten.
+void PagedTable::KeepUnsaved(uint32_t page_index, const Page* page) {
+  const uint32_t first_row = page_index << page_shift_;
+  for (uint32_t word = 0; 2 * word < core_->bit_words; ++word) {
+    const uint64_t dirty = page->bits()[2 * word + 1];
+    // Pages of fewer than 64 rows share a word.
+    if (dirty != 0) (*unsaved_)[(first_row >> 6) + word] |= dirty << (first_row & 63);
+  }
+}
+
+char* PagedTable::LoadRow(uint32_t row) {
+  char* content = MutableRow(row);
+  auto* page = const_cast<Page*>(pages_[row >> page_shift_]);
+  const uint32_t in_page = row & page_mask_;
+  page->bits()[2 * (in_page >> 6) + 1] &= ~(uint64_t{1} << (in_page & 63));
+  --dirty_rows_;
+  if (uint64_t* unsaved = unsaved_->Find(row >> 6)) *unsaved &= ~(uint64_t{1} << (row & 63));
+  return content;
 }
 
 int64_t PagedTable::memory_bytes() const { return core_->bytes.load(std::memory_order_relaxed); }
@@ -224,22 +244,22 @@ bool PagedTable::AdoptPartitions(uint32_t rows) {
   return true;
 }
 
-std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot() {
+std::shared_ptr<PagedTableSnapshot> PagedTable::BeginSnapshot(bool frozen) {
   const std::lock_guard lock(core_->mutex);
   HR_CHECK_EQ(core_->open_epoch, 0u);
   FreeHeldBlocks();
   const bool full = std::exchange(core_->next_full, false);
   std::shared_ptr<PagedTableCore> core;
-  if (full || !dirty_partitions_.empty()) {
+  if (full || frozen || !dirty_partitions_.empty()) {
     core = core_;
     core_->open_epoch = epoch_;
     core_->open_pages = static_cast<uint32_t>(core_->pages.size());
-    core_->open_full = full;
+    core_->open_full = full || frozen;
     core_->open.store(true, std::memory_order_release);
   }
-  auto snapshot =
-      std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, size_, partition_rows(),
-                                           live_rows_, std::exchange(dirty_partitions_, {}));
+  auto snapshot = std::make_shared<PagedTableSnapshot>(std::move(core), epoch_, full, frozen, size_,
+                                                       partition_rows(), live_rows_,
+                                                       std::exchange(dirty_partitions_, {}));
   ++epoch_;
   dirty_rows_ = 0;
   return snapshot;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "headrace/state/chunked_array.h"
 #include "headrace/state/memory_meter.h"
 
 namespace headrace {
@@ -95,6 +96,20 @@ class PagedTable {
   /// REQUIRES: row < size().
   void Erase(uint32_t row);
 
+  // ---- For rows that another store holds as well (a row cache) ----
+
+  /// From now on it is known which rows changed since they were loaded.
+  void TrackUnsaved() { unsaved_ = std::make_unique<ChunkedArray<uint64_t>>(); }
+  /// True when the row was written since LoadRow(), in whatever epoch. REQUIRES: TrackUnsaved(),
+  /// live(row).
+  bool unsaved(uint32_t row) const {
+    return ((Bits(row)[1] >> (row & page_mask_ & 63)) & 1) ||
+           ((unsaved_->Get(row >> 6) >> (row & 63)) & 1);
+  }
+  /// Makes a dead row live for a value that is stored elsewhere: neither dirty nor unsaved.
+  /// REQUIRES: TrackUnsaved(), row < size().
+  char* LoadRow(uint32_t row);
+
   int64_t live_rows() const { return live_rows_; }
   int64_t dirty_rows() const { return dirty_rows_; }
   /// Pages, page copies and blocks held for the open snapshot, and what Charge() added.
@@ -116,8 +131,9 @@ class PagedTable {
   /// Takes over the partitions of a stored table; false when `rows` is not a number of whole pages.
   /// REQUIRES: no snapshot was ever begun.
   bool AdoptPartitions(uint32_t rows);
-  /// REQUIRES: the previous snapshot was finished or destroyed.
-  std::shared_ptr<PagedTableSnapshot> BeginSnapshot();
+  /// `frozen`: all rows can be read until it is finished, in any order and any number of times, and
+  /// not only changed partitions once. REQUIRES: the previous snapshot was finished or destroyed.
+  std::shared_ptr<PagedTableSnapshot> BeginSnapshot(bool frozen = false);
   /// Forgets the dirty bits: the content is what the last stored snapshot holds (after a restore).
   void MarkClean();
   /// Makes the next snapshot full.
@@ -156,6 +172,7 @@ class PagedTable {
   void Grow(uint32_t size);
   void FreeHeldBlocks();
   void PrefetchRow(uint32_t row) const;
+  void KeepUnsaved(uint32_t page_index, const Page* page);
   Page* EnterEpoch(uint32_t page_index);
   void Cut(int pages_per_partition);
 
@@ -172,6 +189,8 @@ class PagedTable {
   int64_t dirty_rows_ = 0;
   int64_t copied_bytes_ = 0;
   std::vector<uint32_t> dirty_partitions_;  // of the current epoch, unsorted
+  // A bit a row: dirty in an epoch before that of its page.
+  std::unique_ptr<ChunkedArray<uint64_t>> unsaved_;
   std::shared_ptr<PagedTableCore> core_;
 };
 

@@ -31,9 +31,9 @@ struct PagedTableCore {
     bytes.fetch_add(bytes_delta, std::memory_order_relaxed);
     if (meter) meter->Add(bytes_delta);
   }
-  /// Ends the open snapshot: drops its copies and frees retired blocks. Called by the snapshot's
-  /// thread.
-  void Release(bool finished);
+  /// Ends the open snapshot: drops its copies, unless it has taken them one by one, and frees
+  /// retired blocks. Called by the snapshot's thread.
+  void Release(bool finished, bool copies_taken);
 
   const int row_bytes;
   int pages_per_partition;  ///< changes between snapshots only; the owner's

@@ -10,18 +10,20 @@
 namespace headrace {
 
 PagedTableSnapshot::PagedTableSnapshot(std::shared_ptr<PagedTableCore> core, uint64_t epoch,
-                                       bool full, uint32_t row_count, uint32_t partition_rows,
-                                       int64_t live_rows, std::vector<uint32_t> changed)
+                                       bool full, bool frozen, uint32_t row_count,
+                                       uint32_t partition_rows, int64_t live_rows,
+                                       std::vector<uint32_t> changed)
     : core_(std::move(core)),
       epoch_(epoch),
       full_(full),
+      frozen_(frozen),
       row_count_(row_count),
       partition_rows_(partition_rows),
       live_rows_(live_rows),
       changed_(std::move(changed)) {}
 
 PagedTableSnapshot::~PagedTableSnapshot() {
-  if (core_) core_->Release(/*finished=*/false);
+  if (core_) core_->Release(/*finished=*/false, /*copies_taken=*/false);
 }
 
 uint32_t PagedTableSnapshot::partition_count() const {
@@ -110,8 +112,66 @@ void PagedTableSnapshot::ReadPage(uint32_t page_index, uint32_t at_row, Partitio
 
 void PagedTableSnapshot::Finish() {
   if (!core_) return;
-  core_->Release(read_count_ == ChangedPartitions().size());
+  const bool read = read_count_ == ChangedPartitions().size();
+  core_->Release(frozen_ || read, /*copies_taken=*/!frozen_ && read);
   core_.reset();
+}
+
+// Null when no row was live at the barrier. REQUIRES: the core's mutex is held.
+const PagedTable::Page* PagedTableSnapshot::FrozenPage(uint32_t page_index) const {
+  const PagedTable::Page* page = core_->pages[page_index];
+  if (page->preserved != nullptr) return page->preserved;
+  return page == core_->empty_page || page->epoch > epoch_ ? nullptr : page;
+}
+
+void PagedTableSnapshot::ForEachLive(bool changed_only, const RowVisitor& visit) const {
+  if (!core_) return;
+  const PagedTableCore& core = *core_;
+  std::vector<uint64_t> copy((core.page_bytes + 7) / 8);
+  const auto* page = reinterpret_cast<const PagedTable::Page*>(copy.data());
+  const auto visit_page = [&](uint32_t page_index) {
+    {
+      const std::lock_guard lock(core_->mutex);
+      const PagedTable::Page* frozen = FrozenPage(page_index);
+      if (frozen == nullptr || (changed_only && frozen->epoch != epoch_)) return;
+      std::memcpy(copy.data(), frozen, core.page_bytes);
+    }
+    const uint32_t first_row = page_index << core.page_shift;
+    for (uint32_t word = 0; 2 * word < core.bit_words; ++word) {
+      uint64_t rows = page->bits()[2 * word];
+      if (changed_only) rows &= page->bits()[2 * word + 1];
+      for (; rows != 0; rows &= rows - 1) {
+        const uint32_t in_page = word * 64 + static_cast<uint32_t>(std::countr_zero(rows));
+        visit(first_row + in_page,
+              reinterpret_cast<const char*>(page) + core.data_offset +
+                  static_cast<size_t>(in_page) * static_cast<size_t>(core.row_bytes));
+      }
+    }
+  };
+  const uint32_t rows_per_page = core.rows_per_page;
+  const uint32_t page_count = (row_count_ + rows_per_page - 1) / rows_per_page;
+  const auto per_partition = static_cast<uint32_t>(core.pages_per_partition);
+  if (!changed_only || full_) {
+    for (uint32_t index = 0; index < page_count; ++index) visit_page(index);
+    return;
+  }
+  for (const uint32_t partition : ChangedPartitions()) {
+    const uint32_t end = std::min(page_count, (partition + 1) * per_partition);
+    for (uint32_t index = partition * per_partition; index < end; ++index) visit_page(index);
+  }
+}
+
+bool PagedTableSnapshot::ReadRow(uint32_t row, char* out) const {
+  const PagedTableCore& core = *core_;
+  if (row >= row_count_) return false;
+  const uint32_t in_page = row & (core.rows_per_page - 1);
+  const std::lock_guard lock(core_->mutex);
+  const PagedTable::Page* page = FrozenPage(row >> core.page_shift);
+  if (page == nullptr || !((page->bits()[2 * (in_page >> 6)] >> (in_page & 63)) & 1)) return false;
+  const auto row_bytes = static_cast<size_t>(core.row_bytes);
+  std::memcpy(out, reinterpret_cast<const char*>(page) + core.data_offset + in_page * row_bytes,
+              row_bytes);
+  return true;
 }
 
 }  // namespace headrace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -24,12 +25,13 @@ struct PartitionRows {
 };
 
 /// A PagedTable as it was at a barrier. Destroying it without Finish(), or before every changed
-/// partition was read, makes the table's next snapshot full.
+/// partition was read, makes the table's next snapshot full. Of a frozen one rows are read instead
+/// of partitions, and Finish() is its owner's word that it read what it needs.
 /// Threading: owned by one thread, which need not be the table's.
 class PagedTableSnapshot {
  public:
   /// Made by PagedTable::BeginSnapshot(); a null `core` means that nothing changed.
-  PagedTableSnapshot(std::shared_ptr<PagedTableCore> core, uint64_t epoch, bool full,
+  PagedTableSnapshot(std::shared_ptr<PagedTableCore> core, uint64_t epoch, bool full, bool frozen,
                      uint32_t row_count, uint32_t partition_rows, int64_t live_rows,
                      std::vector<uint32_t> changed);
   ~PagedTableSnapshot();
@@ -47,13 +49,23 @@ class PagedTableSnapshot {
   Status ReadPartition(uint32_t index, PartitionRows* out);
   void Finish();
 
+  /// Live rows in ascending order, all of them or those written in the epoch that the barrier
+  /// ended. `content` is valid during the call. None when nothing changed. REQUIRES: frozen, not
+  /// finished.
+  using RowVisitor = std::function<void(uint32_t row, const char* content)>;
+  void ForEachLive(bool changed_only, const RowVisitor& visit) const;
+  /// Copies a row; false when it was dead. REQUIRES: frozen, not finished.
+  bool ReadRow(uint32_t row, char* out) const;
+
  private:
   void Sort() const;
+  const PagedTable::Page* FrozenPage(uint32_t page_index) const;
   void ReadPage(uint32_t page_index, uint32_t at_row, PartitionRows* out);
 
   std::shared_ptr<PagedTableCore> core_;
   const uint64_t epoch_;
   const bool full_;
+  const bool frozen_;
   const uint32_t row_count_;
   const uint32_t partition_rows_;
   const int64_t live_rows_;

@@ -277,6 +277,7 @@ class Decoder {
         return in_.ZigZag(&row->time);
       case TableKind::kFixedValue:
       case TableKind::kSlice:
+      case TableKind::kKeyed:
       case TableKind::kOperatorState:  // is in the manifest, not in a table
         break;
     }

@@ -83,18 +83,19 @@ void RowState::Prefetch(const KeyId* keys, int64_t count) const {
 
 bool RowState::Get(KeyId key, std::string_view ns, std::string_view sub_key,
                    std::string_view* value) const {
-  const Target* target = Find(key, ns);
-  if (target == nullptr) return false;
-  if (!target->is_group()) {
-    if (!sub_key.empty()) return false;
-    *value = BlobAt(target->slot())->value();
-    return true;
-  }
+  const uint32_t slot = FindSlot(Find(key, ns), sub_key);
+  if (slot == kNoSlot) return cold_ != nullptr && GetCold(key, ns, sub_key, value);
+  if (cold_ != nullptr) read_[slot] = 1;
+  *value = BlobAt(slot)->value();
+  return true;
+}
+
+uint32_t RowState::FindSlot(const Target* target, std::string_view sub_key) const {
+  if (target == nullptr) return kNoSlot;
+  if (!target->is_group()) return sub_key.empty() ? target->slot() : kNoSlot;
   const auto& slots = target->group()->slots;
   const auto found = slots.find(sub_key);
-  if (found == slots.end()) return false;
-  *value = BlobAt(found->second)->value();
-  return true;
+  return found != slots.end() ? found->second : kNoSlot;
 }
 
 uint32_t RowState::NewSlot() {
@@ -110,9 +111,10 @@ uint32_t RowState::NewSlot() {
 }
 
 void RowState::WriteNew(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
-                        std::string_view value) {
+                        std::string_view value, bool loaded) {
   RowBlob* blob = RowBlob::Make(&table_, key, ns, sub_key, value);
-  *reinterpret_cast<RowBlob**>(table_.MutableRow(slot)) = blob;
+  if (loaded) blob->epoch = 0;  // not to be changed in place, which would not be seen as a change
+  *reinterpret_cast<RowBlob**>(loaded ? table_.LoadRow(slot) : table_.MutableRow(slot)) = blob;
   live_bytes_ += blob->encoded_bytes();
 }
 
@@ -123,7 +125,7 @@ void RowState::Update(uint32_t slot, std::string_view value) {
     return;
   }
   // The value may lie in the old block, which is given up last.
-  WriteNew(slot, old->key, old->ns(), old->sub_key(), value);
+  WriteNew(slot, old->key, old->ns(), old->sub_key(), value, /*loaded=*/false);
   live_bytes_ -= old->encoded_bytes();
   table_.RetireBlock(old, old->block_bytes());
 }
@@ -137,8 +139,9 @@ void RowState::AddTarget(KeyId key, std::string_view ns, Target target) {
 }
 
 void RowState::Insert(Target* target, uint32_t slot, KeyId key, std::string_view ns,
-                      std::string_view sub_key, std::string_view value) {
-  WriteNew(slot, key, ns, sub_key, value);
+                      std::string_view sub_key, std::string_view value, bool loaded) {
+  WriteNew(slot, key, ns, sub_key, value, loaded);
+  sub_rows_ += ns.empty() && sub_key.empty() ? 0 : 1;
   if (target == nullptr && sub_key.empty()) return AddTarget(key, ns, Target::OfSlot(slot));
   if (target == nullptr) {
     auto* group = new Group{std::string(ns), {}};
@@ -170,11 +173,14 @@ void RowState::Put(KeyId key, std::string_view ns, std::string_view sub_key,
       return;
     }
   }
+  const bool plain = ns.empty() && sub_key.empty();
   Insert(target, NewSlot(), key, ns, sub_key, value);
+  if (cold_ != nullptr && !plain) cold_->NoteAdded();
 }
 
 void RowState::EraseSlot(uint32_t slot) {
   RowBlob* blob = BlobAt(slot);
+  sub_rows_ -= blob->ns_bytes == 0 && blob->sub_key_bytes == 0 ? 0 : 1;
   live_bytes_ -= blob->encoded_bytes();
   table_.Erase(slot);
   table_.RetireBlock(blob, blob->block_bytes());
@@ -194,6 +200,16 @@ void RowState::EraseTarget(KeyId key, std::string_view ns, Target* target) {
 
 bool RowState::Remove(KeyId key, std::string_view ns, std::string_view sub_key) {
   Target* target = Find(key, ns);
+  if (cold_ != nullptr) {
+    if (FindSlot(target, sub_key) == kNoSlot) {
+      return !(ns.empty() && sub_key.empty()) && cold_->RemoveStored(key, ns, sub_key);
+    }
+    cold_->NoteRemoved(key, ns, sub_key);
+  }
+  return Take(target, key, ns, sub_key);
+}
+
+bool RowState::Take(Target* target, KeyId key, std::string_view ns, std::string_view sub_key) {
   if (target == nullptr) return false;
   if (!target->is_group()) {
     if (!sub_key.empty()) return false;
@@ -211,6 +227,13 @@ bool RowState::Remove(KeyId key, std::string_view ns, std::string_view sub_key) 
     EraseTarget(key, ns, target);
   } else {
     slots.erase(found);
+    // In a cache a row that has no namespace can only leave memory by itself.
+    if (cold_ != nullptr && slots.size() == 1 && slots.begin()->first.empty()) {
+      const uint32_t last = slots.begin()->second;
+      delete target->group();
+      *target = Target::OfSlot(last);
+      table_.Charge(-kGroupRowBytes);
+    }
   }
   EraseSlot(slot);  // last: the arguments may lie in the row
   return true;
@@ -218,6 +241,10 @@ bool RowState::Remove(KeyId key, std::string_view ns, std::string_view sub_key) 
 
 void RowState::Clear(KeyId key, std::string_view ns) {
   Target* target = Find(key, ns);
+  if (cold_ != nullptr) {
+    NoteRemoved(target, key, ns);
+    cold_->Clear(key, ns);
+  }
   if (target == nullptr) return;
   if (!target->is_group()) {
     const uint32_t slot = target->slot();
@@ -234,13 +261,26 @@ void RowState::Clear(KeyId key, std::string_view ns) {
 }
 
 uint64_t RowState::Count(KeyId key, std::string_view ns) const {
+  if (cold_ != nullptr && cold_->has_sub_rows()) {
+    uint64_t count = 0;
+    WalkBoth(key, ns, nullptr,
+             [&count](std::string_view, std::string_view) { return ++count > 0; });
+    return count;
+  }
   const Target* target = Find(key, ns);
   if (target == nullptr) return 0;
   return target->is_group() ? target->group()->slots.size() : 1;
 }
 
+bool RowState::empty(KeyId key, std::string_view ns) const {
+  bool none = true;
+  Walk(key, ns, nullptr, [&none](std::string_view, std::string_view) { return none = false; });
+  return none;
+}
+
 void RowState::Walk(KeyId key, std::string_view ns, const std::string* after,
                     const Visitor& visit) const {
+  if (cold_ != nullptr && cold_->has_sub_rows()) return WalkBoth(key, ns, after, visit);
   const Target* target = Find(key, ns);
   if (target == nullptr) return;
   if (!target->is_group()) {

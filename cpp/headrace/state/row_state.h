@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "headrace/state/chunked_array.h"
+#include "headrace/state/cold_table.h"
 #include "headrace/state/key_dictionary.h"
 #include "headrace/state/row_blob.h"
 
@@ -25,6 +26,8 @@ namespace headrace {
 /// A row is a block of memory in a slot of a paged table. An update of the same size in the epoch
 /// that made the block is done in place; any other makes a new block, and the old one waits for the
 /// open snapshot.
+/// As a row cache (CacheRows) it holds some rows, the newest of their kind, and looks for others in
+/// its ColdTable; a row without namespace and sub-key is there with its key or nowhere.
 /// Cost: Get, Put, Remove of a row with empty sub-key O(1), else O(log sub-keys). Without namespace
 /// a row is found by key id alone.
 /// Threading: owned by one task thread.
@@ -42,6 +45,10 @@ class RowState {
   void Clear(KeyId key, std::string_view ns);
   /// Number of sub-keys.
   uint64_t Count(KeyId key, std::string_view ns) const;
+  bool empty(KeyId key, std::string_view ns) const;
+  /// Count() where the sub-keys are 4-byte big-endian numbers from 0 on without a gap, as those of
+  /// a list's segments: O(log n), wherever the rows are.
+  uint64_t CountNumbered(KeyId key, std::string_view ns) const;
   /// Walks the sub-keys after `after` (null: from the start), at most until `visit` returns false.
   /// REQUIRES: no write to this (key, namespace) during the walk.
   using Visitor = std::function<bool(std::string_view sub_key, std::string_view value)>;
@@ -73,8 +80,30 @@ class RowState {
   /// After the last RestoreRow or Put of a restore. `clean`: the next snapshot may be a delta.
   void FinishRestore(bool clean);
   PagedTable& table() { return table_; }
+  int64_t live_bytes() const { return live_bytes_; }
+
+  // ---- As a row cache ----
+
+  void CacheRows(ColdTable* cold);
+  /// Takes a row from the store. REQUIRES: CacheRows, it is not in memory.
+  void LoadRow(KeyId key, std::string_view ns, std::string_view sub_key, std::string_view value);
+  /// True when the row without namespace and sub-key is all there is in memory of the key in the
+  /// empty namespace.
+  bool HasPlainOnly(KeyId key) const {
+    const Target* target = by_key_.Find(key);
+    return target != nullptr && !target->none() && !target->is_group();
+  }
+  /// Gives that row to the store. REQUIRES: HasPlainOnly(key).
+  void EvictPlain(KeyId key);
+  /// Gives rows that have a namespace or a sub-key to the store, those first that were not read for
+  /// long; looks at up to `looks_max`. Returns how many.
+  int64_t EvictSubRows(int64_t rows_max, int64_t looks_max);
+  /// By key id: where plain rows are, which grows with the ids ever in use.
+  int64_t memory_bytes_of_ids() const { return by_key_.memory_bytes(); }
 
  private:
+  static constexpr uint32_t kNoSlot = UINT32_MAX;
+
   // Rows of one (key, namespace) that has sub-keys.
   struct Group {
     std::string ns;
@@ -114,15 +143,28 @@ class RowState {
     return *reinterpret_cast<RowBlob* const*>(table_.Row(slot));
   }
   uint32_t NewSlot();
+  // `loaded`: the store has the value.
   void WriteNew(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
-                std::string_view value);
+                std::string_view value, bool loaded);
   void Update(uint32_t slot, std::string_view value);
   void EraseSlot(uint32_t slot);
   void AddTarget(KeyId key, std::string_view ns, Target target);
   void EraseTarget(KeyId key, std::string_view ns, Target* target);
   // Adds a row that is not there, in `slot`; `target` is what Find gave.
   void Insert(Target* target, uint32_t slot, KeyId key, std::string_view ns,
-              std::string_view sub_key, std::string_view value);
+              std::string_view sub_key, std::string_view value, bool loaded = false);
+  // Takes a row out of memory; `target` is what Find gave.
+  bool Take(Target* target, KeyId key, std::string_view ns, std::string_view sub_key);
+  // The row's slot, or kNoSlot.
+  uint32_t FindSlot(const Target* target, std::string_view sub_key) const;
+
+  // Of a cache (row_state_cold.cc).
+  bool GetCold(KeyId key, std::string_view ns, std::string_view sub_key,
+               std::string_view* value) const;
+  void NoteRemoved(const Target* target, KeyId key, std::string_view ns);
+  void WalkBoth(KeyId key, std::string_view ns, const std::string* after,
+                const Visitor& visit) const;
+  void GiveToStore(uint32_t slot);
 
   KeyDictionary* keys_;
   const MemoryMeterPtr meter_;
@@ -132,6 +174,11 @@ class RowState {
   std::deque<uint32_t> free_slots_;
   int64_t live_bytes_ = 0;  // encoded
   std::optional<int64_t> left_out_until_ms_;
+  // Of a cache.
+  ColdTable* cold_ = nullptr;
+  mutable ChunkedArray<uint8_t> read_;  // by slot: since the hand came by
+  uint32_t hand_ = 0;
+  int64_t sub_rows_ = 0;  // that have a namespace or a sub-key
 };
 
 }  // namespace headrace

@@ -20,6 +20,10 @@ enum class TableKind : uint8_t {
   kRows = 3,        ///< slot -> (key id of `dictionary`, namespace, sub-key, encoded value)
   kTimers = 4,      ///< slot -> (key id of `dictionary`, namespace, domain, timestamp)
   kSlice = 5,  ///< row id = id of the slice's own dictionary -> accumulators of `row_bytes` bytes
+  /// (canonical key, namespace, sub-key) -> value, of `row_bytes` bytes unless that is 0: rows of
+  /// any state and timers where ids come and go with a cache. Partitions are ranges of key group
+  /// and hash.
+  kKeyed = 6,
   kOperatorState = 7,  ///< in registries only: a list or map of OperatorState, which has no table
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace headrace {
@@ -26,5 +27,11 @@ struct TimerRow {
   int64_t encoded_bytes() const { return 12 + int64_t{ns_bytes()}; }
 };
 static_assert(sizeof(TimerRow) == 32);
+
+/// A timer where rows go by keys: its sub-key under key and namespace. On disk: domain, then the
+/// time big-endian with its sign bit flipped, so that bytes order as times.
+std::string TimerSubKey(uint8_t domain, int64_t time);
+/// False when the bytes are none.
+bool ParseTimerSubKey(std::string_view sub_key, uint8_t* domain, int64_t* time);
 
 }  // namespace headrace

@@ -85,6 +85,10 @@ void TimerService::Insert(uint32_t hash, uint32_t slot, TimeDomain domain, KeyId
 void TimerService::Erase(IndexEntry* entry) {
   const uint32_t slot = entry->slot;
   const TimerRow row = RowAt(slot);
+  // A timer is never changed, so a dirty one came after the last barrier.
+  if (log_ != nullptr && !table_.dirty(slot)) {
+    log_->NoteRemovedForGood(row.key, row.ns(), TimerSubKey(row.domain(), row.time));
+  }
   RemoveAt(heaps_[row.domain()], positions_[slot]);
   index_.Erase(entry);
   live_bytes_ -= row.encoded_bytes();

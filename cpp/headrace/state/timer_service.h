@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "headrace/state/cold_table.h"
 #include "headrace/state/key_dictionary.h"
 #include "headrace/state/timer_row.h"
 #include "headrace/time/watermark.h"
@@ -52,6 +53,10 @@ class TimerService {
   /// delta.
   void FinishRestore(bool clean);
   PagedTable& table() { return table_; }
+  /// Ids are good for a while only from now on: `log` is told of timers that a checkpoint has and
+  /// that are gone. Timers themselves stay in memory.
+  void LogRemovals(ColdTable* log) { log_ = log; }
+  int64_t live_bytes() const { return live_bytes_; }
 
  private:
   struct HeapEntry {
@@ -100,6 +105,7 @@ class TimerService {
   std::deque<uint32_t> free_slots_;
   int64_t live_bytes_ = 0;     // encoded
   int64_t charged_bytes_ = 0;  // of heaps and positions
+  ColdTable* log_ = nullptr;
 };
 
 }  // namespace headrace

@@ -131,9 +131,10 @@ class JobExecutionResult:
 class JobClient:
     """A job started by `execute_async`."""
 
-    def __init__(self, job: _core.Job, savepoint_directory: str | None = None) -> None:
+    def __init__(self, job: _core.Job, savepoint_directory: str | None = None, keep_alive: object = None) -> None:
         self._job = job
         self._savepoint_directory = savepoint_directory
+        self._keep_alive = keep_alive  # what the job uses as long as it runs
         self._job_id = JobID(uuid.uuid4().hex)
 
     def get_job_id(self) -> JobID:

@@ -67,7 +67,15 @@ from headrace.datastream.state import (
     ValueState,
     ValueStateDescriptor,
 )  # fmt: skip
-from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, MemoryStateBackend, StateBackend
+from headrace.datastream.state_backend import (
+    DiskStateBackend,
+    EmbeddedRocksDBStateBackend,
+    FsStateBackend,
+    HashMapStateBackend,
+    MemoryStateBackend,
+    RocksDBStateBackend,
+    StateBackend,
+)
 from headrace.datastream.state_ttl import StateTtlConfig
 from headrace.datastream.stream_execution_environment import StreamExecutionEnvironment
 from headrace.datastream.time_domain import TimeDomain
@@ -96,6 +104,8 @@ __all__ = [
     "ConnectedStreams",
     "DataStream",
     "DataStreamSink",
+    "DiskStateBackend",
+    "EmbeddedRocksDBStateBackend",
     "ExternalizedCheckpointRetention",
     "FileSink",
     "FileSource",
@@ -132,6 +142,7 @@ __all__ = [
     "ReducingState",
     "ReducingStateDescriptor",
     "RichAggregateFunction",
+    "RocksDBStateBackend",
     "RollingPolicy",
     "RuntimeContext",
     "SinkFunction",

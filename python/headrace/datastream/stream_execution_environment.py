@@ -15,7 +15,6 @@ from headrace.checkpoint_storage.job_storage import JobStorage
 from headrace.common.configuration import Configuration
 from headrace.common.execution_config import ExecutionConfig
 from headrace.common.job import JobClient, JobExecutionResult
-from headrace.common.memory_size import to_bytes
 from headrace.common.restart_strategy import (
     RestartStrategies,
     RestartStrategyConfiguration,
@@ -24,6 +23,7 @@ from headrace.common.restart_strategy import (
 from headrace.common.time import DurationLike, to_milliseconds
 from headrace.common.typeinfo import TypeInformation
 from headrace.common.watermark_strategy import WatermarkStrategy
+from headrace.datastream._scratch import ScratchDirectory
 from headrace.datastream.arrow_layout import engine_layout
 from headrace.datastream.checkpoint_config import (
     DIRECTORY,
@@ -41,7 +41,7 @@ from headrace.datastream.connectors.source import Source
 from headrace.datastream.data_stream import DataStream
 from headrace.datastream.functions import SourceFunction
 from headrace.datastream.output_tag import OutputTag
-from headrace.datastream.state_backend import FsStateBackend, HashMapStateBackend, StateBackend
+from headrace.datastream.state_backend import StateBackend, configured_backend, local_directory, memory_budget_bytes
 from headrace.datastream.state_options import storage_options
 from headrace.datastream.transformation import (
     Transformation,
@@ -63,8 +63,10 @@ _FORMER_DROP_STATE = "execution.savepoint.ignore-unclaimed-state"
 class RunningJob:
     """A started job as the API's own loops use it."""
 
-    def __init__(self, job: _core.Job, savepoint_directory: str | None) -> None:
-        self.client = JobClient(job, savepoint_directory)
+    def __init__(
+        self, job: _core.Job, savepoint_directory: str | None, scratch: ScratchDirectory | None = None
+    ) -> None:
+        self.client = JobClient(job, savepoint_directory, keep_alive=scratch)
         self._job = job
 
     def finish(self) -> JobExecutionResult:
@@ -86,7 +88,7 @@ class StreamExecutionEnvironment:
         self._config = ExecutionConfig(self._configuration)
         self._checkpoint_config = CheckpointConfig(self._configuration)
         self._restart_strategy: RestartStrategyConfiguration | None = None
-        self._state_backend: StateBackend = HashMapStateBackend()
+        self._state_backend: StateBackend | None = None
         self._mode_is_explicit = False
         self._recorded: list[Transformation] = []
 
@@ -191,7 +193,9 @@ class StreamExecutionEnvironment:
         return self._configuration.get_string(SAVEPOINT_DIRECTORY)
 
     def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
-        """Chooses where keyed state lives. FsStateBackend also sets the checkpoint directory.
+        """Chooses where keyed state lives, whatever the configuration says (`headrace.datastream.state_backend`).
+
+        A backend that was made with a checkpoint URI also sets the checkpoint directory.
 
         Raises:
             TypeError: not a StateBackend.
@@ -199,13 +203,14 @@ class StreamExecutionEnvironment:
         if not isinstance(state_backend, StateBackend):
             raise TypeError(f"expected a StateBackend, got {type(state_backend).__name__}")
         self._state_backend = state_backend
-        if isinstance(state_backend, FsStateBackend):
-            self._checkpoint_config.set_checkpoint_storage_dir(state_backend.checkpoint_directory_uri)
+        uri = state_backend._checkpoint_uri()
+        if uri is not None:
+            self._checkpoint_config.set_checkpoint_storage_dir(uri)
         return self
 
     def get_state_backend(self) -> StateBackend:
-        """Where keyed state lives."""
-        return self._state_backend
+        """Where keyed state lives: as set, else as configured."""
+        return self._state_backend or configured_backend(self._configuration)
 
     def set_restart_strategy(self, restart_strategy: RestartStrategyConfiguration) -> StreamExecutionEnvironment:
         """Chooses what happens after a failure."""
@@ -519,10 +524,14 @@ class StreamExecutionEnvironment:
         options.update(storage.options)
         if collected is not None:
             options["collect"] = collected
+        scratch = None
+        if options["state_backend"] != "hashmap":
+            scratch = ScratchDirectory(local_directory(self.get_state_backend(), self._configuration))
+            options["scratch_directory"] = str(scratch.path)
         job = _core.Job(graph, options)
         weakref.finalize(job, storage.release)
         job.start()
-        return RunningJob(job, self.get_default_savepoint_directory())
+        return RunningJob(job, self.get_default_savepoint_directory(), scratch)
 
     def _job_options(self, name: str) -> dict[str, Any]:
         get = self._configuration.get_string
@@ -536,7 +545,8 @@ class StreamExecutionEnvironment:
             "allow_older": self._configuration.get_boolean("execution.state-recovery.allow-older", False),
             "allow_dropped_state": self._configuration.get_boolean(_DROP_STATE, False)
             or self._configuration.get_boolean(_FORMER_DROP_STATE, False),
-            "state_memory_budget_bytes": to_bytes(get("state.memory-budget") or "0", "state.memory-budget"),
+            "state_backend": self.get_state_backend().type_name,
+            "state_memory_budget_bytes": memory_budget_bytes(self.get_state_backend(), self._configuration),
             **storage_options(self._configuration),
             **encryption_options(self._configuration),
             "restart": (self._restart_strategy or restart_strategy_of(self._configuration))._describe(),

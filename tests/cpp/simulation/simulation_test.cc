@@ -42,12 +42,13 @@ struct Totals {
       sum.disk.*member += outcome.disk.*member;
     }
     for (size_t i = 0; i < kFsCalls; ++i) sum.disk.by_call[i] += outcome.disk.by_call[i];
-    for (const auto member : {&SimulationOutcome::processes, &SimulationOutcome::kills,
-                              &SimulationOutcome::power_losses, &SimulationOutcome::cancels,
-                              &SimulationOutcome::stops, &SimulationOutcome::suspends,
-                              &SimulationOutcome::savepoints, &SimulationOutcome::failed_jobs,
-                              &SimulationOutcome::restarts, &SimulationOutcome::restores,
-                              &SimulationOutcome::rescales, &SimulationOutcome::clock_jumps}) {
+    for (const auto member :
+         {&SimulationOutcome::processes, &SimulationOutcome::kills,
+          &SimulationOutcome::power_losses, &SimulationOutcome::cancels, &SimulationOutcome::stops,
+          &SimulationOutcome::suspends, &SimulationOutcome::savepoints,
+          &SimulationOutcome::failed_jobs, &SimulationOutcome::restarts,
+          &SimulationOutcome::restores, &SimulationOutcome::rescales,
+          &SimulationOutcome::clock_jumps, &SimulationOutcome::cold_processes}) {
       sum.*member += outcome.*member;
     }
     for (const auto member : {&SimulationOutcome::steps, &SimulationOutcome::checkpoints,
@@ -203,6 +204,7 @@ TEST(SimulationTest, EverySeedKeepsTheInvariants) {
   EXPECT_GT(totals.sum.torn_writes, each / 2);
   EXPECT_GT(totals.sum.rescales, each / 4);
   EXPECT_GT(totals.sum.restores, each / 4);
+  EXPECT_GT(totals.sum.cold_processes, each);
   EXPECT_GT(totals.sum.restarts, 0);
   EXPECT_GE(totals.sum.cancels, each / 20);
   EXPECT_GE(totals.sum.stops, each / 20);

@@ -2,11 +2,13 @@
 
 #include <cstring>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "headrace/base/bytes.h"
@@ -39,8 +41,11 @@ class ModelledState {
   // Small, so that tables of some thousand rows have several.
   static constexpr uint32_t kPartitionBytes = 16 << 10;
 
-  explicit ModelledState(KeyGroupRange range = {0, 127}) : state(range, 128, int64_t{1} << 40) {
+  /// With `cold` a row cache whose Maintain() evicts all it can.
+  explicit ModelledState(KeyGroupRange range = {0, 127}, std::unique_ptr<ColdStore> cold = nullptr)
+      : state(range, 128, int64_t{1} << 40, std::move(cold)) {
     state.SetPartitionBytes(kPartitionBytes);
+    state.LimitCache(0);
   }
 
   /// Registers the states. REQUIRES: called once, after a restore if there is one.
@@ -137,21 +142,45 @@ class ModelledState {
     return true;
   }
 
-  /// What the state really holds. Timers are taken out and put back.
+  /// What the state really holds of the keys that have ids. Timers are taken out and put back.
   KeyedModel Read() {
     KeyedModel found;
-    KeyDictionary& keys = state.keys();
-    for (KeyId id = 0; id < keys.size(); ++id) {
-      if (!keys.live(id)) continue;
-      const std::string key = keys.EncodedKey(id);
-      if (count_->Has(id)) found.count[key] = count_->Get<int64_t>(id);
-      for (const char* ns : {"", "w1", "a longer namespace than a window"}) {
-        rows_->Walk(id, ns, nullptr, [&](std::string_view sub_key, std::string_view value) {
-          found.rows[{key, ns, std::string(sub_key)}] = value;
-          return true;
-        });
-      }
+    for (KeyId id = 0; id < state.keys().size(); ++id) {
+      if (state.keys().live(id)) ReadKey(id, &found);
     }
+    ReadOthers(&found);
+    return found;
+  }
+  /// The same of all keys that RandomStep may have used.
+  KeyedModel ReadAll(int keys_max) {
+    KeyedModel found;
+    for (int n = 0; n < keys_max; ++n) {
+      const std::string key = KeyOf(n);
+      if (Owns(key)) ReadKey(state.keys().LookupOrInsertEncoded(key), &found);
+      if (n % 100 == 99) state.Maintain();
+    }
+    ReadOthers(&found);
+    return found;
+  }
+
+  KeyedState state;
+  KeyedModel model;
+
+ private:
+  void ReadKey(KeyId id, KeyedModel* found) {
+    const std::string key = state.keys().EncodedKey(id);
+    if (count_->Has(id)) found->count[key] = count_->Get<int64_t>(id);
+    for (const char* ns : {"", "w1", "a longer namespace than a window"}) {
+      rows_->Walk(id, ns, nullptr, [&](std::string_view sub_key, std::string_view value) {
+        found->rows[{key, ns, std::string(sub_key)}] = value;
+        return true;
+      });
+    }
+  }
+
+  void ReadOthers(KeyedModel* into) {
+    KeyedModel& found = *into;
+    KeyDictionary& keys = state.keys();
     for (const TimeDomain domain : {TimeDomain::kEventTime, TimeDomain::kProcessingTime}) {
       std::vector<Timer> timers;
       Timer timer;
@@ -168,13 +197,8 @@ class ModelledState {
             reinterpret_cast<const int64_t*>(slice->accumulators().Row(id))[1];
       }
     }
-    return found;
   }
 
-  KeyedState state;
-  KeyedModel model;
-
- private:
   FixedValueState* count_ = nullptr;
   RowState* rows_ = nullptr;
   SliceStore* slices_ = nullptr;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,11 @@ class SnapshotStore {
   /// Reads and finishes every table; `want_whole` asks for bases.
   Status Write(KeyedStateSnapshot snapshot, bool want_whole = false) {
     for (const std::string& name : snapshot.dropped) tables_.erase(name);
+    std::erase_if(tables_, [&snapshot](const auto& known) {
+      return std::none_of(
+          snapshot.tables.begin(), snapshot.tables.end(),
+          [&known](const auto& table) { return table->meta().name == known.first; });
+    });
     for (const auto& table : snapshot.tables) HR_RETURN_IF_ERROR(Write(*table, want_whole));
     return Status::Ok();
   }
