@@ -40,9 +40,15 @@ class SavepointWriter {
     return files_.SyncDirectory(directory_);
   }
 
-  // The manifest first: without it the rest is rubbish that nobody takes for a savepoint.
+  // The manifest first, and durably: power that fails in between must not leave a manifest whose
+  // files are gone. Where it cannot be taken away all files stay, they are a savepoint then.
   void RemoveAll() {
     std::reverse(written_.begin(), written_.end());
+    if (!written_.empty() && written_.front() == kSavepointManifest) {
+      if (!files_.Remove(PathOf(kSavepointManifest)).ok()) return;
+      if (!files_.SyncDirectory(directory_).ok()) return;
+      written_.erase(written_.begin());
+    }
     bool gone = true;
     for (const std::string& name : written_) gone = files_.Remove(PathOf(name)).ok() && gone;
     if (gone && !files_.Remove(directory_).ok()) return;
