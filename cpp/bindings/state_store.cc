@@ -105,7 +105,7 @@ class StateStore {
     if (const auto factory = ColdStoresOf(backend_)) {
       ColdStoreOptions options;
       options.directory = directory_ + "/store";
-      options.memory_bytes = budget_ / 3;
+      options.memory_bytes = budget_ / KeyedState::kColdStoreShare;
       HR_ASSIGN_OR_RETURN(cold, factory->Open(&RealEnv(), options));
     }
     keyed_ = std::make_unique<KeyedState>(KeyGroupRange{0, max_parallelism - 1}, max_parallelism,

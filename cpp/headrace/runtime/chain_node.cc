@@ -11,9 +11,6 @@ namespace headrace {
 namespace {
 
 constexpr size_t kInboxElementsMax = 64;
-// Of a node's memory for state, for caches, buffers and indexes of its store of rows that left
-// memory: 1/3.
-constexpr int64_t kColdStoreShare = 3;
 // Event time a node had reached goes into its operator state, so that a row that was late before a
 // crash is late after it too and cannot fire a window a second time. The item:
 //
@@ -58,7 +55,7 @@ Status ChainNode::Open() {
     if (spec_.cold_stores) {
       ColdStoreOptions options;
       options.directory = spec_.cold_directory;
-      options.memory_bytes = spec_.state_memory_budget_bytes / kColdStoreShare;
+      options.memory_bytes = spec_.state_memory_budget_bytes / KeyedState::kColdStoreShare;
       HR_ASSIGN_OR_RETURN(cold, spec_.cold_stores->Open(spec_.context.env, options));
     }
     keyed_ = std::make_unique<KeyedState>(

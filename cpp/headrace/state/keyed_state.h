@@ -62,6 +62,9 @@ class KeyedState {
   /// other way round by RegisterSlices. REQUIRES: caches_rows(), nobody holds ids of keys.
   Result<FixedValueState*> RegisterAccumulators(std::string_view name, std::string_view fingerprint,
                                                 int accumulator_bytes);
+  /// Of the budget, for caches, buffers and indexes of the ColdStore: 1/3. What it takes beyond
+  /// that for a while, as when it cannot write as fast as rows come, is not held against the state.
+  static constexpr int64_t kColdStoreShare = 3;
   /// Start of the slice that stands for values without a window.
   static constexpr TimestampMs kOnlySlice = 0;
   Result<SliceStore*> RegisterSlices(std::string_view name, std::string_view fingerprint,

@@ -305,6 +305,10 @@ void PagedTable::RetireBlock(void* block, size_t size_bytes) {
     core_->blocks.Hold(block, size_bytes);
     return;
   }
+  FreeBlock(block, size_bytes);
+}
+
+void PagedTable::FreeBlock(void* block, size_t size_bytes) {
   core_->Charge(-BlockPool::BlockBytes(size_bytes));
   core_->blocks.Free(block, size_bytes);
 }

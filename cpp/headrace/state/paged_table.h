@@ -148,6 +148,8 @@ class PagedTable {
   /// Gives it up. Its first eight bytes may change at once, the rest stays as long as the open
   /// snapshot may read it. REQUIRES: from AllocateBlock(size_bytes).
   void RetireBlock(void* block, size_t size_bytes);
+  /// The same for a block that was made after the last barrier: no snapshot has seen it.
+  void FreeBlock(void* block, size_t size_bytes);
   /// Frees malloc()ed memory that rows pointed to (charged as `bytes`), now or, where the open
   /// snapshot may still read it, when that is released.
   void Retire(void* block, int64_t bytes);

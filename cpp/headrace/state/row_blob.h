@@ -12,7 +12,10 @@ namespace headrace {
 /// constant once a snapshot may see it, that is from the barrier after `epoch` on; only `epoch`,
 /// which no snapshot reads, is overwritten when the block is given up.
 struct RowBlob {
-  uint64_t epoch;  ///< of the table, when it was made
+  static constexpr uint64_t kLoaded = uint64_t{1} << 63;
+
+  /// Of the table, when it was made; with kLoaded where another store has the value.
+  uint64_t epoch;
   uint32_t key;
   uint32_t ns_bytes;
   uint32_t sub_key_bytes;
@@ -21,6 +24,8 @@ struct RowBlob {
   std::string_view ns() const { return {data(), ns_bytes}; }
   std::string_view sub_key() const { return {data() + ns_bytes, sub_key_bytes}; }
   std::string_view value() const { return {data() + ns_bytes + sub_key_bytes, value_bytes}; }
+  /// False when an open snapshot may read it. `current`: the table's epoch.
+  bool unseen(uint64_t current) const { return (epoch & ~kLoaded) == current; }
   char* mutable_value() { return reinterpret_cast<char*>(this + 1) + ns_bytes + sub_key_bytes; }
   /// About what the row takes when encoded.
   int64_t encoded_bytes() const {

@@ -113,7 +113,8 @@ uint32_t RowState::NewSlot() {
 void RowState::WriteNew(uint32_t slot, KeyId key, std::string_view ns, std::string_view sub_key,
                         std::string_view value, bool loaded) {
   RowBlob* blob = RowBlob::Make(&table_, key, ns, sub_key, value);
-  if (loaded) blob->epoch = 0;  // not to be changed in place, which would not be seen as a change
+  // Not to be changed in place, which would not be seen as a change.
+  if (loaded) blob->epoch |= RowBlob::kLoaded;
   *reinterpret_cast<RowBlob**>(loaded ? table_.LoadRow(slot) : table_.MutableRow(slot)) = blob;
   live_bytes_ += blob->encoded_bytes();
 }
@@ -127,7 +128,15 @@ void RowState::Update(uint32_t slot, std::string_view value) {
   // The value may lie in the old block, which is given up last.
   WriteNew(slot, old->key, old->ns(), old->sub_key(), value, /*loaded=*/false);
   live_bytes_ -= old->encoded_bytes();
-  table_.RetireBlock(old, old->block_bytes());
+  GiveUp(old);
+}
+
+void RowState::GiveUp(RowBlob* blob) {
+  if (blob->unseen(table_.epoch())) {
+    table_.FreeBlock(blob, blob->block_bytes());
+  } else {
+    table_.RetireBlock(blob, blob->block_bytes());
+  }
 }
 
 void RowState::AddTarget(KeyId key, std::string_view ns, Target target) {
@@ -183,7 +192,7 @@ void RowState::EraseSlot(uint32_t slot) {
   sub_rows_ -= blob->ns_bytes == 0 && blob->sub_key_bytes == 0 ? 0 : 1;
   live_bytes_ -= blob->encoded_bytes();
   table_.Erase(slot);
-  table_.RetireBlock(blob, blob->block_bytes());
+  GiveUp(blob);
   free_slots_.push_back(slot);
 }
 

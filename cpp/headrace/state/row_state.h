@@ -148,6 +148,7 @@ class RowState {
                 std::string_view value, bool loaded);
   void Update(uint32_t slot, std::string_view value);
   void EraseSlot(uint32_t slot);
+  void GiveUp(RowBlob* blob);
   void AddTarget(KeyId key, std::string_view ns, Target target);
   void EraseTarget(KeyId key, std::string_view ns, Target* target);
   // Adds a row that is not there, in `slot`; `target` is what Find gave.

@@ -32,7 +32,7 @@ class KeepsOneValue(KeyedProcessFunction):
         self.size = size
 
     def open(self, runtime_context):
-        self.value = runtime_context.get_state(ValueStateDescriptor("value", Types.BYTE_ARRAY()))
+        self.value = runtime_context.get_state(ValueStateDescriptor("value"))
 
     def process_element(self, key, ctx):
         stored = self.value.value()
