@@ -16,8 +16,8 @@ constexpr int64_t kIdleKeysMin = 4096;
 // Of the budget of a row cache, for the log of an epoch: 1/16.
 constexpr int64_t kLogShare = 16;
 // Copies of pages that the next snapshot needs, its lists, and a batch of new keys need room too: a
-// quarter of the budget.
-constexpr int64_t kRoomShare = 4;
+// sixth of the budget.
+constexpr int64_t kRoomShare = 6;
 
 std::string FormatBytes(int64_t bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};

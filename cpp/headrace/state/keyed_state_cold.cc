@@ -30,10 +30,12 @@ int64_t KeyedState::Impl::UsedBytes() const {
   const double unused = keys.size() == 0 ? 0
                                          : 1 - static_cast<double>(keys.live_keys()) /
                                                    static_cast<double>(keys.size());
+  // The store's share is set aside whole, also while it needs less: rows that an open snapshot
+  // reads could not make room for it later.
   const int64_t store_bytes = cold ? cold->store()->memory_bytes() : 0;
-  const int64_t beyond =
-      std::max<int64_t>(0, store_bytes - memory_budget_bytes / KeyedState::kColdStoreShare);
-  return MemoryBytes() - beyond - static_cast<int64_t>(static_cast<double>(by_id) * unused);
+  const int64_t store_share = cold ? memory_budget_bytes / KeyedState::kColdStoreShare : 0;
+  return MemoryBytes() - store_bytes + store_share -
+         static_cast<int64_t>(static_cast<double>(by_id) * unused);
 }
 
 bool KeyedState::Impl::NeedsRoom() const { return cold && UsedBytes() > cache_bytes_max; }
