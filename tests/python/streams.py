@@ -17,10 +17,11 @@ def new_env(parallelism: int = 1, **options: Any) -> StreamExecutionEnvironment:
 
 
 def checkpointed_env(
-    directory: Path, parallelism: int = 1, interval: str = "50 ms", resume: bool = False
+    directory: Path, parallelism: int = 1, interval: str = "50 ms", resume: bool = False, backend: str = "hashmap"
 ) -> StreamExecutionEnvironment:
     """An environment with checkpoints in `directory`, resuming from the newest one if asked."""
-    options = {"execution.checkpointing.interval": interval, "execution.checkpointing.dir": str(directory)}
+    options = {"state.backend.type": backend}
+    options |= {"execution.checkpointing.interval": interval, "execution.checkpointing.dir": str(directory)}
     if resume:
         options["execution.state-recovery.path"] = "latest"
     env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(options))

@@ -44,9 +44,9 @@ def expected_lines():
     return sorted(f"{n % 37}:{n // 37 + 1}" for n in range(ROWS))
 
 
-def leave_in_the_middle(directory, output):
+def leave_in_the_middle(directory, output, backend="hashmap"):
     """Cancels a job once a checkpoint has some of its rows; the job's directory."""
-    env = checkpointed_env(directory, interval="20 ms")
+    env = checkpointed_env(directory, interval="20 ms", backend=backend)
     program(env, output, rows_per_second=1500)
     client = env.execute_async("job")
     while client.metrics().get("Collection.rows_read", 0) < ROWS // 10:
@@ -58,10 +58,10 @@ def leave_in_the_middle(directory, output):
     return next(directory.iterdir())
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory):
+@pytest.fixture(scope="module", params=["hashmap", "disk", "rocksdb"])
+def stored(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("recovery")
-    return leave_in_the_middle(root / "chk", root / "out")
+    return leave_in_the_middle(root / "chk", root / "out", request.param)
 
 
 def test_start_execute_and_restore(tmp_path):

@@ -41,7 +41,7 @@ from python.streams import checkpointed_env, collect, file_sink, lines_of, new_e
 KEYS = 4000
 ROWS = 20_000
 # Less than the jobs below need, so that rows leave memory all the time.
-SMALL_BUDGET = "3 mb"
+SMALL_BUDGET = "4 mb"
 
 
 def make_backend(name, tmp_path):

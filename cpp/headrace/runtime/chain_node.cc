@@ -236,8 +236,7 @@ Result<ChainNode::Ran> ChainNode::RunProcessingTime(int64_t now_ms) {
     call_ = Call::kProcessingTime;
     call_time_ = now_ms;
   }
-  HR_ASSIGN_OR_RETURN(const Progress progress, op_->OnProcessingTime(call_time_, *this));
-  HR_RETURN_IF_ERROR(AfterCall());
+  HR_ASSIGN_OR_RETURN(const Progress progress, AfterCall(op_->OnProcessingTime(call_time_, *this)));
   if (progress == Progress::kDone) {
     call_ = Call::kNone;
     HR_RETURN_IF_ERROR(MaintainState());
@@ -268,8 +267,7 @@ Result<ChainNode::Ran> ChainNode::RunElement() {
     SendIdleness();
   }
   call_ = Call::kElement;
-  HR_ASSIGN_OR_RETURN(const Progress progress, CallForFront());
-  HR_RETURN_IF_ERROR(AfterCall());
+  HR_ASSIGN_OR_RETURN(const Progress progress, AfterCall(CallForFront()));
   if (progress == Progress::kBlocked) return Ran::kProgress;
   call_ = Call::kNone;
   return CompleteFront();
@@ -289,12 +287,15 @@ Result<Progress> ChainNode::CallForFront() {
   }
 }
 
-Status ChainNode::AfterCall() {
-  if (!emit_failure_.ok()) return std::move(emit_failure_);
+Result<Progress> ChainNode::AfterCall(Result<Progress> progress) {
+  // First, as a row that could not be read looks as if it were not there: what the operator says
+  // then is not the cause.
   if (keyed_) HR_RETURN_IF_ERROR(keyed_->cold_status());
+  if (!emit_failure_.ok()) return std::move(emit_failure_);
+  HR_RETURN_IF_ERROR(progress.status());
   ForwardProduced();
   next_processing_time_ = op_->NextProcessingTime();
-  return Status::Ok();
+  return progress;
 }
 
 void ChainNode::ForwardProduced() {

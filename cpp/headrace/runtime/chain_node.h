@@ -122,7 +122,8 @@ class ChainNode final : public Output {
   Result<Ran> RunElement();
   Result<Ran> RunProcessingTime(int64_t now_ms);
   Result<Progress> CallForFront();
-  Status AfterCall();
+  /// After each call that may emit: what it gave, or why that is void.
+  Result<Progress> AfterCall(Result<Progress> progress);
   void ForwardProduced();
   void SendIdleness();
   Result<Ran> CompleteFront();

@@ -5,8 +5,7 @@ It needs a name node at `hdfs://localhost:9000`, as the document's does, with te
     python -m headrace.examples.doc003_rocksdb_hdfs [hdfs://host:port]
 
 Other than in the document the function says which state it wants (`state_descriptor`), the job has a name and takes
-checkpoints, and it goes on from the newest one when it is started again. State lives in memory here; what the document's
-RocksDBStateBackend adds is where state lives that does not fit there.
+checkpoints, and it goes on from the newest one when it is started again.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Any
 
 from headrace import (
     Configuration,
-    FsStateBackend,
     MapFunctionWithState,
+    RocksDBStateBackend,
     RuntimeContext,
     StreamExecutionEnvironment,
     Types,
@@ -52,7 +51,7 @@ def environment(name_node: str = NAME_NODE, interval: str = "1 s") -> StreamExec
     """The document's environment, resuming from the newest checkpoint."""
     options = {"execution.checkpointing.interval": interval, "execution.state-recovery.path": "latest"}
     env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(options))
-    env.set_state_backend(FsStateBackend(f"{name_node}/flink/checkpoints"))
+    env.set_state_backend(RocksDBStateBackend(f"{name_node}/flink/checkpoints"))
     return env
 
 
