@@ -36,6 +36,7 @@ from headrace import (
     WatermarkStrategy,
 )  # fmt: skip
 from headrace.common import watermark_strategy
+from python.programs import large_map
 from python.streams import checkpointed_env, collect, file_sink, lines_of, new_env
 
 KEYS = 4000
@@ -288,10 +289,10 @@ VALUE_BYTES = 4096
 MANY_KEYS = 10 * BUDGET // VALUE_BYTES
 
 
-def run_large_state(backend, directory, resume):
+def run_child(program, *arguments):
+    """What a program printed whose memory is measured."""
     program = subprocess.run(
-        [sys.executable, "-m", "python.programs.large_state", backend, directory]
-        + [str(number) for number in (MANY_KEYS, VALUE_BYTES, BUDGET, resume)],
+        [sys.executable, "-m", f"python.programs.{program}", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert program.returncode == 0, program.stderr
@@ -301,12 +302,23 @@ def run_large_state(backend, directory, resume):
 @pytest.mark.serial
 @pytest.mark.parametrize("backend", ["disk", "rocksdb"])
 def test_state_of_ten_times_the_budget_takes_the_budget_and_200_mb(tmp_path, backend):
-    ran = run_large_state(backend, tmp_path, resume=0)
+    ran = run_child("large_state", backend, tmp_path, MANY_KEYS, VALUE_BYTES, BUDGET)
     assert lines_of(tmp_path / "out") == ["same"] * MANY_KEYS
     assert ran["resident_max"] < BUDGET + (200 << 20)
     assert ran["metrics"]["kept.state_store.disk_bytes"] >= 5 * BUDGET
     assert ran["metrics"]["kept.state_store.block_reads"] > 0
     assert ran["librocksdb"] == (backend == "rocksdb")
+
+
+@pytest.mark.parametrize(("backend", "entries"), [("disk", 200_000), ("rocksdb", 10_000_000)])
+def test_map_of_one_key_outgrows_memory(tmp_path, backend, entries):
+    ran = run_child("large_map", backend, tmp_path, entries, BUDGET)
+    looked_up = len(range(0, entries, 1009))
+    [line] = lines_of(tmp_path / "out")
+    total = sum(entry ^ large_map.value_of(entry) for entry in range(entries))
+    assert json.loads(line) == [looked_up, looked_up, entries, total]
+    assert ran["resident_max"] < BUDGET + (200 << 20)
+    assert ran["metrics"]["kept.state_store.keys"] > entries / 2
 
 
 # ---- which backend a job gets -----------------------------------------------------------------------------------------

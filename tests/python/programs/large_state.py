@@ -1,6 +1,6 @@
 """Run by test_state_backends.py: a keyed job whose state is about ten times its memory budget.
 
-python -m python.programs.large_state <disk|rocksdb> <directory> <keys> <value bytes> <budget bytes> <resume: 0|1>
+python -m python.programs.large_state <disk|rocksdb> <directory> <keys> <value bytes> <budget bytes>
 
 Writes a value for each key and reads all of them back; prints what it took as JSON.
 """
@@ -47,8 +47,8 @@ def resident_max() -> int:
 
 
 def main() -> None:
-    backend, directory, keys, size, budget, resume = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:7])
-    env = checkpointed_env(directory / "checkpoints", interval="300 ms", resume=bool(resume))
+    backend, directory, keys, size, budget = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6])
+    env = checkpointed_env(directory / "checkpoints", interval="300 ms")
     if backend == "disk":
         env.set_state_backend(DiskStateBackend(directory / "local", budget))
     else:
