@@ -11,7 +11,8 @@ tree=$project/build/wheel-tree  # as deep as build/release, so that the compiler
 log=$project/build/reports/wheel.log
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
-bundled='lib(zstd|lz4|snappy|rocksdb|gflags|bz2|crypto)'
+# libcrypto is inside too, but an interpreter's own ssl module may need the system's: it is not hidden.
+bundled='lib(zstd|lz4|snappy|rocksdb|gflags|bz2)'
 mkdir -p build/reports "$work" dist
 rm -f dist/headrace-*.whl
 

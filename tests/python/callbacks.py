@@ -473,5 +473,6 @@ def callbacks_of_the_api() -> set[tuple[type, str]]:
 
 
 def _is_to_be_defined_by_users(exported: type) -> bool:
-    """An abstract class that the package itself leaves abstract; states are handed out by the engine."""
-    return inspect.isabstract(exported) and exported.__module__ != "headrace.datastream.state"
+    """An abstract class that the package itself leaves abstract; states and where they live are the engine's."""
+    own = ("headrace.datastream.state", "headrace.datastream.state_backend")
+    return inspect.isabstract(exported) and exported.__module__ not in own

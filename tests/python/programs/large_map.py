@@ -6,11 +6,11 @@ Puts the entries, reads some of them by key, iterates over all of them; writes w
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 
 from headrace import DiskStateBackend, EmbeddedRocksDBStateBackend, KeyedProcessFunction, MapStateDescriptor, Types
+from python.programs.resident_memory import resident_max
 from python.streams import file_sink, new_env
 
 PUTS_PER_RECORD = 20_000
@@ -52,8 +52,7 @@ def main() -> None:
     kept = records.key_by(lambda _: "one").process(OneMap(entries), Types.STRING()).name("kept")
     kept.sink_to(file_sink(directory / "out"))
     metrics = env.execute("large map").metrics
-    resident_max = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"resident_max": resident_max, "metrics": metrics}))
+    print(json.dumps({"resident_max": resident_max(), "metrics": metrics}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Writes a value for each key and reads all of them back; prints what it took as J
 
 import json
 import random
-import resource
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from headrace import (
     Types,
     ValueStateDescriptor,
 )  # fmt: skip
+from python.programs.resident_memory import resident_max
 from python.streams import checkpointed_env, file_sink
 
 
@@ -40,10 +40,6 @@ class KeepsOneValue(KeyedProcessFunction):
             self.value.update(value_of(key, self.size))
         else:
             yield "same" if stored == value_of(key, self.size) else "other"
-
-
-def resident_max() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
