@@ -18,7 +18,7 @@ from headrace import (
 from python.fork_server import ForkServer
 from python.streams import file_sink, lines_of
 
-ROWS = 4000
+ROWS = 12_000  # more than three lives can read before they are killed
 
 PROGRAM = """
 import sys
