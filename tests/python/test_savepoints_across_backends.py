@@ -9,14 +9,10 @@ import pytest
 from headrace import (
     Configuration,
     Count,
-    DiskStateBackend,
-    EmbeddedRocksDBStateBackend,
-    HashMapStateBackend,
     KeyedProcessFunction,
     ListStateDescriptor,
     MapStateDescriptor,
     ProcessWindowFunction,
-    SourceFunction,
     StreamExecutionEnvironment,
     Sum,
     Time,
@@ -35,7 +31,7 @@ from python.state_functions import (
     CountsAndTotals,
     all_kinds_in_plain_python,
 )  # fmt: skip
-from python.streams import file_sink, lines_of
+from python.streams import BACKENDS, NumbersUntilStopped, file_sink, lines_of
 
 NUMBERS = 1500
 ROWS_OF_LIFE = 500
@@ -43,37 +39,6 @@ STOPS = [ROWS_OF_LIFE, 2 * ROWS_OF_LIFE, NUMBERS]  # where each life ends
 WINDOW_MS, LATER_MS = 1000, 1500
 MANY_KEYS = 40  # some for each subtask
 MS = 10  # event time between two numbers
-BACKENDS = {
-    "memory": lambda path: HashMapStateBackend(),
-    "disk": lambda path: DiskStateBackend(path / "rows", "16 mb"),
-    "rocksdb": lambda path: EmbeddedRocksDBStateBackend(memory_budget="16 mb"),
-}
-
-
-class Numbers(SourceFunction):
-    """0, 1, … up to `stop`; then it waits to be stopped, unless these are all."""
-
-    def __init__(self, stop):
-        self.stop = stop
-        self.position = 0
-        self.running = True
-
-    def run(self, ctx):
-        while self.running and self.position < NUMBERS:
-            if self.position == self.stop:
-                time.sleep(0.001)
-                continue
-            self.position += 1  # first: the position is taken with the record
-            ctx.collect(self.position - 1)
-
-    def cancel(self):
-        self.running = False
-
-    def snapshot_state(self):
-        return self.position
-
-    def restore_state(self, state):
-        self.position = state
 
 
 class EventTime(TimestampAssigner):
@@ -112,7 +77,7 @@ class WindowsOfKey(ProcessWindowFunction):
 
 def program(env, output, stop):
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(EventTime())
-    numbers = env.add_source(Numbers(stop), "Numbers", Types.LONG()).uid("numbers")
+    numbers = env.add_source(NumbersUntilStopped(NUMBERS, stop), "Numbers", Types.LONG()).uid("numbers")
     rules = env.from_collection([("factor", 2), ("limit", 9), ("factor", 3)]).uid("the-rules").name("Rules")
     timed = numbers.assign_timestamps_and_watermarks(strategy).uid("times")
     keyed = timed.key_by(lambda n: n % KEYS, Types.LONG())
