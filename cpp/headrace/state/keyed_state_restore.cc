@@ -14,6 +14,7 @@
 
 #include "headrace/state/cold_migration.h"
 #include "headrace/state/cold_restore.h"
+#include "headrace/state/cold_sweep.h"
 #include "headrace/state/keyed_partition_codec.h"
 #include "headrace/state/keyed_state.h"
 #include "headrace/state/keyed_state_impl.h"
@@ -497,6 +498,19 @@ void RenameType(KeyedState* state, std::string_view name, std::string_view finge
   KeyedStateLoader::ImplOf(*state).states.find(name)->second.fingerprint = fingerprint;
   // What is stored says the former type.
   state->RequireFullSnapshot();
+}
+
+// ---- Who else looks inside ----
+
+std::unique_ptr<ColdSweep> ColdSweep::Make(KeyedState* state, const RowState* rows) {
+  auto& impl = KeyedStateLoader::ImplOf(*state);
+  if (!impl.cold) return nullptr;
+  for (const ColdTable& table : impl.cold->tables()) {
+    if (table.rows() == rows) {
+      return std::make_unique<ColdSweep>(impl.cold.get(), &table, &impl.keys);
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace headrace
