@@ -2,6 +2,7 @@
 #include "bindings/heap_type.h"
 #include "bindings/operator_state_types.h"
 #include "bindings/state_descriptor.h"
+#include "bindings/state_evolution.h"
 #include "bindings/value_encoder.h"
 
 namespace headrace::bindings {
@@ -227,7 +228,13 @@ OperatorMap* RegisterBroadcastState(const TaskScopePtr& scope, PyObject* descrip
         "': the keys of a map cannot be pickled, as a pickle is not canonical"));
     return nullptr;
   }
-  Result<OperatorMap*> map = scope->operator_states.Map(*name, key, value);
+  PyRef info = PyRef::Steal(PyObject_GetAttrString(descriptor, "value_type_info"));
+  if (!info) return nullptr;
+  OperatorStateStore& states = scope->operator_states;
+  const Status evolved =
+      EvolveStoredMap(&states, *name, DeclaredType{key, nullptr}, DeclaredType{value, info.get()});
+  Result<OperatorMap*> map =
+      evolved.ok() ? states.Map(*name, key, value) : Result<OperatorMap*>(evolved);
   if (map.ok()) return *map;
   SetPythonError(map.status());
   return nullptr;

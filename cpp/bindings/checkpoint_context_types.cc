@@ -7,6 +7,7 @@
 #include "bindings/operator_state_types.h"
 #include "bindings/runtime_context_type.h"
 #include "bindings/state_descriptor.h"
+#include "bindings/state_evolution.h"
 
 namespace headrace::bindings {
 namespace {
@@ -87,6 +88,14 @@ PyObject* GetList(PyObject* self, PyObject* descriptor, Redistribution redistrib
   StateType element;
   if (!ReadDescriptorName(descriptor, &name) || !RefuseDescriptorTtl(descriptor, name) ||
       !ReadDescriptorType(descriptor, "element_type_info", &element)) {
+    return nullptr;
+  }
+  PyRef info = PyRef::Steal(PyObject_GetAttrString(descriptor, "element_type_info"));
+  if (!info) return nullptr;
+  const Status evolved = EvolveStoredList(&scope->operator_states, name, redistribution,
+                                          DeclaredType{element, info.get()});
+  if (!evolved.ok()) {
+    SetPythonError(evolved);
     return nullptr;
   }
   return NewOperatorList(scope, name, redistribution, element);

@@ -2,6 +2,7 @@
 #include "bindings/keyed_value.h"
 #include "bindings/python_operator.h"
 #include "bindings/row_type.h"
+#include "bindings/state_evolution.h"
 
 namespace headrace::bindings {
 namespace {
@@ -48,6 +49,8 @@ class FoldOperator : public PythonOperator {
       const StateType scalar{output.schema->fields()[0].type, false};
       if (scalar.fixed()) type = scalar;
     }
+    HR_RETURN_IF_ERROR(EvolveStoredState(context_.keyed_state, "value", "value", nullptr,
+                                         DeclaredType{type, Py_None}, {}));
     HR_ASSIGN_OR_RETURN(
         value_, KeyedValue::Register(scope_.get(), "value", "value<" + type.Name() + ">", type));
     return Status::Ok();

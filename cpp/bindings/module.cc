@@ -49,6 +49,7 @@ void FillModule(py::module_& module) {
   }
   BindCodec(module);
   BindStorage(module);
+  BindFailpoint(module);
   BindSchema(module);
   BindGraph(module);
   BindCollect(module);

@@ -91,13 +91,17 @@ bool ReadUse(const RuntimeContext& context, PyObject* descriptor, std::string* n
          ReadDescriptorTtl(descriptor, &use->ttl);
 }
 
-/// EvolveStoredState() with the type that the descriptor has there; false with a Python error set.
-bool Evolve(PyObject* self, const std::string& name, PyObject* descriptor, const char* attribute,
-            const std::string& before, const StateType& type) {
+/// EvolveStoredState() with the types that the descriptor has; `key` null but for maps. False with
+/// a Python error set.
+bool Evolve(PyObject* self, const std::string& name, PyObject* descriptor, const char* kind,
+            const StateType* key, const char* attribute, const StateType& type,
+            const StateUse& use) {
   PyRef info = PyRef::Steal(PyObject_GetAttrString(descriptor, attribute));
   if (!info) return false;
-  const Status status = EvolveStoredState(ContextHandle::Of(self).scope->cursor.state, name, before,
-                                          type, info.get(), ">");
+  const DeclaredType declared_key{key ? *key : type, nullptr};
+  const Status status =
+      EvolveStoredState(ContextHandle::Of(self).scope->cursor.state, name, kind,
+                        key ? &declared_key : nullptr, DeclaredType{type, info.get()}, use);
   if (!status.ok()) SetPythonError(status);
   return status.ok();
 }
@@ -131,7 +135,7 @@ PyObject* GetState(PyObject* self, PyObject* descriptor) {
   StateType type;
   if (!ReadUse(context, descriptor, &name, &use) ||
       !ReadDescriptorType(descriptor, "type_info", &type) ||
-      !Evolve(self, name, descriptor, "type_info", "value<", type)) {
+      !Evolve(self, name, descriptor, "value", nullptr, "type_info", type, use)) {
     return nullptr;
   }
   return Compressed(self, descriptor, name, NewValueState(context.scope, name, type, use));
@@ -144,7 +148,7 @@ PyObject* GetListState(PyObject* self, PyObject* descriptor) {
   StateType element;
   if (!ReadUse(context, descriptor, &name, &use) ||
       !ReadDescriptorType(descriptor, "element_type_info", &element) ||
-      !Evolve(self, name, descriptor, "element_type_info", "list<", element)) {
+      !Evolve(self, name, descriptor, "list", nullptr, "element_type_info", element, use)) {
     return nullptr;
   }
   return Compressed(self, descriptor, name, NewListState(context.scope, name, element, use));
@@ -158,7 +162,7 @@ PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
   if (!ReadUse(context, descriptor, &name, &use) ||
       !ReadDescriptorType(descriptor, "key_type_info", &key) ||
       !ReadDescriptorType(descriptor, "value_type_info", &value) ||
-      !Evolve(self, name, descriptor, "value_type_info", "map<" + key.Name() + ", ", value)) {
+      !Evolve(self, name, descriptor, "map", &key, "value_type_info", value, use)) {
     return nullptr;
   }
   return Compressed(self, descriptor, name, NewMapState(context.scope, name, key, value, use));
@@ -167,24 +171,27 @@ PyObject* GetMapState(PyObject* self, PyObject* descriptor) {
 using NewFold = PyObject* (*)(const TaskScopePtr&, const std::string&, PyObject*, const StateType&,
                               const StateUse&);
 
-PyObject* GetFoldingState(PyObject* self, PyObject* descriptor, const char* function_name,
-                          NewFold make) {
+PyObject* GetFoldingState(PyObject* self, PyObject* descriptor, const char* kind,
+                          const char* function_name, NewFold make) {
   const RuntimeContext& context = ContextHandle::Of(self);
   std::string name;
   StateUse use;
   StateType type;
   if (!ReadUse(context, descriptor, &name, &use)) return nullptr;
   PyRef function = PyRef::Steal(ReadDescriptorAttribute(descriptor, function_name));
-  if (!function || !ReadDescriptorType(descriptor, "type_info", &type)) return nullptr;
+  if (!function || !ReadDescriptorType(descriptor, "type_info", &type) ||
+      !Evolve(self, name, descriptor, kind, nullptr, "type_info", type, use)) {
+    return nullptr;
+  }
   return Compressed(self, descriptor, name, make(context.scope, name, function.get(), type, use));
 }
 
 PyObject* GetReducingState(PyObject* self, PyObject* descriptor) {
-  return GetFoldingState(self, descriptor, "reduce_function", NewReducingState);
+  return GetFoldingState(self, descriptor, "reducing", "reduce_function", NewReducingState);
 }
 
 PyObject* GetAggregatingState(PyObject* self, PyObject* descriptor) {
-  return GetFoldingState(self, descriptor, "agg_function", NewAggregatingState);
+  return GetFoldingState(self, descriptor, "aggregating", "agg_function", NewAggregatingState);
 }
 
 // ---- Metrics ----

@@ -2,7 +2,11 @@
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "bindings/errors.h"
 #include "bindings/value_encoder.h"
@@ -35,14 +39,70 @@ Result<RowHistory> HistoryOfRow(const py::dict& said) {
   return history;
 }
 
-// The type's part of a stored fingerprint; "" when it is of another kind of state.
-std::string StoredTypeText(const std::string& fingerprint, const std::string& before,
-                           const std::string& after) {
-  if (fingerprint.size() < before.size() + after.size() || !fingerprint.starts_with(before) ||
-      !fingerprint.ends_with(after)) {
+// The types' part of a stored fingerprint; "" when it is of another kind of state.
+std::string StoredTypesText(const std::string& fingerprint, const std::string& kind,
+                            const StateUse& use) {
+  const std::string around = use.Fingerprint(kind + "<>");
+  const size_t before = around.find('>');
+  const size_t after = around.size() - before;
+  if (fingerprint.size() < around.size() ||
+      fingerprint.substr(0, before) != around.substr(0, before) ||
+      !fingerprint.ends_with(around.substr(before))) {
     return "";
   }
-  return fingerprint.substr(before.size(), fingerprint.size() - before.size() - after.size());
+  return fingerprint.substr(before, fingerprint.size() - before - after);
+}
+
+// The types of a stored state; kUnimplemented where their text does not tell all about them.
+struct FormerTypes {
+  DataTypePtr key;  // of a map
+  DataTypePtr value;
+};
+Result<FormerTypes> ParseFormerTypes(std::string_view text, bool has_key) {
+  FormerTypes former;
+  if (has_key) {
+    // Where a name holds brackets or commas the pieces are no types.
+    size_t at = 0;
+    for (int depth = 0; at < text.size() && (depth > 0 || text[at] != ','); ++at) {
+      depth += text[at] == '<' ? 1 : text[at] == '>' ? -1 : 0;
+    }
+    HR_ASSIGN_OR_RETURN(former.key, ParseTypeText(text.substr(0, at)));
+    text.remove_prefix(std::min(text.size(), at + 2));
+  }
+  HR_ASSIGN_OR_RETURN(former.value, ParseTypeText(text));
+  return former;
+}
+
+// What stored rows look like: see RowState, TtlRows and list_rows.h.
+Status MigrateRow(const SchemaEvolution& evolution, bool list, bool timed, std::string_view row,
+                  ByteWriter* out) {
+  ByteReader in(row);
+  std::string_view time;
+  if (!list) {
+    if (timed) {
+      HR_RETURN_IF_ERROR(in.Raw(sizeof(int64_t), &time));
+      out->Raw(time);
+    }
+    HR_RETURN_IF_ERROR(evolution.Migrate(&in, out));
+    return in.ExpectDone();
+  }
+  ByteWriter migrated;
+  while (!in.done()) {
+    if (!timed) {
+      HR_RETURN_IF_ERROR(evolution.Migrate(&in, out));
+      continue;
+    }
+    std::string_view element;
+    HR_RETURN_IF_ERROR(in.Raw(sizeof(int64_t), &time));
+    HR_RETURN_IF_ERROR(in.String(&element));
+    ByteReader value(element);
+    migrated.Clear();
+    HR_RETURN_IF_ERROR(evolution.Migrate(&value, &migrated));
+    HR_RETURN_IF_ERROR(value.ExpectDone());
+    out->Raw(time);
+    out->String(migrated.view());
+  }
+  return Status::Ok();
 }
 
 template <typename From, typename To>
@@ -88,37 +148,104 @@ Result<SchemaEvolution::History> HistoryOf(PyObject* type_info) {
   return history;
 }
 
+// How a stored state becomes the declared one.
+struct Plan {
+  std::string declared;  // fingerprint; "" = there is nothing to do, or nothing that can be done
+  FormerTypes former;
+  std::optional<SchemaEvolution> evolution;
+};
+
+Result<Plan> MakePlan(const std::string& name, const std::string& stored, const std::string& kind,
+                      const DeclaredType* key, const DeclaredType& value, const StateUse& use) {
+  Plan plan;
+  const std::string types = (key ? key->type.Name() + ", " : "") + value.type.Name();
+  const std::string declared = use.Fingerprint(kind + "<" + types + ">");
+  if (stored.empty() || stored == declared || value.type.pickled || (key && key->type.pickled)) {
+    return plan;
+  }
+  Result<FormerTypes> former = ParseFormerTypes(StoredTypesText(stored, kind, use), key != nullptr);
+  // A type whose text does not tell all about it is only ever itself.
+  if (!former.ok()) return plan;
+  plan.former = std::move(*former);
+  const auto refused = [&](const std::string& why) {
+    return Status::InvalidArgument("state '" + name + "' is stored as " + stored +
+                                   " and declared as " + declared + ": " + why);
+  };
+  if (key) {
+    const Result<SchemaEvolution> keys =
+        SchemaEvolution::Make(*plan.former.key, *key->type.data, {});
+    if (!keys.ok()) return refused("its keys: " + keys.status().message());
+    // Entries are found by the bytes of their keys.
+    if (keys->rewrites()) return refused("its keys: rows that are keys keep their fields");
+  }
+  HR_ASSIGN_OR_RETURN(const SchemaEvolution::History history, HistoryOf(value.type_info));
+  Result<SchemaEvolution> evolution =
+      SchemaEvolution::Make(*plan.former.value, *value.type.data, history);
+  if (!evolution.ok()) return refused(evolution.status().message());
+  plan.evolution = std::move(*evolution);
+  plan.declared = declared;
+  return plan;
+}
+
+Status MigrateItem(const SchemaEvolution& evolution, std::string* item) {
+  ByteWriter migrated;
+  HR_RETURN_IF_ERROR(MigrateRow(evolution, /*list=*/false, /*timed=*/false, *item, &migrated));
+  *item = migrated.Take();
+  return Status::Ok();
+}
+
+// "" when nothing was restored under the name, or a user function has asked for it already.
+std::string UnclaimedFingerprint(const OperatorStateStore& store, const std::string& name) {
+  for (const std::vector<std::string>& claimed : {store.ListNames(), store.MapNames()}) {
+    if (std::find(claimed.begin(), claimed.end(), name) != claimed.end()) return "";
+  }
+  for (const StateRegistration& state : store.Registry()) {
+    if (state.name == name) return state.fingerprint;
+  }
+  return "";
+}
+
 }  // namespace
 
-Status EvolveStoredState(KeyedState* state, const std::string& name, const std::string& before,
-                         const StateType& type, PyObject* type_info, const std::string& after) {
+Status EvolveStoredState(KeyedState* state, const std::string& name, const std::string& kind,
+                         const DeclaredType* key, const DeclaredType& value, const StateUse& use) {
   const UnclaimedState stored = FindUnclaimed(*state, name);
-  const std::string declared = before + type.Name() + after;
-  if (stored.fingerprint.empty() || stored.fingerprint == declared || type.pickled) {
-    return Status::Ok();
-  }
-  const std::string text = StoredTypeText(stored.fingerprint, before, after);
-  const Result<DataTypePtr> former = ParseTypeText(text);
-  // A type whose text does not tell all about it is only ever itself.
-  if (!former.ok()) return Status::Ok();
-  HR_ASSIGN_OR_RETURN(const SchemaEvolution::History history, HistoryOf(type_info));
-  const Result<SchemaEvolution> evolution = SchemaEvolution::Make(**former, *type.data, history);
-  if (!evolution.ok()) {
-    return Status::InvalidArgument("state '" + name + "' is stored as " + stored.fingerprint +
-                                   " and declared as " + declared + ": " +
-                                   evolution.status().message());
-  }
+  HR_ASSIGN_OR_RETURN(const Plan plan, MakePlan(name, stored.fingerprint, kind, key, value, use));
+  if (plan.declared.empty()) return Status::Ok();
   if (stored.kind == TableKind::kFixedValue) {
-    const int width = WidthOf(*type.data);
-    MigrateFixed(state, name, declared, width, WideningOf(**former, width));
-    return Status::Ok();
+    const int width = WidthOf(*value.type.data);
+    return MigrateFixed(state, name, plan.declared, width, WideningOf(*plan.former.value, width));
   }
   if (stored.kind != TableKind::kRows) return Status::Ok();
-  return MigrateRows(state, name, declared, [&](std::string_view value, ByteWriter* out) {
-    ByteReader in(value);
-    while (!in.done()) HR_RETURN_IF_ERROR(evolution->Migrate(&in, out));
-    return Status::Ok();
+  const bool list = kind == "list";
+  return MigrateRows(state, name, plan.declared, [&](std::string_view row, ByteWriter* out) {
+    return MigrateRow(*plan.evolution, list, use.ttl.enabled(), row, out);
   });
+}
+
+Status EvolveStoredList(OperatorStateStore* store, const std::string& name,
+                        Redistribution redistribution, const DeclaredType& element) {
+  const bool all = redistribution == Redistribution::kUnion;
+  HR_ASSIGN_OR_RETURN(const Plan plan, MakePlan(name, UnclaimedFingerprint(*store, name),
+                                                all ? "union-list" : "list", nullptr, element, {}));
+  if (plan.declared.empty()) return Status::Ok();
+  HR_ASSIGN_OR_RETURN(OperatorList * list,
+                      store->List(name, redistribution, StateType{plan.former.value, false}));
+  for (std::string& item : list->items) HR_RETURN_IF_ERROR(MigrateItem(*plan.evolution, &item));
+  list->fingerprint = plan.declared;
+  return Status::Ok();
+}
+
+Status EvolveStoredMap(OperatorStateStore* store, const std::string& name, const DeclaredType& key,
+                       const DeclaredType& value) {
+  HR_ASSIGN_OR_RETURN(const Plan plan, MakePlan(name, UnclaimedFingerprint(*store, name),
+                                                "broadcast", &key, value, {}));
+  if (plan.declared.empty()) return Status::Ok();
+  HR_ASSIGN_OR_RETURN(OperatorMap * map, store->Map(name, StateType{plan.former.key, false},
+                                                    StateType{plan.former.value, false}));
+  for (auto& [_, item] : map->entries) HR_RETURN_IF_ERROR(MigrateItem(*plan.evolution, &item));
+  map->fingerprint = plan.declared;
+  return Status::Ok();
 }
 
 }  // namespace headrace::bindings

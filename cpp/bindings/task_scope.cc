@@ -52,7 +52,8 @@ Status TaskScope::Flush() {
 TtlRows* TaskScope::TimedRows(RowState* rows, const TimeToLive& ttl, TtlRows::Layout layout) {
   if (!ttl.enabled()) return nullptr;
   Env* env = context.env ? context.env : &RealEnv();
-  timed_rows.push_back(std::make_unique<TtlRows>(rows, ttl, layout, env));
+  timed_rows.push_back(
+      std::make_unique<TtlRows>(rows, ttl, layout, env, ColdSweep::Make(cursor.state, rows)));
   return timed_rows.back().get();
 }
 

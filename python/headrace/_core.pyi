@@ -445,6 +445,7 @@ class Job:
 
 def gil_acquisitions() -> int: ...  # how often the engine took the GIL in this process; for tests
 def _stop_live_jobs() -> None: ...  # at exit: cancels what runs and waits up to five seconds
+def kill_at_file_call(call: str, part: str, count: int = 1) -> None: ...  # SIGKILL right before it; for tests
 def check_compression(codec: str) -> None: ...  # ValueError unless it names a codec, and maybe a level
 def write_block(codec: str, data: bytes) -> bytes: ...
 def read_block(data: bytes) -> bytes: ...

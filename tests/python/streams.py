@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
-from headrace import AggregateFunction, Configuration, FileSink, StreamExecutionEnvironment
+from headrace import (
+    AggregateFunction,
+    Configuration,
+    DiskStateBackend,
+    EmbeddedRocksDBStateBackend,
+    FileSink,
+    HashMapStateBackend,
+    SourceFunction,
+    StreamExecutionEnvironment,
+)
+
+# Each kind of backend, made for a directory of its own.
+BACKENDS = {
+    "memory": lambda path: HashMapStateBackend(),
+    "disk": lambda path: DiskStateBackend(path / "rows", "16 mb"),
+    "rocksdb": lambda path: EmbeddedRocksDBStateBackend(memory_budget="16 mb"),
+}
 
 
 def new_env(parallelism: int = 1, **options: Any) -> StreamExecutionEnvironment:
@@ -44,6 +61,33 @@ def lines_of(directory: Path) -> list[str]:
 def file_sink(directory: Path) -> FileSink:
     """A row-format sink of str() lines."""
     return FileSink.for_row_format(directory).build()
+
+
+class NumbersUntilStopped(SourceFunction):
+    """0, 1, … up to `stop`; then it waits to be stopped, unless these are all `count`."""
+
+    def __init__(self, count: int, stop: int) -> None:
+        self.count = count
+        self.stop = stop
+        self.position = 0
+        self.running = True
+
+    def run(self, ctx: Any) -> None:
+        while self.running and self.position < self.count:
+            if self.position == self.stop:
+                time.sleep(0.001)
+                continue
+            self.position += 1  # first: the position is taken with the record
+            ctx.collect(self.position - 1)
+
+    def cancel(self) -> None:
+        self.running = False
+
+    def snapshot_state(self) -> int:
+        return self.position
+
+    def restore_state(self, state: int) -> None:
+        self.position = state
 
 
 class CountRows(AggregateFunction):

@@ -21,7 +21,7 @@ nbformat.write(notebook, sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("name", ["03_backends_and_recovery"])
+@pytest.mark.parametrize("name", ["03_backends_and_recovery", "04_partitions_and_interval"])
 def test_notebook_runs_and_shows_plots(name, tmp_path):
     executed = tmp_path / "executed.ipynb"
     environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline", "TMPDIR": str(tmp_path)}

@@ -7,6 +7,8 @@ import pytest
 from headrace import (
     AggregatingStateDescriptor,
     CheckpointedFunction,
+    DiskStateBackend,
+    EmbeddedRocksDBStateBackend,
     KeyedProcessFunction,
     ListStateDescriptor,
     MapFunction,
@@ -274,6 +276,51 @@ def test_builder_takes_every_setting_of_flinks():
     assert strategies.in_full_snapshot()
     assert strategies.get_incremental_cleanup_strategy().run_cleanup_for_every_record()
     assert strategies.get_rocksdb_compact_filter_cleanup_strategy().get_query_time_after_num_entries() == 500
+
+
+class RemembersForAMoment(KeyedProcessFunction):
+    """A text of each key that lives for a moment; key -1 has none and comes for ever."""
+
+    def open(self, runtime_context):
+        text = ValueStateDescriptor("text", Types.STRING())
+        text.enable_time_to_live(StateTtlConfig.new_builder(Time.milliseconds(500)).build())
+        self.text = runtime_context.get_state(text)
+
+    def process_element(self, value, ctx):
+        if ctx.get_current_key() >= 0:
+            self.text.update(f"{value} " * 60)
+        else:
+            assert self.text.value() is None
+        return ()
+
+
+@pytest.mark.parametrize("backend", ["disk", "rocksdb"])
+def test_what_is_over_goes_although_it_is_not_in_memory_and_never_used_again(tmp_path, backend):
+    keys, budget = 20_000, "3 mb"  # the keys' texts take more
+    env = checkpointed_env(tmp_path / "checkpoints")
+    env.set_state_backend(
+        DiskStateBackend(tmp_path / "rows", budget)
+        if backend == "disk"
+        else EmbeddedRocksDBStateBackend(memory_budget=budget)
+    )
+    numbers = env.from_sequence(0, 10**9, rows_per_second=200_000)
+    numbers.key_by(lambda n: n if n < keys else -1, Types.LONG()).process(RemembersForAMoment(), Types.LONG()).uid(
+        "text"
+    )
+    client = env.execute_async("moments")
+
+    def rows():
+        return [line["rows"] for line in client.state_registry().states("text") if line["name"] == "text"]
+
+    most = 0
+    deadline = time.monotonic() + 60
+    while not (most > 0 and rows() == [0]):
+        most = max(most, *rows(), 0)
+        assert not client.status().is_terminal_state()
+        assert time.monotonic() < deadline, (most, rows())
+        time.sleep(0.01)
+    client.cancel().result()
+    assert most > 1000
 
 
 def test_without_background_clean_up_only_reading_finds_what_is_over():

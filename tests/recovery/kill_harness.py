@@ -16,6 +16,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from headrace import _core
 from recovery.kill_job import Life, as_line, expected_lines, write_input
@@ -43,20 +44,20 @@ RUN = re.compile(r"run-(\d+)")
 
 
 class LifeServer:
-    """The process that forks the lives. One life at a time."""
+    """The process that forks the lives, of the job of that module. One life at a time."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, job: str = "recovery.kill_job") -> None:
         tests = Path(__file__).parent.parent
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         # Each life imports headrace anew: compiled once is enough, and not in the source tree.
         environment = {**kept, "PYTHONPATH": str(tests), "PYTHONPYCACHEPREFIX": str(scratch / "pycache")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "recovery.kill_job"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", job], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self._pending = b""
         self.pid = 0
 
-    def begin(self, life: Life) -> None:
+    def begin(self, life: Any) -> None:
         """Starts a life; returns when its job has begun."""
         self._send(as_line(life))
         self.pid = int(self._expect("pid"))
@@ -73,14 +74,13 @@ class LifeServer:
     def wait_for_done(self) -> None:
         self._expect("done")
 
-    def expect_killed(self) -> None:
-        """Waits until the life is gone, and was killed."""
-        # It may have been done a moment before.
-        said = {self._line()}
-        if "done" in said:
-            said.add(self._line())
-        if not said <= {"done", f"gone {-signal.SIGKILL}"}:
-            raise RuntimeError(f"killed, the life said: {sorted(said)}")
+    def expect_killed(self, done: bool = True) -> None:
+        """Waits until the life is gone, and was killed; `done`: it may have been done a moment before."""
+        said = self._line()
+        if done and said == "done":
+            said = self._line()
+        if said != f"gone {-signal.SIGKILL}":
+            raise RuntimeError(f"killed, the life said: {said}")
         self._let_go()
 
     def expect_end(self) -> None:
@@ -94,8 +94,10 @@ class LifeServer:
         if self.pid:
             self.kill()
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def _let_go(self) -> None:
         self._send("")

@@ -16,7 +16,7 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -138,27 +138,28 @@ def say(word: str) -> None:
     os.write(1, f"{word}\n".encode())
 
 
-def live(life: Life) -> None:
+def live(life: Any, build: Callable[[Any], Any], job_name: str) -> None:
     try:
         env = build(life)
         say("ready")
-        env.execute(JOB_NAME)
+        env.execute(job_name)
     except Exception as error:
         say(f"failed {type(error).__name__}: {error}".replace("\n", " "))
         raise
     say("done")
-    while life.lingers:
+    while getattr(life, "lingers", False):
         time.sleep(60)
 
 
-def serve() -> None:
+def serve(kind: type, build: Callable[[Any], Any], job_name: str) -> None:
+    """Runs the job that `build` records for each life of that kind that comes as a line."""
     import numpy  # noqa: F401  (what headrace imports is what takes time)
     import pyarrow  # noqa: F401
 
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            live(Life(**json.loads(line)))
+            live(kind(**json.loads(line)), build, job_name)
             return
         say(f"pid {pid}")
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -168,9 +169,9 @@ def serve() -> None:
         os.waitpid(pid, 0)
 
 
-def as_line(life: Life) -> str:
+def as_line(life: Any) -> str:
     return json.dumps(asdict(life))
 
 
 if __name__ == "__main__":
-    serve()
+    serve(Life, build, JOB_NAME)

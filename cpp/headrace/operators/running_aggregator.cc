@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "headrace/operators/widened_state.h"
+
 namespace headrace {
 namespace {
 
@@ -16,6 +18,7 @@ Result<std::unique_ptr<RunningAggregator>> RunningAggregator::Make(
   std::unique_ptr<RunningAggregator> made(new RunningAggregator());
   HR_ASSIGN_OR_RETURN(made->aggregates_, AggregateRow::Make(specs, input));
   made->groups_ = std::make_unique<GroupAggregator>(made->aggregates_.get());
+  AdoptWidened(state, kStateName, made->aggregates_->fingerprint());
   if (state->caches_rows()) {
     made->keys_ = &state->keys();
     HR_ASSIGN_OR_RETURN(made->values_,

@@ -7,6 +7,7 @@
 #include "headrace/operators/encoded_value.h"
 #include "headrace/operators/flatten_dictionary.h"
 #include "headrace/operators/running_aggregator.h"
+#include "headrace/operators/widened_state.h"
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
@@ -65,8 +66,10 @@ class RunningFieldOperator final : public Operator {
       HR_ASSIGN_OR_RETURN(auto builder, ColumnBuilder::Make(field.type));
       first_builders_.push_back(std::move(builder));
     }
+    fingerprint += ">";
+    AdoptWidened(context.keyed_state, kFirstRecordName, fingerprint);
     HR_ASSIGN_OR_RETURN(first_records_,
-                        context.keyed_state->RegisterRows(kFirstRecordName, fingerprint + ">"));
+                        context.keyed_state->RegisterRows(kFirstRecordName, fingerprint));
     return Status::Ok();
   }
 

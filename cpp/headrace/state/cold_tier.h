@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -79,6 +80,12 @@ class ColdTier {
   /// Of the logs of this epoch together.
   int64_t log_bytes() const { return log_bytes_; }
   void AddLogBytes(int64_t bytes) { log_bytes_ += bytes; }
+  /// As RowState::LeaveOutOfImages(), of rows that the table has here.
+  void LeaveOutOfImages(uint16_t table, int64_t time_ms) { left_out_until_ms_[table] = time_ms; }
+  std::optional<int64_t> left_out_until_ms(uint16_t table) const {
+    const auto found = left_out_until_ms_.find(table);
+    return found == left_out_until_ms_.end() ? std::nullopt : std::optional(found->second);
+  }
   /// Asked where rows are added between two calls of Maintain().
   void set_needs_room(std::function<bool()> needs_room) { needs_room_ = std::move(needs_room); }
   bool NeedsRoom() const { return needs_room_ && needs_room_(); }
@@ -105,6 +112,7 @@ class ColdTier {
   int64_t log_bytes_ = 0;
   int64_t log_bytes_max_ = int64_t{64} << 20;
   std::function<bool()> needs_room_;
+  std::map<uint16_t, int64_t> left_out_until_ms_;
   ByteWriter scratch_;
 };
 

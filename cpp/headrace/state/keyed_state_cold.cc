@@ -127,6 +127,7 @@ std::unique_ptr<TableSnapshot> KeyedState::Impl::FreezeTable(
   parts.keys = frozen_keys;
   parts.table = log->number();
   parts.in_store = log->has_plain_rows() || log->has_sub_rows();
+  parts.left_out_until_ms = cold->left_out_until_ms(log->number());
   parts.rows = table->live_rows() + log->stored_rows();
   parts.live_bytes = static_cast<uint64_t>(live_bytes + log->stored_bytes());
   uint32_t buckets = log->buckets();

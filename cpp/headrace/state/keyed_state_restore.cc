@@ -9,9 +9,12 @@
 #include <charconv>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <utility>
 
+#include "headrace/state/cold_migration.h"
 #include "headrace/state/cold_restore.h"
+#include "headrace/state/cold_sweep.h"
 #include "headrace/state/keyed_partition_codec.h"
 #include "headrace/state/keyed_state.h"
 #include "headrace/state/keyed_state_impl.h"
@@ -381,22 +384,58 @@ UnclaimedState FindUnclaimed(const KeyedState& state, std::string_view name) {
   const auto& states = KeyedStateLoader::ImplOf(state).states;
   const auto found = states.find(name);
   if (found == states.end() || found->second.claimed || !found->second.restored) return {};
-  // Rows that are not in memory are not migrated: another type is refused, with both shown.
-  if (found->second.cold != nullptr) return {};
   return {found->second.fingerprint, found->second.kind};
 }
 
-Status MigrateRows(KeyedState* state, std::string_view name, std::string_view fingerprint,
-                   const RowMigration& migrate) {
-  NamedState& named = KeyedStateLoader::ImplOf(*state).states.find(name)->second;
-  PagedTable& table = named.rows->table();
+namespace {
+
+// Plain rows in memory, taken out of it; those of keys with timers are there already.
+using TakenRows = std::vector<std::pair<KeyId, std::string>>;
+
+Status TakeRows(RowState* rows, const RowMigration& migrate, TakenRows* taken) {
+  const PagedTable& table = rows->table();
   ByteWriter migrated;
   for (uint32_t slot = 0; slot < table.size(); ++slot) {
     if (!table.live(slot)) continue;
     const RowBlob* row = *reinterpret_cast<const RowBlob* const*>(table.Row(slot));
+    if (!row->ns().empty() || !row->sub_key().empty()) continue;
     migrated.Clear();
-    HR_RETURN_IF_ERROR(
-        migrate(row->value(), &migrated).WithContext("state '" + std::string(name) + "'"));
+    HR_RETURN_IF_ERROR(migrate(row->value(), &migrated));
+    taken->emplace_back(row->key, migrated.view());
+    rows->EvictPlain(row->key);
+  }
+  return Status::Ok();
+}
+
+Status PutBack(ColdTable* cold, const TakenRows& taken) {
+  for (const auto& [key, value] : taken) HR_RETURN_IF_ERROR(cold->LoadPlain(key, value));
+  return Status::Ok();
+}
+
+Status MigrateRowsInStore(ColdTier* tier, NamedState* state, const RowMigration& migrate) {
+  TakenRows taken;
+  HR_RETURN_IF_ERROR(TakeRows(state->rows.get(), migrate, &taken));
+  HR_RETURN_IF_ERROR(MigrateStoredRows(tier, state->cold, migrate));
+  return PutBack(state->cold, taken);
+}
+
+}  // namespace
+
+Status MigrateRows(KeyedState* state, std::string_view name, std::string_view fingerprint,
+                   const RowMigration& migrate) {
+  auto& impl = KeyedStateLoader::ImplOf(*state);
+  NamedState& named = impl.states.find(name)->second;
+  const std::string context = "state '" + std::string(name) + "'";
+  if (named.cold != nullptr) {
+    HR_RETURN_IF_ERROR(MigrateRowsInStore(impl.cold.get(), &named, migrate).WithContext(context));
+  }
+  PagedTable& table = named.rows->table();
+  ByteWriter migrated;
+  for (uint32_t slot = 0; named.cold == nullptr && slot < table.size(); ++slot) {
+    if (!table.live(slot)) continue;
+    const RowBlob* row = *reinterpret_cast<const RowBlob* const*>(table.Row(slot));
+    migrated.Clear();
+    HR_RETURN_IF_ERROR(migrate(row->value(), &migrated).WithContext(context));
     if (migrated.view() == row->value()) continue;
     // The write may free the row.
     const std::string ns(row->ns());
@@ -408,20 +447,70 @@ Status MigrateRows(KeyedState* state, std::string_view name, std::string_view fi
   return Status::Ok();
 }
 
-void MigrateFixed(KeyedState* state, std::string_view name, std::string_view fingerprint,
-                  int value_bytes, Widening widen) {
+Status MigrateFixed(KeyedState* state, std::string_view name, std::string_view fingerprint,
+                    int value_bytes, Widening widen) {
   auto& impl = KeyedStateLoader::ImplOf(*state);
   NamedState& named = impl.states.find(name)->second;
-  // A table that is new is full at its next snapshot.
-  const std::unique_ptr<FixedValueState> former = std::move(named.fixed);
-  named.fixed = std::make_unique<FixedValueState>(&impl.keys, value_bytes, named.meter);
-  for (KeyId key = 0; key < former->table().size(); ++key) {
-    if (!former->Has(key)) continue;
-    widen(former->table().Row(key), named.fixed->MutableRow(key));
-    former->Clear(key);
-  }
   named.fingerprint = fingerprint;
   named.row_bytes = value_bytes;
+  // A table that is new is full at its next snapshot.
+  if (named.cold == nullptr) {
+    const std::unique_ptr<FixedValueState> former = std::move(named.fixed);
+    named.fixed = std::make_unique<FixedValueState>(&impl.keys, value_bytes, named.meter);
+    named.fixed->table().SetPartitionBytes(impl.partition_bytes);
+    for (KeyId key = 0; key < former->table().size(); ++key) {
+      if (!former->Has(key)) continue;
+      widen(former->table().Row(key), named.fixed->MutableRow(key));
+      former->Clear(key);
+    }
+    return Status::Ok();
+  }
+  FixedValueState* fixed = named.fixed.get();
+  const auto former_bytes = static_cast<size_t>(fixed->table().row_bytes());
+  std::string wide(static_cast<size_t>(value_bytes), '\0');
+  TakenRows taken;
+  for (KeyId key = 0; key < fixed->table().size(); ++key) {
+    if (!fixed->Has(key)) continue;
+    widen(fixed->table().Row(key), wide.data());
+    taken.emplace_back(key, wide);
+    fixed->Evict(key);
+  }
+  // The store knows it by its address.
+  std::destroy_at(fixed);
+  std::construct_at(fixed, &impl.keys, value_bytes, named.meter);
+  fixed->table().SetPartitionBytes(impl.partition_bytes);
+  fixed->CacheRows(named.cold);
+  const auto migrate = [&](std::string_view value, ByteWriter* out) {
+    if (value.size() != former_bytes) {
+      return Status::Corruption("the local store of rows gave a value of " +
+                                std::to_string(value.size()) + " bytes");
+    }
+    widen(value.data(), wide.data());
+    out->Raw(wide);
+    return Status::Ok();
+  };
+  const Status migrated = MigrateStoredRows(impl.cold.get(), named.cold, migrate);
+  HR_RETURN_IF_ERROR(migrated.WithContext("state '" + std::string(name) + "'"));
+  return PutBack(named.cold, taken);
+}
+
+void RenameType(KeyedState* state, std::string_view name, std::string_view fingerprint) {
+  KeyedStateLoader::ImplOf(*state).states.find(name)->second.fingerprint = fingerprint;
+  // What is stored says the former type.
+  state->RequireFullSnapshot();
+}
+
+// ---- Who else looks inside ----
+
+std::unique_ptr<ColdSweep> ColdSweep::Make(KeyedState* state, const RowState* rows) {
+  auto& impl = KeyedStateLoader::ImplOf(*state);
+  if (!impl.cold) return nullptr;
+  for (const ColdTable& table : impl.cold->tables()) {
+    if (table.rows() == rows) {
+      return std::make_unique<ColdSweep>(impl.cold.get(), &table, &impl.keys);
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace headrace

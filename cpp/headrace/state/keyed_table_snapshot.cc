@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "headrace/base/bytes.h"
 #include "headrace/base/check.h"
 #include "headrace/state/cold_key.h"
 #include "headrace/state/key_row.h"
@@ -221,10 +222,20 @@ Status KeyedTableSnapshot::EncodeDelta(uint32_t bucket, PartitionImage* out) {
   return Status::Ok();
 }
 
+bool KeyedTableSnapshot::LeftOut(std::string_view value) const {
+  if (!parts_.left_out_until_ms) return false;
+  int64_t time_ms = 0;
+  ByteReader in(value);
+  return in.Fixed(&time_ms).ok() && time_ms <= *parts_.left_out_until_ms;
+}
+
 Status KeyedTableSnapshot::EncodeWhole(uint32_t bucket, PartitionImage* out) {
   KeyedPartitionWriter writer(parts_.meta.row_bytes);
   MemoryRows memory(*this, Live(bucket));
   Status bad;
+  const auto add = [&](std::string_view row_key, std::string_view value) {
+    if (!LeftOut(value)) writer.Add(row_key, value);
+  };
   const auto visit = [&](std::string_view cold_key, std::string_view value) {
     uint16_t table = 0;
     if (!RowKeyOfColdKey(cold_key, &table, &value_)) {
@@ -238,10 +249,10 @@ Status KeyedTableSnapshot::EncodeWhole(uint32_t bucket, PartitionImage* out) {
       return false;
     }
     for (; !memory.done() && memory.row_key() < value_; memory.Next()) {
-      writer.Add(memory.row_key(), memory.value());
+      add(memory.row_key(), memory.value());
     }
     if (!memory.done() && memory.row_key() == value_) return true;
-    writer.Add(value_, value);
+    add(value_, value);
     return true;
   };
   if (parts_.in_store) {
@@ -252,7 +263,7 @@ Status KeyedTableSnapshot::EncodeWhole(uint32_t bucket, PartitionImage* out) {
     HR_RETURN_IF_ERROR(parts_.keys->view->Scan(begin, end, visit));
     HR_RETURN_IF_ERROR(bad);
   }
-  for (; !memory.done(); memory.Next()) writer.Add(memory.row_key(), memory.value());
+  for (; !memory.done(); memory.Next()) add(memory.row_key(), memory.value());
   out->whole = true;
   out->live_rows = writer.rows();
   // A bucket without rows takes no block where nothing can be left of it.

@@ -51,7 +51,9 @@ class KeyedTableSnapshot final : public TableSnapshot {
     bool in_store = false;  ///< the store may have rows of it
     EpochLog log;
     std::vector<uint32_t> whole;  ///< buckets whose changes are not listed, ascending
-    int64_t rows = 0;             ///< of the whole table, about
+    /// As RowState::LeaveOutOfImages().
+    std::optional<int64_t> left_out_until_ms;
+    int64_t rows = 0;  ///< of the whole table, about
     uint64_t live_bytes = 0;
   };
   explicit KeyedTableSnapshot(Parts parts);
@@ -82,6 +84,7 @@ class KeyedTableSnapshot final : public TableSnapshot {
   uint64_t PrefixOf(uint32_t row, const char* content) const;
   // False when the row was dead. Views are good until the next call.
   bool ReadRow(uint32_t row, std::string* row_key, std::string_view* value) const;
+  bool LeftOut(std::string_view value) const;
   Status EncodeDelta(uint32_t bucket, PartitionImage* out);
   Status EncodeWhole(uint32_t bucket, PartitionImage* out);
 

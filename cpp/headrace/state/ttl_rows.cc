@@ -1,6 +1,7 @@
 #include "headrace/state/ttl_rows.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "headrace/base/bytes.h"
 #include "headrace/state/list_rows.h"
@@ -11,6 +12,10 @@ namespace {
 using TimedElement = std::pair<int64_t, std::string>;
 
 constexpr size_t kTimeBytes = sizeof(int64_t);
+// A visit to the store costs a search.
+constexpr int64_t kStoreLooksMin = 256;
+// Of all looks, those at rows in the store: they may be reads of a disk.
+constexpr int64_t kStoreShare = 5;
 
 // Rows are what Put wrote, or came through the checks of a restore.
 int64_t TimeOf(std::string_view row) {
@@ -163,15 +168,19 @@ void TtlRows::Clear(KeyId key, std::string_view ns) {
 void TtlRows::CleanUp(int64_t records) {
   const int64_t accesses = accesses_ + (spec_.sweep_by_record ? records : 0);
   accesses_ = 0;
-  if (accesses > 0 && spec_.sweep_rows > 0) RemoveOver(accesses * spec_.sweep_rows);
+  int64_t looks = accesses * spec_.sweep_rows;
+  if (looks <= 0) return;
+  if (sweep_ && sweep_->any()) {
+    store_looks_ += looks;
+    looks -= looks / kStoreShare;
+    if (store_looks_ >= kStoreLooksMin * kStoreShare) {
+      RemoveOverInStore(std::exchange(store_looks_, 0) / kStoreShare);
+    }
+  }
+  RemoveOver(looks);
 }
 
 void TtlRows::RemoveOver(int64_t rows) {
-  struct Place {
-    KeyId key;
-    std::string ns;
-    std::string sub_key;
-  };
   std::vector<Place> over;
   const int64_t now_ms = now();
   rows_->VisitSlots(
@@ -180,9 +189,22 @@ void TtlRows::RemoveOver(int64_t rows) {
         // A list segment begins with its oldest element, unless the clock was set back.
         if (Over(TimeOf(row), now_ms)) over.push_back({key, std::string(ns), std::string(sub_key)});
       });
-  for (const Place& place : over) {
+  RemoveOver(over, now_ms);
+}
+
+void TtlRows::RemoveOverInStore(int64_t rows) {
+  const int64_t now_ms = now();
+  RemoveOver(sweep_->Next(rows, [&](std::string_view row) { return Over(TimeOf(row), now_ms); }),
+             now_ms);
+}
+
+// What is at the places may have been used, or removed, since it was stored there.
+void TtlRows::RemoveOver(const std::vector<Place>& places, int64_t now_ms) {
+  for (const Place& place : places) {
     if (layout_ == Layout::kValues) {
-      rows_->Remove(place.key, place.ns, place.sub_key);
+      std::string_view row;
+      const bool there = rows_->Get(place.key, place.ns, place.sub_key, &row);
+      if (there && Over(TimeOf(row), now_ms)) rows_->Remove(place.key, place.ns, place.sub_key);
       continue;
     }
     // Segments are numbered without gaps, so the list is written anew. Its other segments may have
@@ -200,6 +222,7 @@ void TtlRows::RemoveOver(int64_t rows) {
 void TtlRows::BeforeSnapshot() {
   if (!spec_.leave_out_of_images || layout_ == Layout::kLists) return;
   rows_->LeaveOutOfImages(now() - spec_.ttl_ms);
+  if (sweep_) sweep_->LeaveOutOfImages(now() - spec_.ttl_ms);
 }
 
 }  // namespace headrace

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "headrace/base/env.h"
+#include "headrace/state/cold_sweep.h"
 #include "headrace/state/row_state.h"
 #include "headrace/state/time_to_live.h"
 
@@ -15,7 +17,7 @@ namespace headrace {
 
 /// A RowState whose entries end some time after their last use. What is over is removed where it is
 /// met, and by CleanUp(), which goes over all rows little by little: memory is bounded by the rows
-/// that live and those of one round.
+/// that live and those of one round. Where rows are in a store, one in five looks goes there.
 ///
 /// Values (single ones, and those of maps): a row each,
 ///
@@ -35,8 +37,10 @@ class TtlRows {
   enum class Layout : uint8_t { kValues, kLists };
   using Entry = std::pair<std::string, std::string>;  // sub-key, value
 
-  TtlRows(RowState* rows, const TimeToLive& spec, Layout layout, Env* env)
-      : rows_(rows), spec_(spec), layout_(layout), env_(env) {}
+  /// `sweep`: over the rows in the store of a row cache; null where all are in memory.
+  TtlRows(RowState* rows, const TimeToLive& spec, Layout layout, Env* env,
+          std::unique_ptr<ColdSweep> sweep = nullptr)
+      : rows_(rows), spec_(spec), layout_(layout), env_(env), sweep_(std::move(sweep)) {}
 
   // ---- kValues ----
 
@@ -71,14 +75,19 @@ class TtlRows {
              std::string_view value);
   void WriteList(KeyId key, std::string_view ns,
                  const std::vector<std::pair<int64_t, std::string>>& elements);
+  using Place = ColdSweep::Place;
   void RemoveOver(int64_t rows);
+  void RemoveOverInStore(int64_t rows);
+  void RemoveOver(const std::vector<Place>& places, int64_t now_ms);
 
   RowState* rows_;
   const TimeToLive spec_;
   const Layout layout_;
   Env* env_;
   int64_t accesses_ = 0;    // since the last CleanUp
-  uint32_t next_slot_ = 0;  // where CleanUp goes on
+  uint32_t next_slot_ = 0;  // where CleanUp goes on in memory
+  std::unique_ptr<ColdSweep> sweep_;
+  int64_t store_looks_ = 0;  // since rows of the store were looked at
 };
 
 }  // namespace headrace

@@ -4,6 +4,7 @@
 
 #include "headrace/base/check.h"
 #include "headrace/operators/group_aggregator.h"
+#include "headrace/operators/widened_state.h"
 #include "headrace/windows/batch_slices.h"
 #include "headrace/windows/slice_merger.h"
 #include "headrace/windows/window_progress.h"
@@ -48,6 +49,7 @@ class SlicingWindowOperator final : public Operator {
     groups_ = std::make_unique<GroupAggregator>(aggregates_.get());
     merger_ = std::make_unique<SliceMerger>(aggregates_.get(), context.max_parallelism);
     const std::string fingerprint = spec_.window.ToString() + ": " + aggregates_->fingerprint();
+    AdoptWidened(context.keyed_state, kStateName, fingerprint);
     HR_ASSIGN_OR_RETURN(slices_, context.keyed_state->RegisterSlices(kStateName, fingerprint,
                                                                      aggregates_->row_bytes()));
     if (context.metrics) late_rows_ = &context.metrics->late_rows;

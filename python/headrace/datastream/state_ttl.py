@@ -177,7 +177,7 @@ class StateTtlConfig:
             return self.set_ttl_time_characteristic(StateTtlConfig.TtlTimeCharacteristic.ProcessingTime)
 
         def cleanup_full_snapshot(self) -> StateTtlConfig.Builder:
-            """Leaves out what is over where a snapshot writes a partition of state in memory whole.
+            """Leaves out what is over where a snapshot writes a partition whole.
 
             Partitions are written whole in full checkpoints and when they are rebased. The state itself keeps such entries
             until they are found. Lists are not looked through.
@@ -188,7 +188,10 @@ class StateTtlConfig:
         def cleanup_incrementally(
             self, cleanup_size: int, run_cleanup_for_every_record: bool
         ) -> StateTtlConfig.Builder:
-            """Sets how many rows are looked at for each access, and whether each record counts as one."""
+            """Sets how many rows are looked at for each access, and whether each record counts as one.
+
+            Of the disk and RocksDB backends one in five is a row that is not in memory, once there are any.
+            """
             self._incremental = StateTtlConfig.CleanupStrategies.IncrementalCleanupStrategy(
                 cleanup_size, run_cleanup_for_every_record
             )
