@@ -1,6 +1,7 @@
 """The table that `make wheel` leaves: which wheels were built and run alone."""
 
 import csv
+
 import tomllib
 
 from tidy.source_tree import ROOT
