@@ -61,6 +61,7 @@ void FillModule(py::module_& module) {
   BindColdStores(module);
   BindStateStore(module);
   BindCheckpointReader(module);
+  BindErasure(module);
   StartReaper();
 }
 

@@ -14,6 +14,8 @@ void BindPythonOperators(pybind11::module_& module);
 void BindCodec(pybind11::module_& module);
 /// CheckpointReader, StoredState, StoredStateBatches, describe_value.
 void BindCheckpointReader(pybind11::module_& module);
+/// KeyErasure, ErasureRequest, erase_key.
+void BindErasure(pybind11::module_& module);
 /// write_block, read_block, save_state_partition, load_state_partition, keys of encrypted
 /// checkpoints.
 void BindStorage(pybind11::module_& module);
