@@ -275,6 +275,10 @@ class PythonJob {
                                                    : SavepointStop::kNone;
     return WithoutGil([&] { return job_->RequestSavepoint(std::move(directory), what); });
   }
+  ErasureRequestPtr RequestErasure(const KeyErasure& erasure) {
+    ThrowIfError(RefuseInForkedChild());
+    return WithoutGil([&] { return job_->RequestErasure(erasure); });
+  }
   void SetCheckpointInterval(int64_t interval_ms) {
     ThrowIfError(RefuseInForkedChild());
     WithoutGil([&] { job_->SetCheckpointInterval(interval_ms); });
@@ -368,6 +372,7 @@ void BindJob(py::module_& module) {
       .def("wait", &PythonJob::Wait, py::arg("timeout_ms"))
       .def("cancel", &PythonJob::Cancel)
       .def("request_savepoint", &PythonJob::RequestSavepoint, py::arg("directory"), py::arg("stop"))
+      .def("request_erasure", &PythonJob::RequestErasure, py::arg("erasure"))
       .def("set_checkpoint_interval", &PythonJob::SetCheckpointInterval, py::arg("interval_ms"))
       .def("state", &PythonJob::State)
       .def("metrics", &PythonJob::Metrics)

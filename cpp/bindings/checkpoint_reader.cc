@@ -128,10 +128,11 @@ class StoredState {
   }
 
  private:
-  std::shared_ptr<StateColumns> Made(bool allow_pickle) const {
+  std::shared_ptr<StateColumns> Made(bool allow_pickle) {
     if (what_ == What::kTimers) return std::make_shared<StateColumns>(StateForm::kTimers);
     if (what_ == What::kKeys) return std::make_shared<StateColumns>(StateForm::kKeys);
     const StateReader::State state = ValueOrThrow(reader_->Describe(operator_id_, state_));
+    by_key_ = state.by_key;
     StateColumns::Unpickle unpickle;
     if (allow_pickle) unpickle = &Unpickled;
     return std::make_shared<StateColumns>(state, std::move(unpickle));
@@ -139,7 +140,8 @@ class StoredState {
 
   void Learn() {
     // Of values in native tables only the keys are unknown; slices have keys of their own.
-    const bool keys_tell = columns_->form() == StateForm::kValue && columns_->knows_values();
+    const bool keys_tell =
+        columns_->form() == StateForm::kValue && columns_->knows_values() && !by_key_;
     const What what = keys_tell ? What::kKeys : what_;
     auto cursor = ValueOrThrow(CursorOf(*reader_, what, operator_id_, state_));
     std::vector<StateRow> rows;
@@ -162,6 +164,7 @@ class StoredState {
   const What what_;
   const std::string operator_id_;
   const std::string state_;
+  bool by_key_ = false;
   std::shared_ptr<StateColumns> columns_;
 };
 

@@ -62,6 +62,7 @@ void FillModule(py::module_& module) {
   BindColdStores(module);
   BindStateStore(module);
   BindCheckpointReader(module);
+  BindErasure(module);
   StartReaper();
 }
 

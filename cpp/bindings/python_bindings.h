@@ -17,6 +17,8 @@ void BindCheckpointReader(pybind11::module_& module);
 /// kill_at_file_call: ends this process by SIGKILL right before the engine's `count`-th file call
 /// of that kind (see FileSystem) whose path contains `part`. For tests.
 void BindFailpoint(pybind11::module_& module);
+/// KeyErasure, ErasureRequest, erase_key.
+void BindErasure(pybind11::module_& module);
 /// write_block, read_block, save_state_partition, load_state_partition, keys of encrypted
 /// checkpoints.
 void BindStorage(pybind11::module_& module);

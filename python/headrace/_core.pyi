@@ -421,6 +421,14 @@ class SavepointRequest:
     def wait(self, timeout_ms: int) -> bool: ...  # releases the GIL
     def path(self) -> str: ...  # once done; raises what failed
 
+class KeyErasure:
+    def __init__(self, key: Any, operator_id: str) -> None: ...  # "": every operator
+
+class ErasureRequest:
+    def done(self) -> bool: ...
+    def wait(self, timeout_ms: int) -> bool: ...  # releases the GIL
+    def report(self) -> dict[str, int]: ...  # once done; raises what failed; as erase_key returns it
+
 class Job:
     """One execute(). Options: keys of runtime/job.h JobOptions as a dict (checkpoint interval under
     "checkpoint_interval_ms", restart under "restart": {"kind", "attempts", "delay_ms", …}); "collect": the
@@ -432,6 +440,7 @@ class Job:
     def wait(self, timeout_ms: int) -> bool: ...  # releases the GIL
     def cancel(self) -> None: ...
     def request_savepoint(self, directory: str, stop: str) -> SavepointRequest: ...  # "", "suspend" or "drain"
+    def request_erasure(self, erasure: KeyErasure) -> ErasureRequest: ...
     def set_checkpoint_interval(self, interval_ms: int) -> None: ...  # -1: none
     def state(self) -> str: ...  # "RUNNING", "FINISHED", …  (Flink's JobStatus names)
     def metrics(self) -> dict[str, int]: ...
@@ -455,6 +464,7 @@ def save_state_partition(
 def load_state_partition(path: str) -> tuple[list[tuple[bytes, bytes]], int, str]: ...  # entries, version, data file
 def check_key_id(key_id: str) -> None: ...
 def forget_keys() -> None: ...
+def erase_key(directory: str, erasure: KeyErasure) -> dict[str, int]: ...  # checkpoints, files, bytes, removed, rows
 def rekey_checkpoints(path: str, key_id: str) -> dict[str, Any]: ...  # checkpoints, files, bytes
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def sanitize_name(job_name: str) -> str: ...  # the directory of a job below execution.checkpointing.dir

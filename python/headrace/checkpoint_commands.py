@@ -1,8 +1,10 @@
-"""`headrace checkpoint list|show|verify|diff|export|copy`."""
+"""`headrace checkpoint list|show|verify|diff|export|copy|erase-key`."""
 
 from __future__ import annotations
 
 import argparse
+import ast
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from headrace import checkpoint_storage
+from headrace._core import InvalidArgumentError
 from headrace.checkpoint_storage.location import is_remote
 from headrace.checkpoints.copying import copy_checkpoint
 from headrace.checkpoints.difference import diff_checkpoints
+from headrace.checkpoints.erasing import erase_key
 from headrace.checkpoints.exporting import FORMATS, export_state
-from headrace.checkpoints.listing import list_checkpoints
+from headrace.checkpoints.intervals import LoggedInterval
+from headrace.checkpoints.listing import interval_decisions, list_checkpoints
 from headrace.checkpoints.stored import StoredOperator, read_checkpoint
 from headrace.checkpoints.verification import verify_checkpoint
 
@@ -36,7 +41,8 @@ def add_to(groups: Any) -> None:
         return made
 
     one = command("list", _list, "list the checkpoints of a directory")
-    one.add_argument("path", help="a job's directory, or the directory of several jobs")
+    one.add_argument("path", help="a job's directory, or the directory of several jobs; or a job's URI")
+    one.add_argument("--decisions", type=int, default=20, help="how many of the last adapted intervals to show (20)")
     one = command("show", _show, "show the operators, states, offsets and pending commits of a checkpoint")
     one.add_argument("path", help=where)
     one.add_argument("operator", nargs="?", help="uid or name: show the rows of one of its states")
@@ -59,6 +65,15 @@ def add_to(groups: Any) -> None:
     one = command("copy", _copy, "copy a checkpoint to another directory or URI and verify the copy")
     one.add_argument("source", help=where)
     one.add_argument("target", help="directory or URI to copy to; credentials are those of the environment")
+    one = command(
+        "erase-key", _erase_key, "remove one key from the checkpoints of a job that does not run; exit 1 if none has it"
+    )
+    one.add_argument("path", help="a job's directory (all its checkpoints) or a savepoint")
+    one.add_argument("key", help="the key as the program has it, a text unless --type says otherwise")
+    one.add_argument(
+        "--type", choices=list(_KEY_TYPES), default="str", help="of the key (str); literal: as in Python source"
+    )
+    one.add_argument("--operator", help="uid or name of the one operator that forgets it")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -70,10 +85,34 @@ def _list(options: argparse.Namespace) -> int:
             created = one.created.strftime("%Y-%m-%d %H:%M:%S")
             _row(table, one.id, one.job, one.kind, created, *sizes, one.files, Path(one.path).name)
     _print(table)
+    decisions = interval_decisions(options.path)
+    if decisions and options.decisions > 0:
+        _print_decisions(decisions[-options.decisions :])
     problems = [one for one in listed if one.problem is not None]
     for one in problems:
         _print(f"cannot be used: {one.problem}")
     return 1 if problems else 0
+
+
+def _print_decisions(decisions: list[LoggedInterval]) -> None:
+    table = _table("after", "decided", "interval", "why", "written", "took", "changes", "budget", "shortest", "optimum")
+    for one in decisions:
+        times = [f"{milliseconds} ms" for milliseconds in (one.budget_ms, one.optimum_ms)]
+        rates = [f"{_size(round(rate))}/s" for rate in (one.change_rate, one.budget_rate)]
+        decided = one.decided.strftime("%Y-%m-%d %H:%M:%S")
+        took = f"{one.seconds * 1000:.0f} ms"
+        _row(
+            table,
+            one.checkpoint,
+            decided,
+            f"{one.interval_ms} ms",
+            one.why,
+            _size(round(one.bytes)),
+            took,
+            *rates,
+            *times,
+        )
+    _print(table)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -177,6 +216,34 @@ def _copy(options: argparse.Namespace) -> int:
     else:
         _print(copy_checkpoint(options.source, options.target))
     return 0
+
+
+def _erase_key(options: argparse.Namespace) -> int:
+    try:
+        key = _KEY_TYPES[options.type](options.key)
+    except (ValueError, SyntaxError):
+        raise InvalidArgumentError(f"the key {options.key!r} is no {options.type}") from None
+    erased = erase_key(options.path, key, operator=options.operator)
+    if not erased.rows:
+        _print(f"no checkpoint has the {options.type} {key!r} (--type says what a key is)")
+        return 1
+    _print(f"{erased.rows} rows erased; {erased.checkpoints} checkpoints and {erased.files} files written anew")
+    return 0
+
+
+def _bool(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise ValueError(text)
+    return text == "True"
+
+
+_KEY_TYPES: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": _bool,
+    "literal": ast.literal_eval,
+}
 
 
 def _size(count: int) -> str:

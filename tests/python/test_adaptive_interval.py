@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import headrace
 from headrace import (
     Configuration,
     Count,
@@ -15,8 +16,10 @@ from headrace import (
     Types,
     ValueStateDescriptor,
 )  # fmt: skip
+from headrace.checkpoints import interval_decisions, list_checkpoints
+from headrace.command_line import main
 from python.fork_server import ForkServer
-from python.streams import file_sink, lines_of
+from python.streams import checkpointed_env, file_sink, lines_of
 
 ROWS = 12_000  # more than three lives can read before they are killed
 
@@ -136,3 +139,54 @@ def test_a_killed_job_goes_on_with_an_adapted_interval(tmp_path):
     assert any("resumed from checkpoint" in message for message in result.messages)
     assert result.metrics["Collection.rows_read"] < ROWS
     assert lines_of(out) == sorted(f"{key}:{n + 1}" for key in range(7) for n in range(len(range(key, ROWS, 7))))
+
+
+@pytest.mark.parametrize("scheme", ["", "local://"], ids=["local", "remote"])
+def test_decisions_are_listed_when_the_job_no_longer_runs(tmp_path, scheme, capsys):
+    taken = []
+    for _ in range(2):
+        env = adaptive_env(f"{scheme}{tmp_path}/chk", max="200 ms")
+        rows = env.from_sequence(0, 10**9, rows_per_second=20_000).map(lambda n: (n % 50_000, n))
+        rows.key_by(lambda pair: pair[0], Types.LONG()).process(CountPerKey(), Types.STRING())
+        client = env.execute_async("deciding")
+        wait_for(lambda client=client: sum(line["completed"] for line in client.checkpoints()) >= 4)
+        client.cancel().result()
+        taken += [line for line in client.checkpoints() if line["completed"]]
+    (directory,) = (tmp_path / "chk").iterdir()
+    logged = interval_decisions(f"{scheme}{directory}")
+    # The last checkpoint may have been decided while the job was being cancelled, unseen by its client.
+    known = {line["id"]: line["interval"] for line in taken}
+    assert len(logged) >= len(known) >= 8
+    assert [one.checkpoint for one in logged] == sorted(one.checkpoint for one in logged)
+    assert [one.run for one in logged] == sorted(one.run for one in logged)
+    for one in logged:
+        if one.checkpoint not in known:
+            continue
+        decision = known[one.checkpoint]
+        assert (one.interval_ms, one.why, one.budget_ms) == (
+            decision["interval_ms"], decision["why"], decision["budget_ms"],
+        )  # fmt: skip
+        assert one.change_rate == pytest.approx(decision["change_rate"], rel=1e-5)
+        assert one.bytes == pytest.approx(next(line["bytes_written"] for line in taken if line["id"] == one.checkpoint))
+    listed = list_checkpoints(f"{scheme}{directory}")
+    assert {one.id: one.interval for one in listed} == {
+        one.id: next((entry for entry in logged if entry.checkpoint == one.id), None) for one in listed
+    }
+    assert main(["checkpoint", "list", f"{scheme}{directory}", "--decisions", "3"]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if logged[-1].why in line]
+    assert 1 <= len(shown) <= 3
+    (directory / "interval-decisions.jsonl").write_text(
+        "cut o\n" + (directory / "interval-decisions.jsonl").read_text()
+    )
+    assert interval_decisions(directory) == logged
+    assert headrace.verify_checkpoint(directory).ok
+
+
+def test_interval_that_does_not_adapt_leaves_no_log(tmp_path):
+    env = checkpointed_env(tmp_path)
+    counting_job(env, tmp_path / "out")
+    env.execute("fixed")
+    assert list(tmp_path.rglob("interval-decisions*")) == []
+    (directory,) = (path for path in tmp_path.iterdir() if path.name != "out")
+    assert interval_decisions(directory) == []
+    assert all(one.interval is None for one in list_checkpoints(directory))

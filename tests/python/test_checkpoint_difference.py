@@ -94,8 +94,8 @@ def test_a_checkpoint_does_not_differ_from_itself(checkpoints):
 
 def test_many_keys_are_compared_in_rounds_with_the_same_result(checkpoints):
     before, after = checkpoints
-    whole = _core.diff_state(before._reader, after._reader, "keep", "items")
-    rounds = _core.diff_state(before._reader, after._reader, "keep", "items", keys_at_a_time=37)
+    whole = _core.diff_state(before._source.reader(), after._source.reader(), "keep", "items")
+    rounds = _core.diff_state(before._source.reader(), after._source.reader(), "keep", "items", keys_at_a_time=37)
     for name in ("keys_added", "keys_changed", "keys_removed", "keys_unchanged", "bytes_before", "bytes_after"):
         assert rounds[name] == whole[name]
 

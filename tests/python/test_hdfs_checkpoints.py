@@ -148,10 +148,15 @@ def test_damage_of_a_file_is_refused_by_its_name(cluster, path, tmp_path):
 
 def test_a_checkpoint_is_copied_between_hdfs_and_a_disk(cluster, path, tmp_path):
     env = checkpointed_env(tmp_path / "plain")
-    assert collect(env.from_sequence(1, 4).key_by(lambda n: 0).reduce(lambda a, b: a + b))[-1] == 10
+    assert collect(env.from_sequence(1, 4).key_by(lambda n: 0).reduce(lambda a, b: a + b).uid("sum"))[-1] == 10
     (plain,) = (tmp_path / "plain").iterdir()
     there = headrace.checkpoint_storage.copy(plain, cluster.uri + path)
     assert sum(cluster.listing(path).values()) == there.size_bytes
+    assert headrace.verify_checkpoint(cluster.uri + path).bytes_read == there.size_bytes
+    (listed,) = headrace.checkpoints.list_checkpoints(cluster.uri + path)
+    assert (listed.problem, listed.path) == (None, there.path)
+    (state,) = headrace.read_checkpoint(there.path)["sum"].values()
+    assert state.to_arrow().num_rows == 1
     back = headrace.checkpoint_storage.copy(cluster.uri + path, tmp_path / "back")
     assert headrace.verify_checkpoint(back.path).ok
     assert len(whole_manifests(cluster, path)) == 1

@@ -11,9 +11,11 @@ import pyarrow.fs
 import pytest
 
 import headrace
-from headrace import Configuration, StorageError
+from headrace import Configuration, StorageError, command_line
+from headrace.checkpoint_encryption import KEY_ID, forget_keys, set_key_provider
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.opening import open_storage
+from python.canary_job import CANARY, expected_counts, interrupted, resumed
 from python.programs.remote_job import expected_lines
 from python.streams import checkpointed_env, collect, lines_of
 from services.job_life import JobLife
@@ -196,6 +198,60 @@ def test_a_checkpoint_is_copied_between_s3_and_a_disk(server, uri, tmp_path):
     back = headrace.checkpoint_storage.copy(there.path, tmp_path / "back", configuration=options)
     assert headrace.verify_checkpoint(back.path).ok
     assert len(whole_manifests(server, uri)) == 1
+
+
+def test_checkpoints_in_s3_are_looked_at_by_uri(server, uri, tmp_path, monkeypatch, capsys):
+    options = Configuration.from_dict(server.configuration())
+    env = checkpointed_env(tmp_path / "plain")
+    assert collect(env.from_sequence(1, 4).key_by(lambda n: 0).reduce(lambda a, b: a + b).uid("sum"))[-1] == 10
+    (plain,) = (tmp_path / "plain").iterdir()
+    headrace.checkpoint_storage.copy(plain, uri, configuration=options)
+    by_uri, by_path = headrace.read_checkpoint(uri, configuration=options), headrace.read_checkpoint(plain)
+    (state,) = by_path["sum"]
+    assert by_uri["sum"][state].to_arrow() == by_path["sum"][state].to_arrow()
+    assert headrace.verify_checkpoint(uri, configuration=options).bytes_read == sum(
+        seen_by_another(server, uri).values()
+    )
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    for command in (
+        ["list", uri],
+        ["show", uri, "sum", state],
+        ["verify", uri],
+        ["diff", uri, str(plain)],
+        ["export", uri, "sum", state, str(tmp_path / "sum.csv")],
+    ):
+        assert command_line.main(["checkpoint", *command]) == 0, capsys.readouterr().err
+    shown = capsys.readouterr().out
+    assert f"{uri}/chk-" in shown
+    assert "headrace-staging" not in shown
+
+
+def test_nothing_of_an_encrypted_job_can_be_read_in_s3_and_it_resumes(server, uri, tmp_path):
+    key = os.urandom(32)
+    settings = {**server.configuration(), KEY_ID: "k1"}
+    try:
+        set_key_provider({"k1": key}.get)
+        interrupted(uri, tmp_path, **settings)
+        files = server.second_client()
+        selector = pyarrow.fs.FileSelector(uri.removeprefix("s3://"), recursive=True)
+        objects = [one.path for one in files.get_file_info(selector) if one.type == pyarrow.fs.FileType.File]
+        assert sum(path.endswith(".hrs") for path in objects) >= 2
+        for path in objects:
+            with files.open_input_stream(path) as stream:
+                assert CANARY.encode() not in stream.read()
+        forget_keys()
+        set_key_provider({"k1": os.urandom(32)}.get)
+        with pytest.raises(headrace.FailedPreconditionError, match="encrypted with another key named 'k1'"):
+            resumed(uri, tmp_path, **settings)
+        forget_keys()
+        set_key_provider({"k1": key}.get)
+        counts = resumed(uri, tmp_path, **settings)
+        assert counts
+        assert counts.items() <= expected_counts().items()
+    finally:
+        forget_keys()
 
 
 def test_files_in_s3_are_read_by_name_directory_and_glob(server, uri):

@@ -54,6 +54,10 @@ class LocalCheckpointStore final : public CheckpointStore,
     const std::lock_guard<std::mutex> guard(disk_mutex_);
     return remote_ ? Shown(remote_->Fetch(manifest)) : Status::Ok();
   }
+  Result<ErasureReport> EraseKey(const KeyErasure& erasure) override;
+  Status LogInterval(const IntervalLogEntry& entry) override {
+    return interval_log_->Append(entry);
+  }
   void DeleteAllOnClose() override { delete_all_ = true; }
   std::shared_ptr<CheckpointStore> Share() override { return shared_from_this(); }
 
@@ -99,6 +103,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   std::unique_ptr<RemoteDirectory> remote_;  // null: `directory_` is where checkpoints stay
   std::vector<KnownManifest> known_;
   std::map<CheckpointId, Digest128> digests_;  // of the readable ones among them
+  std::unique_ptr<IntervalLog> interval_log_;  // set by Init
 
   // Guards the numbers below; never held during I/O.
   mutable std::mutex mutex_;
@@ -122,6 +127,8 @@ Status LocalCheckpointStore::Init() {
   if (options_.transport) {
     remote_ = std::make_unique<RemoteDirectory>(env_, options_.transport, directory_);
   }
+  interval_log_ = std::make_unique<IntervalLog>(files_, directory_, options_.transport,
+                                                !options_.key_id.empty());
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
   HR_RETURN_IF_ERROR(LoadKnown(names));
   if (!options_.key_id.empty()) {
@@ -503,6 +510,18 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
   if (!removed.ok()) return;  // the next checkpoint tries again
 }
 
+Result<ErasureReport> LocalCheckpointStore::EraseKey(const KeyErasure& erasure) {
+  if (remote_) {
+    return Status::Unimplemented(
+        "a key is erased from checkpoints in a local directory only, not " + remote_->uri());
+  }
+  const std::lock_guard<std::mutex> guard(disk_mutex_);
+  return headrace::EraseKey(env_, directory_, erasure, run_id_, [this] {
+    const std::lock_guard<std::mutex> numbers(mutex_);
+    return ++counter_;
+  });
+}
+
 // The marker of the run stays, so that no later run has its number. There is nobody left who could
 // be told of a failure.
 void LocalCheckpointStore::DeleteAll() {
@@ -518,6 +537,9 @@ void LocalCheckpointStore::DeleteAll() {
   // A manifest must never come back after a power cut when its data is gone.
   if (!remove(StoredName::Kind::kManifest) || !files_.SyncDirectory(directory_).ok()) return;
   if (!remove(StoredName::Kind::kData)) return;
+  const std::string log(kIntervalLogName);
+  const bool has_log = std::find(names->begin(), names->end(), log) != names->end();
+  if (has_log && !RemoveNames({log}).ok()) return;
 }
 
 // What Open hands out: the store lives until the last background work that shares it is done.
@@ -544,6 +566,10 @@ class StoreHandle final : public CheckpointStore {
   bool Decided(CheckpointId id) const override { return store_->Decided(id); }
   void Abandon(CheckpointId id) override { store_->Abandon(id); }
   Status FetchFiles(const Manifest& manifest) override { return store_->FetchFiles(manifest); }
+  Result<ErasureReport> EraseKey(const KeyErasure& erasure) override {
+    return store_->EraseKey(erasure);
+  }
+  Status LogInterval(const IntervalLogEntry& entry) override { return store_->LogInterval(entry); }
   void DeleteAllOnClose() override { store_->DeleteAllOnClose(); }
   std::shared_ptr<CheckpointStore> Share() override { return store_; }
 

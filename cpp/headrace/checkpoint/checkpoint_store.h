@@ -9,6 +9,8 @@
 
 #include "headrace/base/env.h"
 #include "headrace/checkpoint/checkpoint_transport.h"
+#include "headrace/checkpoint/interval_log.h"
+#include "headrace/checkpoint/key_erasure.h"
 #include "headrace/checkpoint/manifest.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/storage/codec.h"
@@ -44,6 +46,7 @@ struct CheckpointEntry {
 ///     chk-<id>.manifest                       a decided checkpoint
 ///     chk-<id>-<run>-<n>.tmp                  a manifest being written
 ///     data-<run>-<checkpoint>-<task>-<n>.hrs  what tasks wrote; no name is ever used twice
+///     interval-decisions.jsonl                of a job whose interval adapts: see interval_log.h
 ///
 /// Any other file is never touched. Every operation leaves the directory, wherever it is cut off,
 /// in a state from which the newest or the one before it can be resumed.
@@ -105,6 +108,12 @@ class CheckpointStore {
   /// Another owner of the same store, for work that may outlive this one; the lock is freed with
   /// the last.
   virtual std::shared_ptr<CheckpointStore> Share() = 0;
+  /// Takes a key out of all checkpoints in the directory (see EraseKey()), whoever wrote them. The
+  /// next LoadLatest gives what they are then. REQUIRES: nobody writes files or commits meanwhile.
+  virtual Result<ErasureReport> EraseKey(const KeyErasure& erasure) = 0;
+  /// Adds a line to the decision log of the adaptive interval, which outlives the job as its
+  /// checkpoints do. A failure takes nothing from the checkpoint.
+  virtual Status LogInterval(const IntervalLogEntry& entry) = 0;
 };
 
 }  // namespace headrace

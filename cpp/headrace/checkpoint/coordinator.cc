@@ -90,7 +90,7 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
   int64_t SteadyMs() const { return env->SteadyNs() / 1'000'000; }
 
   std::vector<Event> Tick();
-  void RequestNow(bool final);
+  CheckpointId RequestNow(bool final);
   void RequestSavepoint(SavepointRequestPtr request);
   void SetInterval(int64_t interval_ms);
   void OnSnapshot(CheckpointId id, TaskSnapshot snapshot);
@@ -102,8 +102,9 @@ struct CheckpointCoordinator::Impl : std::enable_shared_from_this<Impl> {
   bool IsWanted(CheckpointId id) const;
   void StartCommit(CheckpointId id);
   void CommitInBackground(CommitWork* commit);
-  void AdaptIntervalLocked(const Pending& checkpoint, const CheckpointRecord& sizes,
-                           const Manifest& manifest);
+  std::optional<IntervalLogEntry> AdaptIntervalLocked(const Pending& checkpoint,
+                                                      const CheckpointRecord& sizes,
+                                                      const Manifest& manifest);
   void OnDecidedLocked(const CommitWork& commit, const Status& status);
   Result<std::string> CopySavepoints(const CommitWork& commit);
   PendingPtr AbortLocked(const Status& why);
@@ -183,9 +184,10 @@ void CheckpointCoordinator::Impl::TriggerIfDue(int64_t now_ms) {
                     .stop = StopOf(pending->savepoints)});
 }
 
-void CheckpointCoordinator::Impl::RequestNow(bool final) {
+CheckpointId CheckpointCoordinator::Impl::RequestNow(bool final) {
   const std::lock_guard<std::mutex> guard(mutex);
   (final ? requested_final : requested) = true;
+  return next_id;
 }
 
 void CheckpointCoordinator::Impl::RequestSavepoint(SavepointRequestPtr request) {
@@ -301,18 +303,23 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
                           (manifest.key_id.empty() ? 0 : SealedManifestExtraBytes(manifest.key_id));
     counts.sizes = std::make_shared<const CheckpointSizes>(SizesOf(manifest));
   }
+  std::optional<IntervalLogEntry> logged;
   {
     const std::lock_guard<std::mutex> guard(mutex);
     HR_CHECK(pending && pending->id == id);
     Record(*pending, counts, status);
-    if (status.ok()) AdaptIntervalLocked(*pending, counts, commit->manifest);
+    if (status.ok()) logged = AdaptIntervalLocked(*pending, counts, commit->manifest);
     pending.reset();
     last_end_ms = SteadyMs();
     last_completed = commit->manifest;
     OnDecidedLocked(*commit, status);
     copying = status.ok() && !commit->savepoints.empty();
-    if (!copying) return;
   }
+  if (logged) {
+    logged->run = store->run_id();
+    const Status written = store->LogInterval(*logged);  // if not now, with the next
+  }
+  if (!status.ok() || commit->savepoints.empty()) return;
   const Result<std::string> copied = CopySavepoints(*commit);
   const std::lock_guard<std::mutex> guard(mutex);
   copying = false;
@@ -332,26 +339,31 @@ void CheckpointCoordinator::Impl::CommitInBackground(CommitWork* commit) {
 }
 
 // REQUIRES: `mutex`. Whole checkpoints teach what all state takes, deltas what changes.
-void CheckpointCoordinator::Impl::AdaptIntervalLocked(const Pending& checkpoint,
-                                                      const CheckpointRecord& sizes,
-                                                      const Manifest& manifest) {
+std::optional<IntervalLogEntry> CheckpointCoordinator::Impl::AdaptIntervalLocked(
+    const Pending& checkpoint, const CheckpointRecord& sizes, const Manifest& manifest) {
   int64_t rows_read = 0;
   for (const OperatorManifest& op : manifest.operators) {
     for (const SplitSnapshot& split : op.splits) rows_read += split.rows_read;
   }
   const int64_t rows = rows_read - last_rows_read.value_or(rows_read);
   last_rows_read = rows_read;
-  if (!options.adaptive.enabled || options.interval_ms < 0) return;
+  if (!options.adaptive.enabled || options.interval_ms < 0) return std::nullopt;
   const int64_t now_ms = SteadyMs();
-  const IntervalDecision decision = policy.OnCheckpoint(
-      {.ended_ms = now_ms,
-       .interval_s = static_cast<double>(checkpoint.after_ms) / 1000,
-       .seconds = static_cast<double>(now_ms - checkpoint.triggered_steady_ms) / 1000,
-       .bytes = static_cast<double>(sizes.bytes_written),
-       .state_bytes = static_cast<double>(sizes.state_bytes),
-       .rows = static_cast<double>(rows)});
+  const CheckpointCost cost{
+      .ended_ms = now_ms,
+      .interval_s = static_cast<double>(checkpoint.after_ms) / 1000,
+      .seconds = static_cast<double>(now_ms - checkpoint.triggered_steady_ms) / 1000,
+      .bytes = static_cast<double>(sizes.bytes_written),
+      .state_bytes = static_cast<double>(sizes.state_bytes),
+      .rows = static_cast<double>(rows)};
+  const IntervalDecision decision = policy.OnCheckpoint(cost);
   options.interval_ms = decision.interval_ms;
   history.back().interval = decision;
+  return IntervalLogEntry{.checkpoint = checkpoint.id,
+                          .run = 0,
+                          .decided_ms = env->NowMs(),
+                          .cost = cost,
+                          .decision = decision};
 }
 
 // Outcome of the first, for the history; those that stop the job count most.
@@ -487,7 +499,7 @@ CheckpointCoordinator::~CheckpointCoordinator() { impl_->Shutdown(); }
 
 std::vector<Event> CheckpointCoordinator::Tick() { return impl_->Tick(); }
 
-void CheckpointCoordinator::RequestNow(bool final) { impl_->RequestNow(final); }
+CheckpointId CheckpointCoordinator::RequestNow(bool final) { return impl_->RequestNow(final); }
 
 void CheckpointCoordinator::RequestSavepoint(SavepointRequestPtr request) {
   impl_->RequestSavepoint(std::move(request));

@@ -77,8 +77,9 @@ class CheckpointCoordinator {
   /// failures.
   std::vector<Event> Tick();
   /// Asks for a checkpoint now (savepoint, final). The final one is triggered when every task has
-  /// finished; one that fails and is tolerated is tried again under the next id.
-  void RequestNow(bool final);
+  /// finished; one that fails and is tolerated is tried again under the next id. Returns the least
+  /// number that it can have.
+  CheckpointId RequestNow(bool final);
   /// Asks for a savepoint: the next checkpoint serves all requests made by then, and comes at once.
   void RequestSavepoint(SavepointRequestPtr request);
   /// From now on, or until the interval adapts; -1 = none but requested ones.

@@ -217,6 +217,7 @@ Result<StateReader::State> StateReader::Describe(const std::string& operator_id,
   HR_ASSIGN_OR_RETURN(const OperatorManifest* op, Find(operator_id));
   std::vector<std::string> names;
   const TableMeta* found = nullptr;
+  bool by_key = false;
   for (const SubtaskManifest& subtask : op->subtasks) {
     for (const TableManifest& table : subtask.tables) {
       const TableMeta& meta = table.meta;
@@ -228,15 +229,16 @@ Result<StateReader::State> StateReader::Describe(const std::string& operator_id,
                                   found->name + "' and '" + meta.name + "'");
       }
       found = &meta;
+      by_key = by_key || meta.kind == TableKind::kKeyed;
     }
   }
   for (const StateRegistration& known : op->registry) {
     if (known.kind == TableKind::kDictionary || known.kind == TableKind::kTimers) continue;
     names.push_back(known.name);
     // All its slices are closed: it has a type, but no table.
-    if (!found && known.name == state) return State{known.fingerprint, known.kind, 0};
+    if (!found && known.name == state) return State{known.fingerprint, known.kind, 0, false};
   }
-  if (found) return State{found->fingerprint, KindInMemory(*found), found->row_bytes};
+  if (found) return State{found->fingerprint, KindInMemory(*found), found->row_bytes, by_key};
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return Status::NotFound("operator '" + operator_id + "' of checkpoint " +

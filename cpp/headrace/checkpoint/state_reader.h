@@ -80,6 +80,8 @@ class StateReader {
     std::string fingerprint;
     TableKind kind = TableKind::kRows;
     uint32_t row_bytes = 0;
+    /// Rows have their keys with them: what Keys() gives need not have all of these.
+    bool by_key = false;
   };
   /// kNotFound naming the operators, or the states, that there are.
   Result<State> Describe(const std::string& operator_id, const std::string& state) const;

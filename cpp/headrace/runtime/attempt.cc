@@ -247,10 +247,12 @@ void Attempt::Handle(const CheckpointCoordinator::Event& event) {
       break;
     case Kind::kCompleted:
       for (const auto& task : tasks_) task->NotifyComplete(event.id);
+      last_complete_ = event.id;
       final_decided_ = event.final;
       if (event.final && !event.savepoint) EndWith(event.id);
       break;
     case Kind::kAborted:
+      if (wanted_checkpoint_ > last_complete_) coordinator_->RequestNow(/*final=*/false);
       break;
     case Kind::kFailJob:
       Fail(event.status);
@@ -288,6 +290,11 @@ void Attempt::RequestSavepoint(SavepointRequestPtr request) {
   }
   drains_.push_back(std::move(request));
   for (const auto& task : tasks_) task->Drain();
+}
+
+CheckpointId Attempt::RequestCheckpoint() {
+  wanted_checkpoint_ = coordinator_->RequestNow(/*final=*/false);
+  return wanted_checkpoint_;
 }
 
 void Attempt::SetCheckpointInterval(int64_t interval_ms) {

@@ -57,6 +57,11 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   Report Tick();
   /// REQUIRES: a store. The request is resolved, or left to the caller when the attempt ends first.
   void RequestSavepoint(SavepointRequestPtr request);
+  /// Asks for a checkpoint now, and again should it fail and be tolerated. Returns the least number
+  /// that it can have. REQUIRES: a store.
+  CheckpointId RequestCheckpoint();
+  /// The newest complete one of this attempt, 0 = none. Loop only.
+  CheckpointId last_complete() const { return last_complete_; }
   /// -1 = none but requested ones.
   void SetCheckpointInterval(int64_t interval_ms);
   int64_t checkpoint_interval_ms() const { return coordinator_ ? coordinator_->interval_ms() : -1; }
@@ -106,6 +111,8 @@ class Attempt final : public TaskHost, public std::enable_shared_from_this<Attem
   bool final_requested_ = false;             // loop only
   bool final_decided_ = false;               // loop only
   CheckpointId final_complete_ = 0;          // loop only
+  CheckpointId last_complete_ = 0;           // loop only
+  CheckpointId wanted_checkpoint_ = 0;       // loop only: see RequestCheckpoint
   std::vector<SavepointRequestPtr> drains_;  // loop only: wait for the end of all input
 
   // What the barriers of a checkpoint ask for; ids of the last such checkpoints, 0 = none.

@@ -11,6 +11,7 @@
 #include "headrace/base/env.h"
 #include "headrace/checkpoint/coordinator.h"
 #include "headrace/graph/job_graph.h"
+#include "headrace/runtime/erasure_request.h"
 #include "headrace/runtime/registered_state.h"
 #include "headrace/runtime/restart_strategy.h"
 #include "headrace/runtime/thread_hooks.h"
@@ -155,6 +156,11 @@ class Job {
   /// Simulation: steady time before which Step() has nothing to do unless background work comes
   /// back; 0 = now.
   virtual int64_t NextStepNs() = 0;
+
+  /// Asks that keyed state forgets a key: that of the tasks, as it is at a checkpoint which is
+  /// taken for it, and what retained checkpoints hold of it. The tasks restart from that
+  /// checkpoint.
+  virtual ErasureRequestPtr RequestErasure(KeyErasure erasure) = 0;
 };
 
 }  // namespace headrace

@@ -77,6 +77,9 @@ int64_t JobImpl::RunLoopOnce() {
     case Phase::kStopping:
       WatchStop();
       break;
+    case Phase::kErasing:
+      WatchErasure();
+      break;
     case Phase::kDelayed: {
       std::unique_lock lock(mutex_);
       const bool cancel = cancel_requested_;
@@ -168,6 +171,7 @@ Status JobImpl::BuildAttempt() {
   }
   attempt_ = std::move(attempt);
   attempt_counted_ = false;
+  erasure_checkpoint_ = 0;
   return Status::Ok();
 }
 
@@ -198,7 +202,10 @@ void JobImpl::WatchAttempt() {
     BeginStop(report.failure);
     return;
   }
-  if (!report.finished) return;
+  if (!report.finished) {
+    if (store_ && ErasureIsDue()) BeginStop(Status::Ok());
+    return;
+  }
   if (!store_) {
     const Status published = PublishAll(env_->files(), attempt_->TakeRenames());
     if (!published.ok()) {
@@ -286,7 +293,9 @@ void JobImpl::BeginStop(Status why) {
   phase_ = Phase::kStopping;
   attempt_->RequestStop();
   RefuseSavepoints(stop_reason_.ok()
-                       ? Status::FailedPrecondition("no savepoint: the job ended before")
+                       ? Status::FailedPrecondition(stop_after_success_
+                                                        ? "no savepoint: the job ended before"
+                                                        : "no savepoint: a key was to be erased")
                        : Status(stop_reason_.code(), "no savepoint: " + stop_reason_.message()));
 }
 
@@ -357,6 +366,8 @@ void JobImpl::AfterStop(bool abandoned) {
     End(status.ok() ? JobState::kFinished : JobState::kFailed, status);
   } else if (abandoned) {
     End(JobState::kFailed, why);  // its zombie could still touch what the next attempt needs
+  } else if (why.ok()) {
+    phase_ = Phase::kErasing;
   } else {
     OnFailure(why);
   }
@@ -414,6 +425,7 @@ void JobImpl::End(JobState state, Status status) {
   end_status_ = std::move(status);
   release_started_ns_ = awake_ns_;
   phase_ = Phase::kReleasing;
+  RefuseErasures(state);
   RefuseSavepoints(
       Status::FailedPrecondition("no savepoint: the job is " + std::string(JobStateName(state))));
   WatchRelease();

@@ -28,6 +28,7 @@ class JobImpl final : public Job {
   bool WaitFor(int64_t timeout_ms) override;
   void Cancel() override;
   SavepointRequestPtr RequestSavepoint(std::string directory, SavepointStop stop) override;
+  ErasureRequestPtr RequestErasure(KeyErasure erasure) override;
   void SetCheckpointInterval(int64_t interval_ms) override;
   JobState state() const override;
   std::map<std::string, int64_t> Metrics() const override;
@@ -54,7 +55,15 @@ class JobImpl final : public Job {
     std::condition_variable changed;
     bool set = false;
   };
-  enum class Phase : uint8_t { kStarting, kRunning, kStopping, kDelayed, kReleasing, kEnded };
+  enum class Phase : uint8_t {
+    kStarting,
+    kRunning,
+    kStopping,
+    kErasing,
+    kDelayed,
+    kReleasing,
+    kEnded
+  };
 
   Status FindRestorePoint();
   Status LoadRestorePath(RestorePoint* point);
@@ -78,6 +87,9 @@ class JobImpl final : public Job {
   void NoteLeftBehind(const std::string& text);
   void PassRequests();
   void RefuseSavepoints(const Status& why);
+  bool ErasureIsDue();
+  void WatchErasure();
+  void RefuseErasures(JobState state);
   void WakeLoop();
   bool DeletesCheckpoints(JobState state) const;
   /// Rows that sources which can go back have read so far, over all attempts.
@@ -92,6 +104,7 @@ class JobImpl final : public Job {
   std::optional<RestorePoint> restore_point_;  // before the first checkpoint of this run
   std::vector<std::pair<std::string, std::string>> operator_ids_;
   std::string checkpoint_directory_;
+  std::string source_without_position_;  // the first that cannot go back to a checkpoint, or ""
   std::map<int, std::vector<SplitState>> planned_splits_;
   const std::shared_ptr<MetricsRegistry> metrics_ = std::make_shared<MetricsRegistry>();
   const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
@@ -106,6 +119,7 @@ class JobImpl final : public Job {
   bool interrupted_ = false;
   bool stepped_ = false;
   bool restored_final_ = false;
+  CheckpointId erasure_checkpoint_ = 0;  // that erasures of this attempt wait for; 0 = none
   int64_t stop_started_ns_ = 0;
   int64_t restart_at_ns_ = 0;
   int64_t failed_at_ns_ = 0;
@@ -130,6 +144,9 @@ class JobImpl final : public Job {
   std::vector<SavepointRequestPtr> savepoints_;  // not resolved when last looked at
   size_t savepoints_passed_ = 0;                 // of these, to the running attempt
   bool savepoints_closed_ = false;               // no attempt will come to make any
+  std::vector<ErasureRequestPtr> erasures_;      // not resolved yet
+  size_t erasures_passed_ = 0;                   // of these, those that the attempt works on
+  bool erasures_closed_ = false;                 // the job has ended
   std::optional<int64_t> new_interval_ms_;       // not yet told to the running attempt
   std::shared_ptr<Attempt> attempt_;
   bool attempt_counted_ = false;  // attempt_ is over and in the two below

@@ -71,6 +71,7 @@ Status JobImpl::Prepare() {
   }
   for (const StreamNode& node : graph_->stream->nodes) {
     if (node.source && !node.source->replayable()) {
+      if (source_without_position_.empty()) source_without_position_ = node.name;
       result_.messages.push_back("at least once from source " + node.name);
     }
   }

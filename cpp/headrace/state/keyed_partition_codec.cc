@@ -4,7 +4,6 @@
 #include <tuple>
 
 #include "headrace/base/check.h"
-#include "headrace/state/cold_key.h"
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
@@ -46,6 +45,10 @@ Status Twice(const StoredKeyedRow& row) {
 void KeyedPartitionWriter::Add(std::string_view row_key, std::optional<std::string_view> value) {
   RowKeyParts parts;
   HR_CHECK(ParseRowKey(row_key, &parts));
+  Add(parts, value);
+}
+
+void KeyedPartitionWriter::Add(const RowKeyParts& parts, std::optional<std::string_view> value) {
   const bool same = rows_ > 0 && parts.canonical == last_key_;
   body_.Fixed<uint8_t>(static_cast<uint8_t>((value ? 0 : kTombstone) | (same ? kSameKey : 0) |
                                             (parts.ns.empty() ? 0 : kNamespace) |
@@ -107,6 +110,15 @@ Result<StoredKeyedPartition> DecodeKeyedPartition(uint32_t row_bytes, std::strin
   }
   HR_RETURN_IF_ERROR(in.ExpectDone());
   return partition;
+}
+
+std::string EncodeStoredKeyedPartition(uint32_t row_bytes, const StoredKeyedPartition& partition) {
+  KeyedPartitionWriter writer(row_bytes);
+  for (const StoredKeyedRow& row : partition.rows) {
+    writer.Add({row.key, row.ns, row.sub_key},
+               row.tombstone ? std::nullopt : std::optional<std::string_view>(row.value));
+  }
+  return writer.Finish(partition.whole);
 }
 
 Result<StoredKeyedPartition> MergeKeyedPartition(uint32_t row_bytes,

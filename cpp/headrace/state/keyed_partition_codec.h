@@ -8,6 +8,7 @@
 
 #include "headrace/base/bytes.h"
 #include "headrace/base/status.h"
+#include "headrace/state/cold_key.h"
 
 namespace headrace {
 
@@ -24,6 +25,7 @@ class KeyedPartitionWriter {
   /// No value: a tombstone. REQUIRES: rows ascend by their row keys (cold_key.h); a fixed-width
   /// value has `row_bytes`.
   void Add(std::string_view row_key, std::optional<std::string_view> value);
+  void Add(const RowKeyParts& row, std::optional<std::string_view> value);
   uint32_t rows() const { return rows_; }
   /// About what the rows take.
   uint64_t bytes() const { return body_.size(); }
@@ -52,6 +54,10 @@ struct StoredKeyedPartition {
 
 /// kCorruption with the offset when the payload is not one that was written for a table like this.
 Result<StoredKeyedPartition> DecodeKeyedPartition(uint32_t row_bytes, std::string_view payload);
+
+/// The payload of a partition that was read: that which it was read from, unless it was changed.
+/// REQUIRES: rows in the order in which they were read.
+std::string EncodeStoredKeyedPartition(uint32_t row_bytes, const StoredKeyedPartition& partition);
 
 /// Applies a base and its deltas, oldest first; leaves the live rows, in no particular order. The
 /// payloads must outlive the result. kCorruption also when the first is not whole.

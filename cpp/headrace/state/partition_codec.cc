@@ -289,6 +289,46 @@ class Decoder {
   ByteReader in_;
 };
 
+void EncodeStoredFixedRows(const StoredPartition& partition, ByteWriter* out) {
+  std::string bits;
+  if (partition.whole) {
+    bits.assign((size_t{partition.row_count} + 7) / 8, '\0');
+    for (const StoredRow& row : partition.rows) {
+      const uint32_t i = row.row - partition.first_row;
+      bits[i / 8] = static_cast<char>(bits[i / 8] | (1 << (i % 8)));
+    }
+  } else {
+    out->Varint(partition.rows.size());
+    int64_t previous = -1;
+    uint32_t changed = 0;
+    for (const StoredRow& row : partition.rows) {
+      AppendPosition(row.row - partition.first_row, &previous, out);
+      AppendBit(&bits, changed++, row.tombstone);
+    }
+  }
+  out->Raw(bits);
+  for (const StoredRow& row : partition.rows) {
+    if (!row.tombstone) out->Raw(row.value);
+  }
+}
+
+void EncodeStoredRows(TableKind kind, const StoredPartition& partition, ByteWriter* out) {
+  out->Varint(partition.rows.size());
+  int64_t previous = -1;
+  for (const StoredRow& row : partition.rows) {
+    AppendPosition(row.row - partition.first_row, &previous, out);
+    out->Fixed<uint8_t>(row.tombstone ? kTombstone : 0);
+    if (row.tombstone) continue;
+    if (kind == TableKind::kDictionary) {
+      AppendDictionaryFields(row.key_group, row.value, out);
+    } else if (kind == TableKind::kTimers) {
+      AppendTimerFields(row.domain, row.key, row.ns, row.time, out);
+    } else {
+      AppendRowFields(row.key, row.ns, row.sub_key, row.value, out);
+    }
+  }
+}
+
 // Rows of `delta` over rows of `base`, both ascending.
 std::vector<StoredRow> Overlay(const std::vector<StoredRow>& base,
                                const std::vector<StoredRow>& delta) {
@@ -311,6 +351,19 @@ Result<StoredPartition> DecodePartition(TableKind kind, uint32_t row_bytes,
   StoredPartition partition;
   HR_RETURN_IF_ERROR(Decoder(kind, row_bytes, payload).Decode(&partition));
   return partition;
+}
+
+std::string EncodeStoredPartition(TableKind kind, const StoredPartition& partition) {
+  ByteWriter out;
+  out.Fixed<uint8_t>(partition.whole ? kWhole : 0);
+  out.Varint(partition.first_row);
+  out.Varint(partition.row_count);
+  if (IsFixedWidth(kind)) {
+    EncodeStoredFixedRows(partition, &out);
+  } else {
+    EncodeStoredRows(kind, partition, &out);
+  }
+  return out.Take();
 }
 
 Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,

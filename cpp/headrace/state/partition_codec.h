@@ -62,6 +62,10 @@ struct StoredPartition {
 Result<StoredPartition> DecodePartition(TableKind kind, uint32_t row_bytes,
                                         std::string_view payload);
 
+/// The payload of a partition that was read: that which it was read from, unless it was changed.
+/// REQUIRES: rows ascend; tombstones only where it is not whole.
+std::string EncodeStoredPartition(TableKind kind, const StoredPartition& partition);
+
 /// Applies a base and its deltas, oldest first; leaves the live rows. The payloads must outlive the
 /// result. kCorruption also when the first is not whole.
 Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,

@@ -20,7 +20,7 @@ def diff_checkpoints(
 
     Args:
         before: A path as for `read_checkpoint`, or what that returned.
-        after: The same; often a later checkpoint of the same job.
+        after: The same; often a later checkpoint of the same job. Of remote checkpoints all files are brought here.
 
     Raises:
         InvalidArgumentError: there is no checkpoint at a path.
@@ -89,8 +89,10 @@ class CheckpointDifference:
 
     def _compare(self, uid: str, state: str) -> dict[str, Any]:
         if (uid, state) not in self._compared:
-            before, after = (
-                side._reader if uid in side and state in side[uid] else None for side in (self.before, self.after)
-            )
-            self._compared[uid, state] = _core.diff_state(before, after, uid, state)
+            with self.before._source.terms(), self.after._source.terms():
+                before, after = (
+                    side._source.reader() if uid in side and state in side[uid] else None
+                    for side in (self.before, self.after)
+                )
+                self._compared[uid, state] = _core.diff_state(before, after, uid, state)
         return self._compared[uid, state]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.checkpoint_storage.location import is_remote
 from headrace.checkpoints.location import find_checkpoint, local_path
 from headrace.checkpoints.stored import StoredCheckpoint, read_checkpoint
 from headrace.checkpoints.verification import VerifyReport, verify_checkpoint
@@ -116,7 +117,7 @@ class Recovery:
         env = job if isinstance(job, StreamExecutionEnvironment) else StreamExecutionEnvironment()
         own: dict[str, str] = {_RECOVERY_PATH: self._manifest(checkpoint)}
         if env.get_checkpoint_config().get_checkpoint_storage_dir() is None:
-            own[DIRECTORY] = str(Path(checkpoint.directory).parent)
+            own[DIRECTORY] = checkpoint.directory.rpartition("/")[0]
         env.configure(Configuration.from_dict(own))
         if not isinstance(job, StreamExecutionEnvironment):
             job(env)
@@ -127,5 +128,7 @@ class Recovery:
         return verify_checkpoint(self._path)
 
     def _manifest(self, checkpoint: StoredCheckpoint) -> str:
+        if is_remote(str(self._path)):
+            return str(self._path)
         found = local_path(find_checkpoint(self._path))
         return str(found) if not found.is_dir() else f"{checkpoint.directory}/chk-{checkpoint.id}.manifest"

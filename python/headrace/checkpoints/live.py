@@ -106,7 +106,7 @@ class LiveState:
         operator = checkpoint[self._uid]
         if not operator[self._name].has_keys:
             raise _core.InvalidArgumentError(f"state {self._name!r} has no keys: read it as a whole, with to_arrow()")
-        return checkpoint._reader.look_up(operator.uid, operator[self._name].name, key)
+        return checkpoint._source.reader().look_up(operator.uid, operator[self._name].name, key)
 
     def _retried(self, read: Any) -> Any:
         # The running job deletes a checkpoint when two newer ones are complete.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import _core
+from headrace.checkpoint_storage.location import is_remote
+from headrace.checkpoints.fetching import FetchedCheckpoints
 from headrace.checkpoints.location import find_checkpoint
+from headrace.common.configuration import Configuration
 
 _TYPE = b"headrace.type"
 
 
-def read_checkpoint(path: str | Path, *, allow_pickle: bool = False) -> StoredCheckpoint:
+def read_checkpoint(
+    path: str | Path, *, allow_pickle: bool = False, configuration: Configuration | None = None
+) -> StoredCheckpoint:
     """Opens a checkpoint, final checkpoint or savepoint for reading. No job runs, nothing is locked or changed.
 
     >>> checkpoint = headrace.read_checkpoint("/checkpoints/payments")      # doctest: +SKIP
@@ -25,15 +31,44 @@ def read_checkpoint(path: str | Path, *, allow_pickle: bool = False) -> StoredCh
 
     Args:
         path: Of a manifest (`chk-7.manifest` or `chk-7`), a savepoint, or a job's directory, whose newest is opened;
-            local or as `file://` URI.
+            local, or a URI that `execution.checkpointing.dir` takes (`s3://`, `hdfs://`, …). Of a remote checkpoint only
+            the manifest is read at first; all its files are brought to a temporary directory when state is asked for,
+            and go with the object.
         allow_pickle: Whether to load values that a program stored as PICKLED_BYTE_ARRAY, which runs whatever code
             they name. Without it they are shown as their bytes, and nothing that a file says is ever executed.
+        configuration: Options with address and credentials of a remote storage; those of the environment count too.
 
     Raises:
         InvalidArgumentError: there is no checkpoint at `path`.
         CorruptionError: it is damaged; the message names file and offset.
+        StorageError: the storage does not answer, or there is no room for temporary files.
     """
-    return StoredCheckpoint(_core.CheckpointReader(find_checkpoint(path)), allow_pickle)
+    return StoredCheckpoint(_Source(path, configuration), allow_pickle)
+
+
+class _Source:
+    """What the engine reads, once it is here.
+
+    Attributes:
+        described: The engine's reader, good for what the manifest says.
+        directory: What names of files are relative to; of a remote checkpoint a URI.
+    """
+
+    def __init__(self, path: str | Path, configuration: Configuration | None) -> None:
+        self._fetched = FetchedCheckpoints(str(path), configuration) if is_remote(str(path)) else None
+        with self.terms():
+            self.described = _core.CheckpointReader(find_checkpoint(self._fetched.path if self._fetched else path))
+        self.directory = self._fetched.uri if self._fetched else self.described.directory
+
+    def reader(self) -> _core.CheckpointReader:
+        """The engine's reader, with all data files there."""
+        if self._fetched:
+            self._fetched.fetch([file["name"] for file in self.described.manifest()["files"]])
+        return self.described
+
+    def terms(self) -> AbstractContextManager[None]:
+        """Errors name files as the user does."""
+        return self._fetched.in_remote_terms() if self._fetched else nullcontext()
 
 
 class StoredState:
@@ -62,7 +97,14 @@ class StoredState:
         partitions: P, in how many pieces of at most 64 KiB (Z) it is stored, over all subtasks.
     """
 
-    def __init__(self, name: str, registration: dict[str, Any], stored: Any, partitions: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        registration: dict[str, Any],
+        stored: Callable[[], _core.StoredState | _OperatorItems],
+        source: _Source,
+        partitions: int = 0,
+    ) -> None:
         self.name = name
         self.declared: str = registration.get("fingerprint", "")
         self.bytes: int = registration.get("bytes", 0)
@@ -70,6 +112,7 @@ class StoredState:
         self.has_keys: bool = registration.get("kind") != "operator"
         self.partitions = partitions
         self._open = stored
+        self._source = source
         self._opened: _core.StoredState | _OperatorItems | None = None
 
     @property
@@ -120,11 +163,17 @@ class StoredState:
 
     def _stored(self) -> _core.StoredState | _OperatorItems:
         if self._opened is None:
-            self._opened = self._open()
+            with self._source.terms():
+                self._opened = self._open()
         return self._opened
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        for batch in self._stored().batches():
+        batches = iter(self._stored().batches())
+        while True:
+            with self._source.terms():
+                batch = next(batches, None)
+            if batch is None:
+                return
             yield pa.record_batch(batch).cast(schema)
 
 
@@ -155,7 +204,7 @@ class StoredOperator(Mapping[str, StoredState]):
         state_bytes: s_i of each subtask, in order; S is their sum over all operators.
     """
 
-    def __init__(self, reader: _core.CheckpointReader, manifest: dict[str, Any], allow_pickle: bool) -> None:
+    def __init__(self, source: _Source, manifest: dict[str, Any], allow_pickle: bool) -> None:
         self.uid: str = manifest["operator_id"]
         self.name: str = manifest["name"]
         self.kind: str = manifest["kind"]
@@ -163,7 +212,7 @@ class StoredOperator(Mapping[str, StoredState]):
         self.max_parallelism: int = manifest["max_parallelism"]
         self.keyed: bool = manifest["keyed"]
         self.state_bytes: list[int] = [subtask["state_bytes"] for subtask in manifest["subtasks"]]
-        self._reader = reader
+        self._source = source
         self._splits: list[dict[str, Any]] = manifest["splits"]
         partitions: Counter[str] = Counter()
         for subtask in manifest["subtasks"]:
@@ -183,11 +232,11 @@ class StoredOperator(Mapping[str, StoredState]):
 
     def timers(self) -> StoredState:
         """The timers: columns `key`, `namespace`, `domain` ("event time", "processing time"), `time` in ms."""
-        return StoredState("timers", self._counts.get("timers", {}), lambda: self._reader.timers(self.uid))
+        return self._counted("timers", "timers", lambda: self._source.reader().timers(self.uid))
 
     def key_dictionary(self) -> StoredState:
         """Key → key id (document 001): columns `key`, `id` (good within its subtask), `key_group`, `subtask`."""
-        return StoredState("keys", self._counts.get("dictionary", {}), lambda: self._reader.keys(self.uid))
+        return self._counted("keys", "dictionary", lambda: self._source.reader().keys(self.uid))
 
     def operator_state(self) -> pa.Table:
         """All state that has no keys, the engine's own too: `subtask`, `name`, `redistribution`, `index`, `value`.
@@ -196,7 +245,7 @@ class StoredOperator(Mapping[str, StoredState]):
         """
         rows = [
             (subtask, name, how, index, _core.describe_value(item), item)
-            for subtask, name, how, items in self._reader.operator_lists(self.uid)
+            for subtask, name, how, items in self._source.described.operator_lists(self.uid)
             for index, item in enumerate(items)
         ]
         names = ["subtask", "name", "redistribution", "index", "value", "encoded"]
@@ -225,8 +274,16 @@ class StoredOperator(Mapping[str, StoredState]):
 
     def _state(self, name: str, registration: dict[str, Any], allow_pickle: bool, partitions: int) -> StoredState:
         if registration["kind"] == "operator":  # what the engine calls them
-            return StoredState(name, registration, lambda: _OperatorItems(self._reader, self.uid, name))
-        return StoredState(name, registration, lambda: self._reader.state(self.uid, name, allow_pickle), partitions)
+            items = self._source.described
+            return StoredState(name, registration, lambda: _OperatorItems(items, self.uid, name), self._source)
+
+        def stored() -> _core.StoredState:
+            return self._source.reader().state(self.uid, name, allow_pickle)
+
+        return StoredState(name, registration, stored, self._source, partitions)
+
+    def _counted(self, name: str, kind: str, stored: Callable[[], _core.StoredState]) -> StoredState:
+        return StoredState(name, self._counts.get(kind, {}), stored, self._source)
 
 
 class StoredCheckpoint(Mapping[str, StoredOperator]):
@@ -238,25 +295,25 @@ class StoredCheckpoint(Mapping[str, StoredOperator]):
         kind: "checkpoint", "final checkpoint" or "savepoint".
         created: When it was begun, in UTC.
         state_bytes: S, the sum of all subtasks' states.
-        directory: What the names of its files are relative to.
+        directory: What the names of its files are relative to; of a remote checkpoint a URI.
         files: Names of the files it consists of, beside its manifest.
         stored_bytes: Their size.
     """
 
-    def __init__(self, reader: _core.CheckpointReader, allow_pickle: bool = False) -> None:
-        manifest = reader.manifest()
-        self._reader = reader
+    def __init__(self, source: _Source, allow_pickle: bool = False) -> None:
+        manifest = source.described.manifest()
+        self._source = source
         self.id: int = manifest["id"]
         self.job: str = manifest["job_key"]
         self.kind: str = manifest["kind"]
         self.created = datetime.fromtimestamp(manifest["created_ms"] / 1000, timezone.utc)
         self.full: bool = manifest["full"]
         self.state_bytes: int = manifest["state_bytes"]
-        self.directory: str = reader.directory
+        self.directory: str = source.directory
         self.files: list[str] = [file["name"] for file in manifest["files"]]
         self.stored_bytes: int = sum(file["size_bytes"] for file in manifest["files"])
         self._operators = {
-            one["operator_id"]: StoredOperator(reader, one, allow_pickle) for one in manifest["operators"]
+            one["operator_id"]: StoredOperator(source, one, allow_pickle) for one in manifest["operators"]
         }
 
     def operators(self) -> dict[str, StoredOperator]:
@@ -276,7 +333,7 @@ class StoredCheckpoint(Mapping[str, StoredOperator]):
 
         They are there under one of the two names: which one says whether the commit is done.
         """
-        return list({commit["final_path"]: commit for commit in self._reader.pending_renames()}.values())
+        return list({commit["final_path"]: commit for commit in self._source.described.pending_renames()}.values())
 
     def __getitem__(self, uid: str) -> StoredOperator:
         if uid in self._operators:

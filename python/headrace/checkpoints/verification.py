@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headrace import _core
+from headrace.checkpoint_storage.location import is_remote
+from headrace.checkpoints.fetching import FetchedCheckpoints
 from headrace.checkpoints.location import find_checkpoint
+from headrace.common.configuration import Configuration
 
 
 @dataclass(frozen=True)
@@ -74,24 +79,39 @@ class VerifyReport:
         return "\n".join(lines)
 
 
-def verify_checkpoint(path: str | Path) -> VerifyReport:
+def verify_checkpoint(path: str | Path, *, configuration: Configuration | None = None) -> VerifyReport:
     """Reads every byte of the checkpoints at `path`, and of the sink files that the newest commits.
 
     Args:
-        path: Of one checkpoint or savepoint, or of a job's directory: then all checkpoints in it are verified.
+        path: Of one checkpoint or savepoint, or of a job's directory: then all checkpoints in it are verified. Files of a
+            remote one (`s3://`, `hdfs://`, …) are brought to a temporary directory, and the report has their URIs.
+        configuration: Options with address and credentials of a remote storage; those of the environment count too.
 
     Raises:
         InvalidArgumentError: there is no checkpoint at `path`.
+        StorageError: a remote storage does not answer, or there is no room for temporary files.
     """
-    found = find_checkpoint(path)
-    report = _core.verify_stored(found)
+    if not is_remote(str(path)):
+        found = find_checkpoint(path)
+        return _report(found, _core.verify_stored(found))
+    fetched = FetchedCheckpoints(str(path), configuration)
+    try:
+        fetched.fetch_all()
+        with fetched.in_remote_terms():
+            return _report(str(fetched.path), _core.verify_stored(str(fetched.path)), fetched.shown)
+    finally:
+        fetched.remove()
+
+
+def _report(path: str, report: dict[str, Any], shown: Callable[[str], str] = str) -> VerifyReport:
+    newest = report["newest_whole"]
     return VerifyReport(
-        path=found,
+        path=shown(path),
         files=report["files"],
         bytes_on_disk=report["bytes_on_disk"],
         bytes_read=report["bytes_read"],
-        damage=[Damage(*one) for one in report["damage"]],
-        checkpoints=[CheckedCheckpoint(*one) for one in report["checkpoints"]],
-        newest_whole=report["newest_whole"],
-        unreferenced=report["unreferenced"],
+        damage=[Damage(shown(file), offset, shown(what)) for file, offset, what in report["damage"]],
+        checkpoints=[CheckedCheckpoint(shown(manifest), *rest) for manifest, *rest in report["checkpoints"]],
+        newest_whole=None if newest is None else shown(newest),
+        unreferenced=[shown(file) for file in report["unreferenced"]],
     )

@@ -16,6 +16,7 @@ from headrace.common.time import DurationLike, to_milliseconds
 
 if TYPE_CHECKING:
     from headrace import _core
+    from headrace.checkpoints.erasing import ErasedKey
     from headrace.checkpoints.live import LiveState
 
 T = TypeVar("T")
@@ -204,6 +205,37 @@ class JobClient:
         stop = "drain" if flags and flags[0] else "suspend"
         return self._savepoint(stop, paths[0] if paths else None)
 
+    def erase_key(self, key: Any, *, operator: str | None = None) -> CompletableFuture[ErasedKey]:
+        """Makes the running job forget a key: its keyed state, and what retained checkpoints hold of it.
+
+        A checkpoint is taken, the tasks stop, the key goes from all checkpoints of the job's directory (as by
+        `headrace.checkpoints.erase_key`), and the tasks start again from the newest: a restart, listed by
+        `recoveries()`. Rows of the key that come behind that checkpoint make new state. Savepoints are not touched.
+
+        Args:
+            key: As the program gives it to `key_by`.
+            operator: Uid or name of the one operator that forgets it; None: every operator with keys.
+
+        Returns:
+            What was erased; its result() raises what went wrong: FailedPreconditionError when the job takes no
+            checkpoints, keeps them in remote storage, has a source that cannot go back to one, or has ended.
+
+        Raises:
+            KeyError: there is no such operator.
+            InvalidArgumentError: `key` cannot be a key.
+        """
+        from headrace import _core
+        from headrace.checkpoints.erasing import ErasedKey  # that package knows this one
+
+        request = self._job.request_erasure(_core.KeyErasure(key, self._uid_of(operator) if operator else ""))
+
+        def wait() -> ErasedKey:
+            while not request.wait(50):  # short waits, so that the main thread sees signals
+                pass
+            return ErasedKey(**request.report())
+
+        return CompletableFuture(wait, request.done)
+
     def set_checkpoint_interval(self, interval: DurationLike | None) -> None:
         """Changes the time between checkpoints of the running job, also behind restarts.
 
@@ -289,6 +321,15 @@ class JobClient:
             return written
 
         return CompletableFuture(wait, lambda: request.done() and (not stop or self.status().is_terminal_state()))
+
+    def _uid_of(self, operator: str) -> str:
+        known = self._job.operator_ids()
+        if any(uid == operator for _, uid in known):
+            return operator
+        named = [uid for name, uid in known if name == operator]
+        if len(named) == 1:
+            return named[0]
+        raise KeyError(f"the job has no operator {operator!r}; it has {[uid for _, uid in known]}")
 
     def _wait(self) -> None:
         # Short waits, so that the main thread sees signals: Ctrl-C must stop a job within a second.
