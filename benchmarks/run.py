@@ -24,6 +24,8 @@ PIPELINES = {
     "checkpoint_overhead": "cost of a checkpoint a second",
     "barrier_gap": "longest gap between two batches near a barrier, at 10 k to 10 M keys",
     "transfer_table": "bytes and requests of checkpoints with partitions, codec and increments each on and off",
+    "increments": "bytes of checkpoints with 1 % of the keys changed, on every backend",
+    "backends": "the keyed counter on the memory, disk and RocksDB backends",
     "startup": "hello world against an empty Python program",
     "memory_flat": "resident memory over 100 M records",
     "latency": "p99 at 10,000 records a second through a keyed Python function",

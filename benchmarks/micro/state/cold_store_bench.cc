@@ -4,12 +4,6 @@
 // options; `ratio` is to that loop, in the same run, the two taking turns. The count of a key is
 // checked against a plain array at each read.
 #include <benchmark/benchmark.h>
-#include <rocksdb/cache.h>
-#include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/table.h>
-#include <rocksdb/write_batch.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -24,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "headrace/base/hash.h"
+#include "counters_on_rocksdb.h"
 #include "headrace/state/page_file_store.h"
 #include "rocksdb/rocksdb_store_factory.h"
 
@@ -32,26 +26,10 @@ namespace headrace {
 namespace {
 
 constexpr size_t kBatch = 4096;
-constexpr size_t kKeyBytes = 16;
 constexpr uint64_t kKeys = 2'000'000;  // 48 MB of keys and counts
 constexpr int64_t kMemoryBytes = 8 << 20;
 constexpr int kRoundsWarm = 50;
 constexpr int kRoundsPerTurn = 10;
-
-void Require(bool ok, const std::string& what) {
-  if (ok) return;
-  std::fprintf(stderr, "cold_store_bench: %s\n", what.c_str());
-  std::exit(1);
-}
-
-// Key group and hash first, as rows of keyed state have them.
-std::string KeyOf(uint64_t i) {
-  const uint64_t hash = __builtin_bswap64(Hash64(&i, sizeof(i)));
-  std::string key(kKeyBytes, '\0');
-  std::memcpy(key.data(), &hash, sizeof(hash));
-  std::memcpy(key.data() + sizeof(hash), &i, sizeof(i));
-  return key;
-}
 
 std::string_view BytesOf(const uint64_t& count) {
   return {reinterpret_cast<const char*>(&count), sizeof(count)};
@@ -105,58 +83,21 @@ class ColdStoreCounters final : public Counters {
   std::vector<ColdWrite> writes_;
 };
 
-/// RocksDB as its users set it up for this: WAL off, bloom filter, a cache and write buffers that
-/// share the memory.
+/// The plain loop as one of the two.
 class PlainRocksDbCounters final : public Counters {
  public:
-  explicit PlainRocksDbCounters(const std::string& directory) {
-    rocksdb::BlockBasedTableOptions table;
-    table.block_cache = rocksdb::NewLRUCache(kMemoryBytes / 2);
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    rocksdb::Options options;
-    options.create_if_missing = true;
-    options.write_buffer_size = kMemoryBytes / 4;
-    options.max_write_buffer_number = 2;
-    options.level_compaction_dynamic_level_bytes = true;
-    options.compression = rocksdb::kLZ4Compression;
-    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-    rocksdb::DB* db = nullptr;
-    const rocksdb::Status status = rocksdb::DB::Open(options, directory, &db);
-    Require(status.ok(), status.ToString());
-    db_.reset(db);
-  }
+  explicit PlainRocksDbCounters(const std::string& directory) : rocksdb_(directory, kMemoryBytes) {}
 
   void Read(const std::vector<std::string_view>& keys, std::vector<uint64_t>* counts) override {
-    slices_.clear();
-    for (const std::string_view key : keys) slices_.emplace_back(key.data(), key.size());
-    found_ = std::vector<rocksdb::PinnableSlice>(keys.size());
-    statuses_.resize(keys.size());
-    db_->MultiGet(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), keys.size(), slices_.data(),
-                  found_.data(), statuses_.data(), /*sorted_input=*/true);
-    counts->assign(keys.size(), 0);
-    for (size_t i = 0; i < keys.size(); ++i) {
-      if (statuses_[i].ok()) std::memcpy(&(*counts)[i], found_[i].data(), sizeof(uint64_t));
-    }
+    rocksdb_.Read(keys, counts);
   }
-
   void Write(const std::vector<std::string_view>& keys,
              const std::vector<uint64_t>& counts) override {
-    rocksdb::WriteBatch batch;
-    for (size_t i = 0; i < keys.size(); ++i) {
-      const std::string_view value = BytesOf(counts[i]);
-      batch.Put({keys[i].data(), keys[i].size()}, {value.data(), value.size()});
-    }
-    rocksdb::WriteOptions options;
-    options.disableWAL = true;
-    const rocksdb::Status status = db_->Write(options, &batch);
-    Require(status.ok(), status.ToString());
+    rocksdb_.Write(keys, counts);
   }
 
  private:
-  std::unique_ptr<rocksdb::DB> db_;
-  std::vector<rocksdb::Slice> slices_;
-  std::vector<rocksdb::PinnableSlice> found_;
-  std::vector<rocksdb::Status> statuses_;
+  CountersOnRocksDb rocksdb_;
 };
 
 /// Counts rounds of kBatch keys, and checks each count that is read.
@@ -187,7 +128,7 @@ class Loop {
  private:
   void SetKeys(std::vector<uint64_t> numbers) {
     std::vector<std::pair<std::string, uint64_t>> sorted;
-    for (const uint64_t number : numbers) sorted.emplace_back(KeyOf(number), number);
+    for (const uint64_t number : numbers) sorted.emplace_back(CounterKey(number), number);
     std::sort(sorted.begin(), sorted.end());
     sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
     keys_.clear();
@@ -222,12 +163,6 @@ class Loop {
   std::vector<std::string_view> views_;
   std::vector<uint64_t> counts_;
 };
-
-std::string MakeFolder() {
-  std::string pattern = std::filesystem::temp_directory_path() / "headrace_bench_XXXXXX";
-  Require(::mkdtemp(pattern.data()) != nullptr, "no temporary folder");
-  return pattern;
-}
 
 void Compare(benchmark::State& state, const std::shared_ptr<ColdStoreFactory>& factory,
              int64_t memory_bytes) {
@@ -264,7 +199,7 @@ BENCHMARK(RocksDbStoreOverCache)->UseManualTime()->Iterations(30)->Unit(benchmar
 
 // Its keys have to fit in memory: the values beside them do not.
 void PageFileStoreOverCache(benchmark::State& state) {
-  Compare(state, MakePageFileStoreFactory(), static_cast<int64_t>(kKeys * (kKeyBytes + 20)));
+  Compare(state, MakePageFileStoreFactory(), static_cast<int64_t>(kKeys * (kCounterKeyBytes + 20)));
 }
 BENCHMARK(PageFileStoreOverCache)->UseManualTime()->Iterations(30)->Unit(benchmark::kMillisecond);
 

@@ -77,6 +77,8 @@ class ColdTier {
   int max_parallelism() const { return max_parallelism_; }
   /// Of the store, the logs and what is staged.
   int64_t memory_bytes() const;
+  /// Of that, what goes with the next flush.
+  int64_t staged_bytes() const { return staged_bytes_; }
   /// Of the logs of this epoch together.
   int64_t log_bytes() const { return log_bytes_; }
   void AddLogBytes(int64_t bytes) { log_bytes_ += bytes; }

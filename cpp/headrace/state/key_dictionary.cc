@@ -111,7 +111,7 @@ void KeyDictionary::Place(KeyId id, const Key& key, uint32_t hash) {
   row->key_group = key.Group(max_parallelism_);
   if (key.form == KeyForm::kInt) {
     row->number = key.number;
-    ints_.Insert({key.number, id, 0});
+    ints_.Insert({key.number, id});
   } else {
     row->bytes = arena_->Append(key.bytes);
     IndexOf(key.form).Insert({hash, id, row->bytes});

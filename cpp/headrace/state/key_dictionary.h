@@ -161,13 +161,13 @@ class KeyDictionary {
   PagedTable& table() { return rows_; }
 
  private:
-  struct IntEntry {
+  // Packed: the index is the largest part of what a key takes.
+  struct [[gnu::packed, gnu::aligned(4)]] IntEntry {
     int64_t key;
     KeyId id;
-    uint32_t unused;
   };
   struct IntTraits {
-    static IntEntry Empty() { return {0, kNoKey, 0}; }
+    static IntEntry Empty() { return {0, kNoKey}; }
     static bool IsEmpty(const IntEntry& entry) { return entry.id == kNoKey; }
     static uint32_t Hash(const IntEntry& entry) { return HashInt(entry.key); }
   };

@@ -34,7 +34,10 @@ int64_t KeyedState::Impl::UsedBytes() const {
   // reads could not make room for it later.
   const int64_t store_bytes = cold ? cold->store()->memory_bytes() : 0;
   const int64_t store_share = cold ? memory_budget_bytes / KeyedState::kColdStoreShare : 0;
-  return MemoryBytes() - store_bytes + store_share -
+  // A row that is evicted takes more until the flush than it did before: counted, evicting would go
+  // on to the last one.
+  const int64_t staged_bytes = cold ? cold->staged_bytes() : 0;
+  return MemoryBytes() - staged_bytes - store_bytes + store_share -
          static_cast<int64_t>(static_cast<double>(by_id) * unused);
 }
 

@@ -20,6 +20,7 @@
 #include "headrace/state/keyed_state_impl.h"
 #include "headrace/state/keyed_state_migration.h"
 #include "headrace/state/partition_codec.h"
+#include "headrace/state/restored_keys.h"
 #include "headrace/state/row_blob.h"
 #include "headrace/state/timer_row.h"
 #include "headrace/types/key_codec.h"
@@ -79,8 +80,10 @@ class KeyedStateLoader {
     std::vector<KeyId> ids_;
   };
 
-  // Calls `visit` for each live row. `target` takes over the stored partitions, or clean_ is false.
-  Status ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit);
+  // Calls `visit` for each live row, and `end_partition` before views into its rows go. `target`
+  // takes over the stored partitions, or clean_ is false.
+  Status ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit,
+                    const std::function<Status()>& end_partition = nullptr);
   bool AdoptPartitions(const TableMeta& meta, PagedTable* target) const;
   Status LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map);
   Status LoadFixed(StoredTable& table, const KeyMap& map);
@@ -106,7 +109,8 @@ bool KeyedStateLoader::AdoptPartitions(const TableMeta& meta, PagedTable* target
          target->AdoptPartitions(meta.partition_rows);
 }
 
-Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit) {
+Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit,
+                                    const std::function<Status()>& end_partition) {
   const TableMeta& meta = table.meta();
   clean_ = AdoptPartitions(meta, target);
   const uint32_t partition_rows = target->partition_rows();
@@ -130,7 +134,7 @@ Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, cons
         }
         HR_RETURN_IF_ERROR(visit(row));
       }
-      return Status::Ok();
+      return end_partition ? end_partition() : Status::Ok();
     };
     const Status status = load();
     if (!status.ok()) return status.WithContext("partition " + std::to_string(index));
@@ -139,7 +143,9 @@ Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, cons
 }
 
 Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map) {
-  return ForEachRow(table, &target->table(), [&](const StoredRow& row) -> Status {
+  RestoredKeys keys(target, state_.max_parallelism, keep_ids_,
+                    [map](uint32_t row, KeyId id) { map->Set(row, id); });
+  const auto visit = [&](const StoredRow& row) -> Status {
     if (!state_.range.Contains(row.key_group)) {
       if (keep_ids_) {
         return Status::Corruption("key id " + std::to_string(row.row) + " is in key group " +
@@ -150,15 +156,9 @@ Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* targe
       map->SetForeign(row.row);
       return Status::Ok();
     }
-    KeyId id = row.row;
-    if (keep_ids_) {
-      HR_RETURN_IF_ERROR(target->RestoreKey(id, row.value, row.key_group));
-    } else {
-      HR_ASSIGN_OR_RETURN(id, target->AdoptKey(row.value, row.key_group));
-    }
-    map->Set(row.row, id);
-    return Status::Ok();
-  });
+    return keys.Add(row.row, row.value, row.key_group);
+  };
+  return ForEachRow(table, &target->table(), visit, [&keys] { return keys.Flush(); });
 }
 
 Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {

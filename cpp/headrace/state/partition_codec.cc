@@ -10,6 +10,7 @@ constexpr uint8_t kWhole = 0x01;
 constexpr uint8_t kTombstone = 0x01;
 constexpr uint64_t kRowsMax = 0xfffffffe;
 constexpr size_t kHeaderBytesMax = 16;
+constexpr size_t kRowBytesUsual = 16;
 
 Status Malformed(const ByteReader& in, const std::string& what) {
   return Status::Corruption(what + " at offset " + std::to_string(in.offset()));
@@ -113,12 +114,21 @@ std::string EncodeFixedPartition(const PartitionRows& rows, uint32_t row_bytes, 
 std::string EncodeRowPartition(const PartitionRows& rows, uint32_t row_bytes, bool whole,
                                const RowFieldWriter& fields) {
   ByteWriter out;
+  const uint32_t count = whole ? rows.live_count : rows.changed_count;
+  out.buffer().reserve(kHeaderBytesMax + size_t{count} * kRowBytesUsual);
   AppendHeader(rows, whole, &out);
-  out.Varint(whole ? rows.live_count : rows.changed_count);
+  out.Varint(count);
   int64_t previous = -1;
   ForEachBit(whole ? rows.live : rows.changed, [&](uint32_t i) {
-    AppendPosition(i, &previous, &out);
-    out.Fixed<uint8_t>(rows.IsLive(i) ? 0 : kTombstone);
+    const char flags = rows.IsLive(i) ? 0 : kTombstone;
+    if (i == previous + 1) {
+      const char next_row[] = {0, flags};
+      out.Raw({next_row, sizeof(next_row)});
+      previous = i;
+    } else {
+      AppendPosition(i, &previous, &out);
+      out.Raw({&flags, 1});
+    }
     if (rows.IsLive(i)) fields.Append(rows.content.data() + size_t{i} * row_bytes, &out);
   });
   return out.Take();
@@ -204,6 +214,7 @@ class Decoder {
   Status DecodeFixedWhole(StoredPartition* out) {
     std::string_view live;
     HR_RETURN_IF_ERROR(ReadBitmap(out->row_count, &live));
+    out->rows.reserve(in_.remaining() / row_bytes_);
     for (uint32_t i = 0; i < out->row_count; ++i) {
       if (!Bit(live, i)) continue;
       StoredRow row;

@@ -13,11 +13,12 @@ namespace headrace {
 /// A hash index of small entries that never rehashes more than one segment of 4,096 slots at a
 /// time, so that the worst insertion stays far below 1 ms however large it grows.
 ///
-/// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the low
-/// bits a slot (linear probing, at most half full: mispredicted second probes cost more than the
-/// memory). A full segment doubles up to 4,096 slots and then splits in two; where equal hashes
-/// make splitting useless it goes on doubling. The first segment has 16 slots: thousands of small
-/// indexes are cheap.
+/// Extendible hashing: the top bits of a 32-bit hash pick a segment through a directory, the hash
+/// scrambled a slot (linear probing, at most 17/32 full: mispredicted second probes cost more than
+/// the memory). A full segment doubles up to 2,048 slots, has 2,896 and 4,096 next, and then splits
+/// in two. So a large index is at least 3/8 full, one below 65,536 entries, which is small whatever
+/// it is, half of that. Where equal hashes make splitting useless a segment goes on doubling. The
+/// first one has 16 slots: thousands of small indexes are cheap.
 ///
 /// `Entry` is trivially copyable; `Traits` has `Empty() -> Entry`, `IsEmpty(const Entry&)` and
 /// `Hash(const Entry&) -> uint32_t`.
@@ -43,7 +44,7 @@ class SegmentedIndex {
   template <typename Equals>
   Entry* Find(uint32_t hash, const Equals& equals) const {
     const Segment segment = segments_[uint64_t{hash} >> shift_];
-    for (uint64_t slot = hash & segment.mask;; slot = (slot + 1) & segment.mask) {
+    for (uint64_t slot = segment.HomeOf(hash);; slot = segment.After(slot)) {
       Entry& entry = segment.entries[slot];
       if (Traits::IsEmpty(entry)) return nullptr;
       if (equals(entry)) return &entry;
@@ -54,7 +55,7 @@ class SegmentedIndex {
   /// be empty or another entry. A loop over many keys can look here first, without a branch.
   const Entry& Home(uint32_t hash) const {
     const Segment& segment = segments_[uint64_t{hash} >> shift_];
-    return segment.entries[hash & segment.mask];
+    return segment.entries[segment.HomeOf(hash)];
   }
 
   /// Adds an entry. REQUIRES: there is no equal one.
@@ -65,7 +66,7 @@ class SegmentedIndex {
       segments_ = directory_.data();
     }
     Header* header = directory_[uint64_t{hash} >> shift_].header();
-    while (header->count * 2 >= header->slots) {
+    while (header->count >= EntriesMax(header->slots)) {
       MakeRoom(hash);
       header = directory_[uint64_t{hash} >> shift_].header();
     }
@@ -79,11 +80,11 @@ class SegmentedIndex {
     const Segment& segment = directory_[uint64_t{Traits::Hash(*entry)} >> shift_];
     uint64_t hole = static_cast<uint64_t>(entry - segment.entries);
     // Linear probing without tombstones: move back whatever the hole cuts off from its home slot.
-    for (uint64_t slot = (hole + 1) & segment.mask;; slot = (slot + 1) & segment.mask) {
+    for (uint64_t slot = segment.After(hole);; slot = segment.After(slot)) {
       const Entry& candidate = segment.entries[slot];
       if (Traits::IsEmpty(candidate)) break;
-      const uint64_t home = Traits::Hash(candidate) & segment.mask;
-      if (((slot - home) & segment.mask) >= ((slot - hole) & segment.mask)) {
+      const uint64_t home = segment.HomeOf(Traits::Hash(candidate));
+      if (segment.Distance(home, slot) >= segment.Distance(hole, slot)) {
         segment.entries[hole] = candidate;
         hole = slot;
       }
@@ -98,7 +99,7 @@ class SegmentedIndex {
     for (size_t i = 0; i < directory_.size();) {
       const Segment& segment = directory_[i];
       i += size_t{1} << (depth_ - segment.header()->depth);
-      for (uint64_t slot = 0; slot <= segment.mask; ++slot) {
+      for (uint64_t slot = 0; slot < segment.slots; ++slot) {
         if (!Traits::IsEmpty(segment.entries[slot])) visit(segment.entries[slot]);
       }
     }
@@ -110,6 +111,8 @@ class SegmentedIndex {
  private:
   static constexpr uint32_t kSlotsMin = 16;
   static constexpr uint32_t kSlotsMax = 4096;
+  static constexpr uint32_t kSlotsBetween = 2896;  // of kSlotsMax / 2 and kSlotsMax, in proportion
+  static constexpr int64_t kSparseEntries = 65536;
 
   struct alignas(16) Header {
     uint32_t count;
@@ -118,9 +121,31 @@ class SegmentedIndex {
   };
   struct Segment {
     Entry* entries;
-    uint64_t mask;
+    uint64_t slots;
+    // The top bits of a hash are alike in all of a segment: multiplying brings the others up.
+    uint64_t HomeOf(uint32_t hash) const { return (uint64_t{hash * 0x9e3779b1u} * slots) >> 32; }
+    uint64_t After(uint64_t slot) const { return slot + 1 == slots ? 0 : slot + 1; }
+    // From slot `from` on to slot `to`.
+    uint64_t Distance(uint64_t from, uint64_t to) const {
+      return to >= from ? to - from : to + slots - from;
+    }
     Header* header() const { return reinterpret_cast<Header*>(entries) - 1; }
   };
+
+  static uint32_t EntriesMax(uint32_t slots) { return slots * 17 / 32; }
+  // What a segment of so many has next.
+  static uint32_t MoreSlots(uint32_t slots) {
+    if (slots == kSlotsMax / 2) return kSlotsBetween;
+    return slots == kSlotsBetween ? kSlotsMax : slots * 2;
+  }
+  // What half of a split segment has: room for its entries and an eighth of their number, or more.
+  uint32_t SlotsFor(uint32_t entries) const {
+    uint32_t slots = size_ < kSparseEntries ? kSlotsMax : kSlotsMax / 2;
+    while (EntriesMax(slots) < entries + (slots < kSlotsMax ? entries / 8 : 0)) {
+      slots = MoreSlots(slots);
+    }
+    return slots;
+  }
 
   Segment NewSegment(uint32_t slots, int depth) {
     const size_t bytes = sizeof(Header) + slots * sizeof(Entry);
@@ -130,7 +155,7 @@ class SegmentedIndex {
     auto* entries = reinterpret_cast<Entry*>(header + 1);
     for (uint32_t i = 0; i < slots; ++i) entries[i] = Traits::Empty();
     Charge(static_cast<int64_t>(bytes));
-    return {entries, slots - 1};
+    return {entries, slots};
   }
   void FreeSegment(const Segment& segment) {
     Charge(-static_cast<int64_t>(sizeof(Header) + segment.header()->slots * sizeof(Entry)));
@@ -142,12 +167,12 @@ class SegmentedIndex {
   }
 
   static void Place(const Segment& segment, const Entry& entry) {
-    uint64_t slot = Traits::Hash(entry) & segment.mask;
-    while (!Traits::IsEmpty(segment.entries[slot])) slot = (slot + 1) & segment.mask;
+    uint64_t slot = segment.HomeOf(Traits::Hash(entry));
+    while (!Traits::IsEmpty(segment.entries[slot])) slot = segment.After(slot);
     segment.entries[slot] = entry;
   }
 
-  // Doubles or splits the segment of `hash`.
+  // Enlarges or splits the segment of `hash`.
   void MakeRoom(uint32_t hash) {
     const Segment old = directory_[uint64_t{hash} >> shift_];
     const int local = old.header()->depth;
@@ -155,17 +180,22 @@ class SegmentedIndex {
         local < depth_ ||
         (depth_ < 31 && directory_.size() < 16 + static_cast<size_t>(size_) / 256);
     if (old.header()->slots < kSlotsMax || !can_split) {
-      Segment bigger = NewSegment(old.header()->slots * 2, local);
+      Segment bigger = NewSegment(MoreSlots(old.header()->slots), local);
       Move(old, [&](const Entry&) -> const Segment& { return bigger; });
       Point(hash, local, bigger);
       FreeSegment(old);
       return;
     }
     if (local == depth_) DoubleDirectory();
-    // As large as the old one: even if all entries land in one half, they fit.
-    const Segment low = NewSegment(old.header()->slots, local + 1);
-    const Segment high = NewSegment(old.header()->slots, local + 1);
     const uint32_t bit = uint32_t{1} << (31 - local);
+    uint32_t in_high = 0;
+    for (uint64_t i = 0; i < old.slots; ++i) {
+      const Entry& entry = old.entries[i];
+      in_high += !Traits::IsEmpty(entry) && (Traits::Hash(entry) & bit) != 0;
+    }
+    // A half that got nearly all is as large as the whole and may have to split again.
+    const Segment low = NewSegment(SlotsFor(old.header()->count - in_high), local + 1);
+    const Segment high = NewSegment(SlotsFor(in_high), local + 1);
     Move(old, [&](const Entry& e) -> const Segment& { return Traits::Hash(e) & bit ? high : low; });
     Point(hash & ~bit, local + 1, low);
     Point(hash | bit, local + 1, high);
@@ -174,7 +204,7 @@ class SegmentedIndex {
 
   template <typename Target>
   static void Move(const Segment& from, const Target& target) {
-    for (uint64_t i = 0; i <= from.mask; ++i) {
+    for (uint64_t i = 0; i < from.slots; ++i) {
       const Entry& entry = from.entries[i];
       if (Traits::IsEmpty(entry)) continue;
       const Segment& to = target(entry);
@@ -203,7 +233,7 @@ class SegmentedIndex {
 
   // What an index without entries looks into.
   static inline Entry no_entry_ = Traits::Empty();
-  static inline const Segment no_segment_{&no_entry_, 0};
+  static inline const Segment no_segment_{&no_entry_, 1};
 
   const Segment* segments_ = &no_segment_;  // directory_.data(), once there is one
   MemoryMeterPtr meter_;

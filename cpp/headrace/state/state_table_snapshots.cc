@@ -8,6 +8,7 @@
 #include "headrace/state/key_row.h"
 #include "headrace/state/row_blob.h"
 #include "headrace/state/timer_row.h"
+#include "headrace/types/value_codec.h"
 
 namespace headrace {
 
@@ -60,6 +61,27 @@ std::string VariableTableSnapshot::Encode(const PartitionRows& rows, bool whole)
   return EncodeRowPartition(rows, row_bytes_, whole, *this);
 }
 
+namespace {
+
+char* PutVarint(uint64_t value, char* at) {
+  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+  *at++ = static_cast<char>(value);
+  return at;
+}
+
+// AppendDictionaryFields() of the kind that most keys are of, at once: byte by byte it took a fifth
+// of the time of a checkpoint.
+void AppendIntKey(const KeyRow& row, ByteWriter* out) {
+  char fields[24];
+  char* const size = PutVarint(row.key_group, fields);
+  size[1] = static_cast<char>(ValueTag::kInt);
+  char* const end = PutVarint(ZigZagOf(row.number), size + 2);
+  size[0] = static_cast<char>(end - size - 1);
+  out->Raw({fields, static_cast<size_t>(end - fields)});
+}
+
+}  // namespace
+
 DictionaryTableSnapshot::DictionaryTableSnapshot(TableMeta meta,
                                                  std::shared_ptr<PagedTableSnapshot> pages,
                                                  int64_t live_bytes,
@@ -70,6 +92,7 @@ DictionaryTableSnapshot::DictionaryTableSnapshot(TableMeta meta,
 
 void DictionaryTableSnapshot::Append(const char* row, ByteWriter* out) const {
   const auto* key_row = reinterpret_cast<const KeyRow*>(row);
+  if (key_row->form == KeyForm::kInt) return AppendIntKey(*key_row, out);
   ByteWriter canonical;
   key_row->key().Encode(&canonical);
   AppendDictionaryFields(key_row->key_group, canonical.view(), out);
@@ -82,6 +105,12 @@ RowTableSnapshot::RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSna
       left_out_until_ms_(left_out_until_ms) {}
 
 void RowTableSnapshot::LeaveOut(PartitionRows* rows) const {
+  // Rows lie anywhere in memory; all of the partition are asked for before the first is read.
+  for (uint32_t i = 0; i < rows->row_count; ++i) {
+    if (!rows->IsLive(i)) continue;
+    const char* row = rows->content.data() + size_t{i} * row_bytes_;
+    __builtin_prefetch(*reinterpret_cast<const RowBlob* const*>(row));
+  }
   if (!left_out_until_ms_) return;
   for (uint32_t i = 0; i < rows->row_count; ++i) {
     if (!rows->IsLive(i)) continue;

@@ -30,6 +30,20 @@ TEST(KeyedStateTest, registering_twice_gives_the_same_state_and_another_type_is_
   EXPECT_FALSE(state.RegisterFixed("odd", "value<x>", 3).ok());
 }
 
+// An index that grows by doubling passes here or there; the sizes lie all over a doubling.
+TEST(KeyedStateTest, counter_by_int64_key_takes_at_most_64_bytes_a_key) {
+  KeyedState state({0, 127}, 128, kNoBudget);
+  FixedValueState* count = *state.RegisterFixed("count", "value<int64>", 8);
+  int64_t keys = 0;
+  for (const int64_t wanted :
+       {250'000, 300'000, 400'000, 500'000, 600'000, 800'000, 1'000'000, 1'250'000, 1'500'000}) {
+    for (; keys < wanted; ++keys) {
+      count->Set<int64_t>(state.keys().LookupOrInsertInt(keys * 1000003), keys);
+    }
+    EXPECT_LE(state.memory_bytes(), 64 * keys) << keys << " keys";
+  }
+}
+
 TEST(KeyedStateTest, registry_shows_size_and_rows_of_each_state) {
   KeyedState state({0, 127}, 128, kNoBudget);
   FixedValueState* count = *state.RegisterFixed("count", "value<int64>", 8);

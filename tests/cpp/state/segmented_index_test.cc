@@ -66,6 +66,17 @@ TEST(SegmentedIndexTest, equal_hashes_do_not_grow_the_directory) {
   EXPECT_EQ(meter->bytes(), 0);
 }
 
+TEST(SegmentedIndexTest, large_index_is_three_eighths_full_at_every_size) {
+  Index index;
+  for (uint32_t value = 0; value < 1'000'000; ++value) {
+    index.Insert({static_cast<uint32_t>(MixInt64(value) >> 32), value});
+    // A segment that was just split may be emptier than its neighbours.
+    if (value < 200'000 || value % 1000 != 0) continue;
+    const auto room = static_cast<double>(index.memory_bytes()) / sizeof(Entry);
+    ASSERT_GT(static_cast<double>(index.size()) / room, 0.36) << index.size() << " entries";
+  }
+}
+
 TEST(SegmentedIndexTest, empty_index_takes_no_memory_and_a_small_one_little) {
   Index index;
   EXPECT_EQ(index.memory_bytes(), 0);
