@@ -56,7 +56,9 @@ TEST_P(RestoredKeysTest, each_key_is_back_in_its_group) {
   for (const auto& [row, canonical] : stored) {
     const KeyId id = dictionary.LookupEncoded(canonical);
     ASSERT_EQ(id, visited[row]) << "row " << row;
-    if (GetParam()) ASSERT_EQ(id, row);
+    if (GetParam()) {
+      ASSERT_EQ(id, row);
+    }
     ASSERT_EQ(dictionary.EncodedKey(id), canonical);
     ASSERT_EQ(dictionary.KeyGroupOf(id), KeyGroupOf(canonical, kKeyGroups));
   }
