@@ -27,6 +27,8 @@ left_out=(
   # Measure memory, which a sanitizer multiplies, or count blocks of an allocator that is switched off here.
   tests/python/test_key_release.py::test_memory_stays_flat_over_five_million_keys_that_are_cleared_after_use
   tests/python/test_reference_counts.py
+  tests/python/test_state_backends.py::test_state_of_ten_times_the_budget_takes_the_budget_and_200_mb
+  tests/python/test_state_backends.py::test_map_of_one_key_outgrows_memory
 )
 
 mkdir -p build/reports
