@@ -39,6 +39,8 @@ def path(request):
 def configuration(uri, **more):
     return {
         "execution.checkpointing.interval": "100 ms",
+        # A server that is killed in the middle of a call: the client library would try it again for minutes.
+        "execution.checkpointing.timeout": "15 s",
         "execution.checkpointing.dir": uri,
         "execution.state-recovery.path": "latest",
         "execution.checkpointing.tolerable-failed-checkpoints": 1000,

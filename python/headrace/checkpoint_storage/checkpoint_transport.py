@@ -16,7 +16,7 @@ from headrace.checkpoint_storage.storage import Storage
 T = TypeVar("T")
 _DELAYS_S = (0.1, 0.4, 1.2)
 _THREADS = 8
-_SOON_S = 120.0
+_SOON_S = 120.0  # for a call that moves little, unless a checkpoint has less time than that
 
 
 class CheckpointTransport:
@@ -26,13 +26,14 @@ class CheckpointTransport:
 
     Args:
         storage: The job's directory.
-        timeout_s: Longest time for all files of one checkpoint; None = no limit.
+        timeout_s: Longest time for all files of one checkpoint, and for each small call; None = no limit, two minutes.
         keep: Something that must live as long as the transport is used: the staging directory.
     """
 
     def __init__(self, storage: Storage, timeout_s: float | None = None, keep: Any = None) -> None:
         self._storage = storage
         self._timeout_s = timeout_s
+        self._soon_s = _SOON_S if timeout_s is None else min(timeout_s, _SOON_S)
         self._keep = keep
         self._calls = ParallelCalls(_THREADS)
 
@@ -87,7 +88,7 @@ class CheckpointTransport:
             return self._attempt(f"look for {name} in", lambda: self._storage.size(name))
 
         sizes = self._calls.run(
-            [partial(size, name) for name in names], timeout_s=_SOON_S, what=f"look into {self.uri}"
+            [partial(size, name) for name in names], timeout_s=self._soon_s, what=f"look into {self.uri}"
         )
         return [(name, size) for name, size in zip(names, sizes, strict=True) if size is not None]
 
@@ -115,7 +116,9 @@ class CheckpointTransport:
             except FileNotFoundError:
                 return
 
-        self._calls.run([partial(remove, name) for name in names], timeout_s=_SOON_S, what=f"delete from {self.uri}")
+        self._calls.run(
+            [partial(remove, name) for name in names], timeout_s=self._soon_s, what=f"delete from {self.uri}"
+        )
 
     def remove_abandoned(self) -> None:
         """Deletes what killed writers left under temporary names."""
@@ -127,7 +130,9 @@ class CheckpointTransport:
 
     def _soon(self, what: str, call: Callable[[], T]) -> T:
         """A call that moves little: one that hangs is given up, whatever the client library thinks."""
-        (result,) = self._calls.run([partial(self._attempt, what, call)], timeout_s=_SOON_S, what=f"{what} {self.uri}")
+        (result,) = self._calls.run(
+            [partial(self._attempt, what, call)], timeout_s=self._soon_s, what=f"{what} {self.uri}"
+        )
         return result
 
     def _attempt(self, what: str, call: Callable[[], T], given_up: threading.Event | None = None) -> T:
