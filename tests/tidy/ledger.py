@@ -97,8 +97,8 @@ def read_reports(folder: Path) -> dict[str, list[bool]]:
 
 
 def plain_gtest_name(name: str) -> str:
-    """Take instantiation and parameter off: ``state.All/Map.Get/2`` -> ``state.Map.Get``."""
-    folder, _, rest = name.partition(".")
+    """Take instantiation and parameters off: ``state.All/Map.Get/2`` -> ``state.Map.Get``."""
+    folder, _, rest = name.partition("<")[0].partition(".")
     suite, _, test = rest.partition(".")
     parts = suite.split("/")
     # Value-parameterised: Instantiation/Suite. Typed: Suite/number. Type-parameterised: Instantiation/Suite/number.

@@ -94,6 +94,7 @@ def test_a_test_that_failed_or_did_not_run_is_missed(tmp_path):
         ("state.All/Map.Get/2", "state.Map.Get"),
         ("state.Map/0.Get", "state.Map.Get"),
         ("state.All/Map/0.Get", "state.Map.Get"),
+        ("state.Map.Get<headrace::(anonymous namespace)::Stores>", "state.Map.Get"),
     ],
 )
 def test_gtest_names_lose_their_parameters(reported, plain):

@@ -108,6 +108,7 @@ void ColdTier::Flush() {
   }
   for (; removal != removals_.end(); ++removal) batch.push_back({*removal, std::nullopt});
   if (const Status status = store_->Apply(batch); !status.ok()) Fail(status);
+  rows_written_ += static_cast<int64_t>(writes_.size());
   removals_.clear();
   writes_.clear();
   staged_bytes_ = 0;

@@ -79,6 +79,8 @@ class ColdTier {
   int64_t memory_bytes() const;
   /// Of that, what goes with the next flush.
   int64_t staged_bytes() const { return staged_bytes_; }
+  /// Rows that were sent to the store since construction.
+  int64_t rows_written() const { return rows_written_; }
   /// Of the logs of this epoch together.
   int64_t log_bytes() const { return log_bytes_; }
   void AddLogBytes(int64_t bytes) { log_bytes_ += bytes; }
@@ -111,6 +113,7 @@ class ColdTier {
   std::set<std::string> removals_;
   std::vector<std::pair<std::string, std::string>> writes_;
   int64_t staged_bytes_ = 0;
+  int64_t rows_written_ = 0;
   int64_t log_bytes_ = 0;
   int64_t log_bytes_max_ = int64_t{64} << 20;
   std::function<bool()> needs_room_;

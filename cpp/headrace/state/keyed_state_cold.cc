@@ -60,6 +60,7 @@ std::map<std::string, int64_t> KeyedState::ColdStatistics() const {
   if (!impl_->cold) return {};
   std::map<std::string, int64_t> numbers = impl_->cold->store()->Statistics();
   numbers["disk_bytes"] = impl_->cold->store()->disk_bytes();
+  numbers["rows_written"] = impl_->cold->rows_written();
   return numbers;
 }
 

@@ -20,8 +20,9 @@ struct RocksDbStores {
   static constexpr bool kOnDisk = true;
   static std::shared_ptr<ColdStoreFactory> MakeFactory() { return MakeRocksDbStoreFactory(); }
 };
-INSTANTIATE_TYPED_TEST_SUITE_P(RocksDb, ColdStoreContract, RocksDbStores);
-INSTANTIATE_TYPED_TEST_SUITE_P(RocksDb, ColdStoreLoadContract, RocksDbStores);
+// CMake names the tests by the first argument.
+INSTANTIATE_TYPED_TEST_SUITE_P(ColdStoreContract, ColdStoreContract, RocksDbStores);
+INSTANTIATE_TYPED_TEST_SUITE_P(ColdStoreLoadContract, ColdStoreLoadContract, RocksDbStores);
 
 class RocksDbStoreTest : public ColdStoreFixture<RocksDbStores> {
  protected:

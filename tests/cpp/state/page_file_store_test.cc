@@ -19,8 +19,9 @@ struct PageFileStores {
   static constexpr bool kOnDisk = true;
   static std::shared_ptr<ColdStoreFactory> MakeFactory() { return MakePageFileStoreFactory(); }
 };
-INSTANTIATE_TYPED_TEST_SUITE_P(PageFile, ColdStoreContract, PageFileStores);
-INSTANTIATE_TYPED_TEST_SUITE_P(PageFile, ColdStoreLoadContract, PageFileStores);
+// CMake names the tests by the first argument.
+INSTANTIATE_TYPED_TEST_SUITE_P(ColdStoreContract, ColdStoreContract, PageFileStores);
+INSTANTIATE_TYPED_TEST_SUITE_P(ColdStoreLoadContract, ColdStoreLoadContract, PageFileStores);
 
 class PageFileStoreTest : public ColdStoreFixture<PageFileStores> {
  protected:

@@ -18,8 +18,9 @@ struct MemoryStores {
     return std::make_shared<MemoryColdStoreFactory>();
   }
 };
-INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ColdStoreContract, MemoryStores);
-INSTANTIATE_TYPED_TEST_SUITE_P(Memory, ColdStoreLoadContract, MemoryStores);
+// CMake names the tests by the first argument.
+INSTANTIATE_TYPED_TEST_SUITE_P(ColdStoreContract, ColdStoreContract, MemoryStores);
+INSTANTIATE_TYPED_TEST_SUITE_P(ColdStoreLoadContract, ColdStoreLoadContract, MemoryStores);
 
 TEST(MemoryColdStoreTest, injected_failure_is_returned_and_has_no_effect) {
   MemoryColdStoreFactory factory;
