@@ -116,8 +116,8 @@ class KeyedState {
   /// and "timers".
   std::vector<StateRegistration> Registry() const;
   int64_t memory_bytes() const;
-  /// Numbers of the ColdStore, "disk_bytes" and "rows_written" (rows that left memory); empty without
-  /// one.
+  /// Numbers of the ColdStore, "disk_bytes" and "rows_written" (rows that left memory). Empty
+  /// without a store.
   std::map<std::string, int64_t> ColdStatistics() const;
   /// The failure of the ColdStore, if any. kResourceExhausted naming the state and the budget key
   /// when over `memory_budget_bytes`; cheap, called once a batch.
