@@ -82,6 +82,8 @@ bool KeyedState::Impl::EvictKey(KeyId id) {
 
 int64_t KeyedState::Impl::EvictKeys(int64_t keys_max, int64_t looks_max) {
   int64_t evicted = 0;
+  // Two rounds of the clock find every key that can go, however few there are.
+  looks_max = std::min(looks_max, int64_t{2} * keys.size());
   for (; evicted < keys_max && looks_max > 0 && keys.live_keys() > 0; --looks_max) {
     if (++hand >= keys.size()) hand = 0;
     if (!keys.live(hand) || keys.TakeTouched(hand)) continue;
