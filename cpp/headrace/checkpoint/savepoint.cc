@@ -35,20 +35,25 @@ class SavepointWriter {
       HR_ASSIGN_OR_RETURN(bytes, SealManifest(env_, own, own.key_id));
     }
     HR_RETURN_IF_ERROR(WriteFile(temporary, bytes, !own.key_id.empty()));
+    renamed_ = true;
     HR_RETURN_IF_ERROR(files_.Rename(PathOf(temporary), PathOf(kSavepointManifest)));
-    written_.back() = kSavepointManifest;
     return files_.SyncDirectory(directory_);
   }
 
   // The manifest first, and durably: power that fails in between must not leave a manifest whose
   // files are gone. Where it cannot be taken away all files stay, they are a savepoint then.
   void RemoveAll() {
-    std::reverse(written_.begin(), written_.end());
-    if (!written_.empty() && written_.front() == kSavepointManifest) {
-      if (!files_.Remove(PathOf(kSavepointManifest)).ok()) return;
+    if (renamed_) {
+      // A rename that was answered with an error may have been done all the same.
+      const Result<FileStatus> manifest = files_.Stat(PathOf(kSavepointManifest));
+      if (!manifest.ok()) return;
+      if (manifest->exists) {
+        if (!files_.Remove(PathOf(kSavepointManifest)).ok()) return;
+        written_.pop_back();
+      }
       if (!files_.SyncDirectory(directory_).ok()) return;
-      written_.erase(written_.begin());
     }
+    std::reverse(written_.begin(), written_.end());
     bool gone = true;
     for (const std::string& name : written_) gone = files_.Remove(PathOf(name)).ok() && gone;
     if (gone && !files_.Remove(directory_).ok()) return;
@@ -96,7 +101,8 @@ class SavepointWriter {
   FileSystem& files_;
   const std::string directory_;
   const std::function<bool()>& still_wanted_;
-  std::vector<std::string> written_;  // names, in order
+  std::vector<std::string> written_;  // names, in order; the manifest's temporary one last
+  bool renamed_ = false;              // the manifest, or at least that was tried
 };
 
 Result<std::string> NewDirectory(FileSystem& files, const Manifest& manifest,
