@@ -230,8 +230,7 @@ class JobClient:
         request = self._job.request_erasure(_core.KeyErasure(key, self._uid_of(operator) if operator else ""))
 
         def wait() -> ErasedKey:
-            while not request.wait(50):  # short waits, so that the main thread sees signals
-                pass
+            _wait_for(request)
             return ErasedKey(**request.report())
 
         return CompletableFuture(wait, request.done)
@@ -313,8 +312,7 @@ class JobClient:
         request = self._job.request_savepoint(local_path(str(chosen), "savepoint directory"), stop)
 
         def wait() -> str:
-            while not request.wait(50):  # short waits, so that the main thread sees signals
-                pass
+            _wait_for(request)
             written = request.path()
             if stop:
                 self._wait()
@@ -332,10 +330,8 @@ class JobClient:
         raise KeyError(f"the job has no operator {operator!r}; it has {[uid for _, uid in known]}")
 
     def _wait(self) -> None:
-        # Short waits, so that the main thread sees signals: Ctrl-C must stop a job within a second.
         try:
-            while not self._job.wait(50):
-                pass
+            _wait_for(self._job)
         except KeyboardInterrupt as interrupt:
             self._stop_at(interrupt)
             raise
@@ -345,6 +341,12 @@ class JobClient:
         self._job.cancel()
         if self._job.wait(_STOP_MS) and (left_behind := self._job.left_behind()):
             interrupt.args = (left_behind,)
+
+
+def _wait_for(outcome: _core.Job | _core.SavepointRequest | _core.ErasureRequest) -> None:
+    # Short waits, so that the main thread sees signals: Ctrl-C must stop a job within a second.
+    while not outcome.wait(50):
+        pass
 
 
 def log_recovery(job: str, recovery: dict[str, Any]) -> None:

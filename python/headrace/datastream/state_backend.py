@@ -24,6 +24,7 @@ from typing import Any
 from headrace import _core
 from headrace._core import FailedPreconditionError
 from headrace.common import Configuration, TypeInformation
+from headrace.common.memory_size import to_bytes
 from headrace.datastream._scratch import ScratchDirectory
 
 BACKEND_TYPE = "state.backend.type"
@@ -53,7 +54,7 @@ class StateBackend(ABC):
 
     def __init__(self, memory_budget: int | str | None = None) -> None:
         if memory_budget is not None:
-            _to_bytes(memory_budget, "memory_budget")
+            to_bytes(memory_budget, "memory_budget")
         self._memory_budget = memory_budget
         self._store: _core.StateStore | None = None
         self._scratch: ScratchDirectory | None = None
@@ -316,26 +317,11 @@ def memory_budget_bytes(backend: StateBackend, configuration: Configuration) -> 
     """
     budget = backend.get_memory_budget()
     if budget is not None:
-        return _to_bytes(budget, "memory_budget")
-    return _to_bytes(configuration.get_string(MEMORY_BUDGET) or 0, MEMORY_BUDGET)
+        return to_bytes(budget, "memory_budget")
+    return to_bytes(configuration.get_string(MEMORY_BUDGET) or 0, MEMORY_BUDGET)
 
 
 def local_directory(backend: StateBackend, configuration: Configuration) -> str | None:
     """Where files of state go that memory has no room for; None: the system's directory for temporary files."""
     key = f"state.backend.{backend.type_name}.localdir"
     return backend._local_directory() or configuration.get_string(key)
-
-
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
-
-
-def _to_bytes(size: int | str, name: str) -> int:
-    if isinstance(size, int):
-        if size < 0:
-            raise ValueError(f"{name}: {size} is not a size")
-        return size
-    digits = size.strip().rstrip("bBkKmMgG ").strip()
-    unit = size.strip()[len(digits) :].strip().lower()
-    if not digits.isdigit() or unit not in _UNITS:
-        raise ValueError(f"{name}: {size!r} is not a size; write for example '512 mb' or '4 gb'")
-    return int(digits) * _UNITS[unit]
