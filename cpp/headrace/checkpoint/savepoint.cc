@@ -1,7 +1,6 @@
 #include "headrace/checkpoint/savepoint.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -120,28 +119,6 @@ Result<std::string> NewDirectory(FileSystem& files, const Manifest& manifest,
 }
 
 }  // namespace
-
-void SavepointRequest::Resolve(Result<std::string> outcome) {
-  const std::lock_guard<std::mutex> guard(mutex_);
-  if (!outcome_) outcome_ = std::move(outcome);
-  changed_.notify_all();
-}
-
-bool SavepointRequest::resolved() const {
-  const std::lock_guard<std::mutex> guard(mutex_);
-  return outcome_.has_value();
-}
-
-bool SavepointRequest::WaitFor(int64_t timeout_ms) {
-  std::unique_lock<std::mutex> guard(mutex_);
-  return changed_.wait_for(guard, std::chrono::milliseconds(timeout_ms),
-                           [this] { return outcome_.has_value(); });
-}
-
-Result<std::string> SavepointRequest::outcome() const {
-  const std::lock_guard<std::mutex> guard(mutex_);
-  return outcome_.value();
-}
 
 Result<std::string> WriteSavepoint(Env* env, const Manifest& manifest, const std::string& from,
                                    const std::string& into,

@@ -1,13 +1,12 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
+#include <utility>
 
+#include "headrace/base/awaited_result.h"
 #include "headrace/base/env.h"
 #include "headrace/checkpoint/manifest.h"
 
@@ -20,9 +19,10 @@ enum class SavepointStop : uint8_t {
   kDrain,    ///< first its sources end, so that all windows and timers of event time fire
 };
 
-/// A savepoint that somebody asked for, and how it ended.
+/// A savepoint that somebody asked for; its result is the path of the complete savepoint, or why
+/// there is none.
 /// Threading: thread-safe.
-class SavepointRequest {
+class SavepointRequest : public AwaitedResult<std::string> {
  public:
   SavepointRequest(std::string directory, SavepointStop stop)
       : directory_(std::move(directory)), stop_(stop) {}
@@ -31,20 +31,9 @@ class SavepointRequest {
   const std::string& directory() const { return directory_; }
   SavepointStop stop() const { return stop_; }
 
-  /// The path of the complete savepoint, or why there is none. The first call counts.
-  void Resolve(Result<std::string> outcome);
-  bool resolved() const;
-  /// True when resolved within `timeout_ms`.
-  bool WaitFor(int64_t timeout_ms);
-  /// REQUIRES: resolved.
-  Result<std::string> outcome() const;
-
  private:
   const std::string directory_;
   const SavepointStop stop_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Result<std::string>> outcome_;  // guarded by `mutex_`
 };
 using SavepointRequestPtr = std::shared_ptr<SavepointRequest>;
 

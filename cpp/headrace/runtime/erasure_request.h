@@ -1,37 +1,24 @@
 #pragma once
 
-#include <condition_variable>
-#include <cstdint>
 #include <memory>
-#include <mutex>
-#include <optional>
+#include <utility>
 
-#include "headrace/base/status.h"
+#include "headrace/base/awaited_result.h"
 #include "headrace/checkpoint/key_erasure.h"
 
 namespace headrace {
 
-/// A key that somebody wants a running job to forget, and how that ended.
+/// A key that somebody wants a running job to forget; its result is what was erased, or why nothing
+/// was.
 /// Threading: thread-safe.
-class ErasureRequest {
+class ErasureRequest : public AwaitedResult<ErasureReport> {
  public:
   explicit ErasureRequest(KeyErasure erasure) : erasure_(std::move(erasure)) {}
 
   const KeyErasure& erasure() const { return erasure_; }
 
-  /// What was erased, or why nothing was. The first call counts.
-  void Resolve(Result<ErasureReport> outcome);
-  bool resolved() const;
-  /// True when resolved within `timeout_ms`.
-  bool WaitFor(int64_t timeout_ms);
-  /// REQUIRES: resolved.
-  Result<ErasureReport> outcome() const;
-
  private:
   const KeyErasure erasure_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Result<ErasureReport>> outcome_;  // guarded by `mutex_`
 };
 using ErasureRequestPtr = std::shared_ptr<ErasureRequest>;
 
