@@ -9,10 +9,12 @@ python=${TEST_PYTHON:-.venv/bin/python}
 reports=build/reports/${TEST_REPORTS:-pytest}
 status=0
 
-run() {  # name, then pytest's arguments; 5 means that no test has this marker
+# 5 means that no test has this marker. A shell that starts this in the background has SIGINT ignored, which
+# programs inherit: tests of Ctrl-C need it as a terminal has it.
+run() {  # name, then pytest's arguments
   local name=$1 code=0
   shift
-  "$python" -m pytest tests --ignore=tests/tidy --junitxml="$reports-$name.xml" "$@" 2>&1 |
+  env --default-signal=INT "$python" -m pytest tests --ignore=tests/tidy --junitxml="$reports-$name.xml" "$@" 2>&1 |
     tee "$reports-$name.log" || code=${PIPESTATUS[0]}
   [[ $code -eq 0 || ($code -eq 5 && $name == serial) ]] || status=$code
 }

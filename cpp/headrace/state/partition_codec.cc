@@ -166,6 +166,7 @@ class Decoder {
     uint8_t flags = 0;
     uint64_t first = 0;
     uint64_t count = 0;
+    if (IsFixedWidth(kind_) && row_bytes_ == 0) return Malformed(in_, "rows of 0 bytes");
     HR_RETURN_IF_ERROR(in_.Fixed(&flags));
     if (flags & ~kWhole) return Malformed(in_, "unknown flags " + std::to_string(flags));
     HR_RETURN_IF_ERROR(in_.Varint(&first));

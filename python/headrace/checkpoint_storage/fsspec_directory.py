@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets as random_names
 import time
 from pathlib import Path
@@ -95,7 +96,10 @@ class FsspecDirectory(Storage):
     def remove_abandoned(self) -> None:
         """See Storage. Where the file system tells how old a file is."""
         for name, _ in self.sizes():
-            if name.startswith(_UPLOADING):
+            if not name.startswith(_UPLOADING):
+                continue
+            # Another process may end its upload, or clean up too, at the same time.
+            with contextlib.suppress(FileNotFoundError):
                 modified = self._fs.info(self._path(name)).get("mtime")
                 if isinstance(modified, (int, float)) and modified < time.time() - _ABANDONED_S:
                     self._fs.rm_file(self._path(name))

@@ -171,6 +171,17 @@ TEST(PartitionCodecLimits, row_numbers_up_to_the_largest_are_good) {
   EXPECT_EQ(DecodedEmpty(kLargest - 5, 6), StatusCode::kCorruption);
 }
 
+TEST(PartitionCodecLimits, fixed_rows_of_no_bytes_are_corruption) {
+  for (const bool whole : {false, true}) {
+    ByteWriter out;
+    out.Fixed<uint8_t>(whole ? 1 : 0);
+    for (const uint64_t number : {0, 0, 0}) out.Varint(number);
+    for (const TableKind kind : {TableKind::kFixedValue, TableKind::kSlice}) {
+      EXPECT_EQ(DecodePartition(kind, 0, out.view()).status().code(), StatusCode::kCorruption);
+    }
+  }
+}
+
 // A whole partition of one row with the fields that `append` writes.
 template <typename Append>
 StatusCode DecodedRow(TableKind kind, const Append& append) {
