@@ -8,6 +8,7 @@
 #include "headrace/state/cold_key.h"
 #include "headrace/state/keyed_partition_codec.h"
 #include "headrace/state/partition_codec.h"
+#include "headrace/state/stored_partitions.h"
 #include "headrace/state/timer_row.h"
 #include "headrace/types/key_codec.h"
 #include "headrace/types/value_codec.h"
@@ -22,9 +23,7 @@ constexpr uint64_t kPartitionRowsMax = 64 * 1024;
 }  // namespace
 
 Status ColdRestore::LoadKeys(StoredTable& table) {
-  for (uint32_t index = 0; index < table.partition_count(); ++index) {
-    HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(index));
-    if (payloads.empty()) continue;
+  return ForEachPartition(table, [&](uint32_t, const std::vector<std::string>& payloads) -> Status {
     HR_ASSIGN_OR_RETURN(const StoredPartition partition,
                         MergePartition(TableKind::kDictionary, 0, payloads));
     for (const StoredRow& row : partition.rows) {
@@ -39,8 +38,8 @@ Status ColdRestore::LoadKeys(StoredTable& table) {
       keys_.append(row.value);
       ends_[row.row] = keys_.size();
     }
-  }
-  return Status::Ok();
+    return Status::Ok();
+  });
 }
 
 void ColdRestore::EndSubtask() {
@@ -59,9 +58,7 @@ Status ColdRestore::KeyOfId(const TableMeta& meta, uint32_t id, std::string_view
 }
 
 Status ColdRestore::CheckKey(std::string_view key, bool keyed, uint64_t* prefix, bool* ours) const {
-  ByteReader in(key);
-  HR_RETURN_IF_ERROR(SkipValue(&in));
-  HR_RETURN_IF_ERROR(in.ExpectDone());
+  HR_RETURN_IF_ERROR(CheckValue(key));
   const uint16_t group = KeyGroupOf(key, state_.max_parallelism);
   *prefix = ColdPrefixOf(key, group);
   *ours = state_.range.Contains(group);
@@ -72,21 +69,18 @@ Status ColdRestore::CheckKey(std::string_view key, bool keyed, uint64_t* prefix,
       std::to_string(state_.range.last) + (keyed ? "" : " (by its dictionary)"));
 }
 
-Status ColdRestore::ReadKeyed(StoredTable& table, uint32_t partition, const RowSink& add) {
-  HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(partition));
-  if (payloads.empty()) return Status::Ok();
+Status ColdRestore::ReadKeyed(const TableMeta& meta, const std::vector<std::string>& payloads,
+                              const RowSink& add) const {
   HR_ASSIGN_OR_RETURN(const StoredKeyedPartition stored,
-                      MergeKeyedPartition(table.meta().row_bytes, payloads));
+                      MergeKeyedPartition(meta.row_bytes, payloads));
   for (const StoredKeyedRow& row : stored.rows) {
     HR_RETURN_IF_ERROR(add({row.key, row.ns, row.sub_key, row.value}));
   }
   return Status::Ok();
 }
 
-Status ColdRestore::ReadById(StoredTable& table, uint32_t partition, const RowSink& add) {
-  const TableMeta& meta = table.meta();
-  HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(partition));
-  if (payloads.empty()) return Status::Ok();
+Status ColdRestore::ReadById(const TableMeta& meta, const std::vector<std::string>& payloads,
+                             const RowSink& add) const {
   HR_ASSIGN_OR_RETURN(const StoredPartition stored,
                       MergePartition(meta.kind, meta.row_bytes, payloads));
   for (const StoredRow& row : stored.rows) {
@@ -101,6 +95,20 @@ Status ColdRestore::ReadById(StoredTable& table, uint32_t partition, const RowSi
     }
   }
   return Status::Ok();
+}
+
+Status ColdRestore::ForEachRow(StoredTable& table, bool keyed, const RowSink& add,
+                               const std::function<Status()>& end_partition) {
+  return ForEachPartition(table, [&](uint32_t, const std::vector<std::string>& payloads) -> Status {
+    HR_RETURN_IF_ERROR(keyed ? ReadKeyed(table.meta(), payloads, add)
+                             : ReadById(table.meta(), payloads, add));
+    return end_partition ? end_partition() : Status::Ok();
+  });
+}
+
+bool ColdRestore::BuildsUpon(const StoredTable& table, bool keyed) const {
+  const uint32_t count = table.partition_count();
+  return keyed && same_range_ && std::has_single_bit(count) && count <= ColdBuckets::kMax;
 }
 
 Status ColdRestore::LoadTable(StoredTable& table) {
@@ -130,64 +138,55 @@ Status ColdRestore::LoadState(StoredTable& table, bool keyed) {
   ColdTable& cold = *state->cold;
   std::vector<std::pair<std::string, std::string>> rows;
   std::vector<ColdWrite> writes;
-  for (uint32_t index = 0; index < table.partition_count(); ++index) {
-    rows.clear();
-    writes.clear();
-    int64_t bytes = 0;
-    bool plain = false;
-    bool sub_rows = false;
-    const auto add = [&](const Row& row) -> Status {
-      uint64_t prefix = 0;
-      bool ours = false;
-      HR_RETURN_IF_ERROR(CheckKey(row.key, keyed, &prefix, &ours));
-      if (!ours) return Status::Ok();
-      std::string cold_key;
-      AppendColdKey(prefix, row.key, cold.number(), row.ns, row.sub_key, &cold_key);
-      rows.emplace_back(std::move(cold_key), row.value);
-      bytes += static_cast<int64_t>(row.value.size());
-      (row.ns.empty() && row.sub_key.empty() ? plain : sub_rows) = true;
-      return Status::Ok();
-    };
-    const Status read = keyed ? ReadKeyed(table, index, add) : ReadById(table, index, add);
-    if (!read.ok()) return read.WithContext("partition " + std::to_string(index));
+  int64_t bytes = 0;
+  bool plain = false;
+  bool sub_rows = false;
+  const auto add = [&](const Row& row) -> Status {
+    uint64_t prefix = 0;
+    bool ours = false;
+    HR_RETURN_IF_ERROR(CheckKey(row.key, keyed, &prefix, &ours));
+    if (!ours) return Status::Ok();
+    std::string cold_key;
+    AppendColdKey(prefix, row.key, cold.number(), row.ns, row.sub_key, &cold_key);
+    rows.emplace_back(std::move(cold_key), row.value);
+    bytes += static_cast<int64_t>(row.value.size());
+    (row.ns.empty() && row.sub_key.empty() ? plain : sub_rows) = true;
+    return Status::Ok();
+  };
+  const auto store = [&]() -> Status {
     std::sort(rows.begin(), rows.end());
     for (const auto& [key, value] : rows) writes.push_back({key, value});
     HR_RETURN_IF_ERROR(state_.cold->store()->Apply(writes));
     cold.NoteRestored(static_cast<int64_t>(rows.size()), bytes, plain, sub_rows);
-  }
-  const uint32_t count = table.partition_count();
-  if (!keyed || !same_range_ || !std::has_single_bit(count) || count > ColdBuckets::kMax) {
+    rows.clear();
+    writes.clear();
+    bytes = 0;
     return Status::Ok();
-  }
-  cold.set_buckets(count);
+  };
+  HR_RETURN_IF_ERROR(ForEachRow(table, keyed, add, store));
+  if (!BuildsUpon(table, keyed)) return Status::Ok();
+  cold.set_buckets(table.partition_count());
   (state->fixed ? state->fixed->table() : state->rows->table()).MarkClean();
   return Status::Ok();
 }
 
 Status ColdRestore::LoadTimers(StoredTable& table, bool keyed) {
   TimerService& timers = state_.timers;
-  for (uint32_t index = 0; index < table.partition_count(); ++index) {
-    const auto add = [&](const Row& row) -> Status {
-      uint64_t prefix = 0;
-      bool ours = false;
-      HR_RETURN_IF_ERROR(CheckKey(row.key, keyed, &prefix, &ours));
-      if (!ours) return Status::Ok();
-      uint8_t domain = 0;
-      TimestampMs time = 0;
-      if (!ParseTimerSubKey(row.sub_key, &domain, &time)) {
-        return Status::Corruption("a timer of key " + DescribeValue(row.key) + " has no time");
-      }
-      timers.Register(static_cast<TimeDomain>(domain), state_.keys.LookupOrInsertEncoded(row.key),
-                      row.ns, time);
-      return Status::Ok();
-    };
-    const Status read = keyed ? ReadKeyed(table, index, add) : ReadById(table, index, add);
-    if (!read.ok()) return read.WithContext("partition " + std::to_string(index));
-  }
-  const uint32_t count = table.partition_count();
-  const bool clean =
-      keyed && same_range_ && std::has_single_bit(count) && count <= ColdBuckets::kMax;
-  if (clean) state_.timer_log->set_buckets(count);
+  const auto add = [&](const Row& row) -> Status {
+    uint64_t prefix = 0;
+    bool ours = false;
+    HR_RETURN_IF_ERROR(CheckKey(row.key, keyed, &prefix, &ours));
+    if (!ours) return Status::Ok();
+    uint8_t domain = 0;
+    TimestampMs time = 0;
+    HR_RETURN_IF_ERROR(ParseTimerSubKey(row.key, row.sub_key, &domain, &time));
+    timers.Register(static_cast<TimeDomain>(domain), state_.keys.LookupOrInsertEncoded(row.key),
+                    row.ns, time);
+    return Status::Ok();
+  };
+  HR_RETURN_IF_ERROR(ForEachRow(table, keyed, add));
+  const bool clean = BuildsUpon(table, keyed);
+  if (clean) state_.timer_log->set_buckets(table.partition_count());
   timers.FinishRestore(clean);
   return Status::Ok();
 }

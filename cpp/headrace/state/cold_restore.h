@@ -37,8 +37,15 @@ class ColdRestore {
   };
   using RowSink = std::function<Status(const Row&)>;
 
-  Status ReadKeyed(StoredTable& table, uint32_t partition, const RowSink& add);
-  Status ReadById(StoredTable& table, uint32_t partition, const RowSink& add);
+  /// Calls `add` for each live row of the table, and `end_partition` before its views go.
+  Status ForEachRow(StoredTable& table, bool keyed, const RowSink& add,
+                    const std::function<Status()>& end_partition = nullptr);
+  Status ReadKeyed(const TableMeta& meta, const std::vector<std::string>& payloads,
+                   const RowSink& add) const;
+  Status ReadById(const TableMeta& meta, const std::vector<std::string>& payloads,
+                  const RowSink& add) const;
+  /// True when the next snapshot may be a delta on the table as it is stored.
+  bool BuildsUpon(const StoredTable& table, bool keyed) const;
   Status KeyOfId(const TableMeta& meta, uint32_t id, std::string_view* key) const;
   Status LoadState(StoredTable& table, bool keyed);
   Status LoadTimers(StoredTable& table, bool keyed);

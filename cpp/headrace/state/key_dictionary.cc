@@ -233,9 +233,7 @@ void KeyDictionary::OnCheckpointComplete(uint64_t snapshot_number) {
 }
 
 Status KeyDictionary::CheckStored(std::string_view canonical, int key_group) const {
-  ByteReader in(canonical);
-  HR_RETURN_IF_ERROR(SkipValue(&in));
-  HR_RETURN_IF_ERROR(in.ExpectDone());
+  HR_RETURN_IF_ERROR(CheckValue(canonical));
   const int group = headrace::KeyGroupOf(canonical, max_parallelism_);
   if (group == key_group) return Status::Ok();
   return Status::Corruption("key " + DescribeValue(canonical) + " is stored in key group " +

@@ -203,12 +203,12 @@ KeyedStateSnapshot KeyedState::Snapshot() {
   }
 
   for (const auto& [name, state] : s.states) {
+    if (state.cold != nullptr) continue;  // FreezeCache() has it
     TableMeta table;
     table.kind = state.kind;
     table.state_name = name;
     table.fingerprint = state.fingerprint;
     table.row_bytes = static_cast<uint32_t>(state.row_bytes);
-    if (state.cold != nullptr) continue;
     table.partition_bytes = s.partition_bytes;
     table.compression = state.compression;
     if (!state.slices) {

@@ -22,6 +22,7 @@
 #include "headrace/state/partition_codec.h"
 #include "headrace/state/restored_keys.h"
 #include "headrace/state/row_blob.h"
+#include "headrace/state/stored_partitions.h"
 #include "headrace/state/timer_row.h"
 #include "headrace/types/key_codec.h"
 #include "headrace/types/value_codec.h"
@@ -117,29 +118,23 @@ Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, cons
   const uint64_t rows_max = meta.partition_rows == 0
                                 ? kPartitionRowsOfVersion1
                                 : std::min(meta.partition_rows, PagedTable::kPartitionRowsMax);
-  for (uint32_t index = 0; index < table.partition_count(); ++index) {
-    const auto load = [&]() -> Status {
-      HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(index));
-      if (payloads.empty()) return Status::Ok();
-      HR_ASSIGN_OR_RETURN(const StoredPartition partition,
-                          MergePartition(meta.kind, meta.row_bytes, payloads));
-      if (partition.first_row != uint64_t{index} * partition_rows ||
-          partition.row_count > partition_rows) {
-        clean_ = false;
+  const auto load = [&](uint32_t index, const std::vector<std::string>& payloads) -> Status {
+    HR_ASSIGN_OR_RETURN(const StoredPartition partition,
+                        MergePartition(meta.kind, meta.row_bytes, payloads));
+    if (partition.first_row != uint64_t{index} * partition_rows ||
+        partition.row_count > partition_rows) {
+      clean_ = false;
+    }
+    for (const StoredRow& row : partition.rows) {
+      // No row number makes a table larger than its partition count allows.
+      if (row.row >= table.partition_count() * rows_max) {
+        return Status::Corruption("row number " + std::to_string(row.row) + " out of range");
       }
-      for (const StoredRow& row : partition.rows) {
-        // No row number makes a table larger than its partition count allows.
-        if (row.row >= table.partition_count() * rows_max) {
-          return Status::Corruption("row number " + std::to_string(row.row) + " out of range");
-        }
-        HR_RETURN_IF_ERROR(visit(row));
-      }
-      return end_partition ? end_partition() : Status::Ok();
-    };
-    const Status status = load();
-    if (!status.ok()) return status.WithContext("partition " + std::to_string(index));
-  }
-  return Status::Ok();
+      HR_RETURN_IF_ERROR(visit(row));
+    }
+    return end_partition ? end_partition() : Status::Ok();
+  };
+  return ForEachPartition(table, load);
 }
 
 Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map) {
@@ -228,37 +223,27 @@ Status KeyedStateLoader::LoadKeyed(StoredTable& table) {
                                                  static_cast<int>(meta.row_bytes)));
     state->restored = true;
   }
-  for (uint32_t index = 0; index < table.partition_count(); ++index) {
-    const auto load = [&]() -> Status {
-      HR_ASSIGN_OR_RETURN(const std::vector<std::string> payloads, table.ReadPartition(index));
-      if (payloads.empty()) return Status::Ok();
-      HR_ASSIGN_OR_RETURN(const StoredKeyedPartition partition,
-                          MergeKeyedPartition(meta.row_bytes, payloads));
-      for (const StoredKeyedRow& row : partition.rows) {
-        HR_RETURN_IF_ERROR(LoadKeyedRow(row, state));
-      }
-      return Status::Ok();
-    };
-    const Status status = load();
-    if (!status.ok()) return status.WithContext("partition " + std::to_string(index));
-  }
-  return Status::Ok();
+  const auto load = [&](uint32_t, const std::vector<std::string>& payloads) -> Status {
+    HR_ASSIGN_OR_RETURN(const StoredKeyedPartition partition,
+                        MergeKeyedPartition(meta.row_bytes, payloads));
+    for (const StoredKeyedRow& row : partition.rows) {
+      HR_RETURN_IF_ERROR(LoadKeyedRow(row, state));
+    }
+    return Status::Ok();
+  };
+  return ForEachPartition(table, load);
 }
 
 // `state` null: a timer.
 Status KeyedStateLoader::LoadKeyedRow(const StoredKeyedRow& row, NamedState* state) {
-  ByteReader in(row.key);
-  HR_RETURN_IF_ERROR(SkipValue(&in));
-  HR_RETURN_IF_ERROR(in.ExpectDone());
+  HR_RETURN_IF_ERROR(CheckValue(row.key));
   const int group = headrace::KeyGroupOf(row.key, state_.max_parallelism);
   if (!state_.range.Contains(group)) return Status::Ok();
   HR_ASSIGN_OR_RETURN(const KeyId id, state_.keys.AdoptKey(row.key, group));
   uint8_t domain = 0;
   TimestampMs time = 0;
   if (state == nullptr) {
-    if (!ParseTimerSubKey(row.sub_key, &domain, &time)) {
-      return Status::Corruption("a timer of key " + DescribeValue(row.key) + " has no time");
-    }
+    HR_RETURN_IF_ERROR(ParseTimerSubKey(row.key, row.sub_key, &domain, &time));
     state_.timers.Register(static_cast<TimeDomain>(domain), id, row.ns, time);
   } else if (state->fixed) {
     std::memcpy(state->fixed->MutableRow(id), row.value.data(), row.value.size());
@@ -419,30 +404,34 @@ Status MigrateRowsInStore(ColdTier* tier, NamedState* state, const RowMigration&
   return PutBack(state->cold, taken);
 }
 
+Status MigrateRowsInMemory(RowState* rows, const RowMigration& migrate) {
+  const PagedTable& table = rows->table();
+  ByteWriter migrated;
+  for (uint32_t slot = 0; slot < table.size(); ++slot) {
+    if (!table.live(slot)) continue;
+    const RowBlob* row = *reinterpret_cast<const RowBlob* const*>(table.Row(slot));
+    migrated.Clear();
+    HR_RETURN_IF_ERROR(migrate(row->value(), &migrated));
+    if (migrated.view() == row->value()) continue;
+    // The write may free the row.
+    const std::string ns(row->ns());
+    const std::string sub_key(row->sub_key());
+    rows->Put(row->key, ns, sub_key, migrated.view());
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status MigrateRows(KeyedState* state, std::string_view name, std::string_view fingerprint,
                    const RowMigration& migrate) {
   auto& impl = KeyedStateLoader::ImplOf(*state);
   NamedState& named = impl.states.find(name)->second;
-  const std::string context = "state '" + std::string(name) + "'";
-  if (named.cold != nullptr) {
-    HR_RETURN_IF_ERROR(MigrateRowsInStore(impl.cold.get(), &named, migrate).WithContext(context));
-  }
-  PagedTable& table = named.rows->table();
-  ByteWriter migrated;
-  for (uint32_t slot = 0; named.cold == nullptr && slot < table.size(); ++slot) {
-    if (!table.live(slot)) continue;
-    const RowBlob* row = *reinterpret_cast<const RowBlob* const*>(table.Row(slot));
-    migrated.Clear();
-    HR_RETURN_IF_ERROR(migrate(row->value(), &migrated).WithContext(context));
-    if (migrated.view() == row->value()) continue;
-    // The write may free the row.
-    const std::string ns(row->ns());
-    const std::string sub_key(row->sub_key());
-    named.rows->Put(row->key, ns, sub_key, migrated.view());
-  }
-  table.RequireFullSnapshot();
+  const Status migrated = named.cold != nullptr
+                              ? MigrateRowsInStore(impl.cold.get(), &named, migrate)
+                              : MigrateRowsInMemory(named.rows.get(), migrate);
+  HR_RETURN_IF_ERROR(migrated.WithContext("state '" + std::string(name) + "'"));
+  named.rows->table().RequireFullSnapshot();
   named.fingerprint = fingerprint;
   return Status::Ok();
 }

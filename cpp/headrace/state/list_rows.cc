@@ -5,19 +5,14 @@ namespace {
 
 constexpr size_t kSegmentBytes = 1024;
 
-std::string SegmentKey(uint64_t number) {
-  std::string key(4, '\0');
-  for (size_t i = 0; i < 4; ++i) key[i] = static_cast<char>(number >> (24 - 8 * i));
-  return key;
-}
-
 }  // namespace
 
 ListAppender::ListAppender(RowState* rows, KeyId key, std::string_view ns)
     : rows_(rows), key_(key), ns_(ns), segment_number_(rows->CountNumbered(key, ns)) {
   if (segment_number_ == 0) return;
   std::string_view last;
-  if (rows->Get(key, ns, SegmentKey(segment_number_ - 1), &last) && last.size() < kSegmentBytes) {
+  if (rows->Get(key, ns, RowState::NumberedSubKey(segment_number_ - 1), &last) &&
+      last.size() < kSegmentBytes) {
     segment_ = last;
     --segment_number_;
   }
@@ -33,7 +28,7 @@ void ListAppender::Finish() {
 }
 
 void ListAppender::Store() {
-  rows_->Put(key_, ns_, SegmentKey(segment_number_++), segment_);
+  rows_->Put(key_, ns_, RowState::NumberedSubKey(segment_number_++), segment_);
   segment_.clear();
 }
 

@@ -281,6 +281,12 @@ uint64_t RowState::Count(KeyId key, std::string_view ns) const {
   return target->is_group() ? target->group()->slots.size() : 1;
 }
 
+std::string RowState::NumberedSubKey(uint64_t number) {
+  std::string sub_key(4, '\0');
+  for (size_t i = 0; i < 4; ++i) sub_key[i] = static_cast<char>(number >> (24 - 8 * i));
+  return sub_key;
+}
+
 bool RowState::empty(KeyId key, std::string_view ns) const {
   bool none = true;
   Walk(key, ns, nullptr, [&none](std::string_view, std::string_view) { return none = false; });

@@ -46,8 +46,10 @@ class RowState {
   /// Number of sub-keys.
   uint64_t Count(KeyId key, std::string_view ns) const;
   bool empty(KeyId key, std::string_view ns) const;
-  /// Count() where the sub-keys are 4-byte big-endian numbers from 0 on without a gap, as those of
-  /// a list's segments: O(log n), wherever the rows are.
+  /// A number as sub-key, 4 bytes big-endian, so that rows are walked in its order.
+  static std::string NumberedSubKey(uint64_t number);
+  /// Count() where the sub-keys are numbers from 0 on without a gap, as those of a list's segments:
+  /// O(log n), wherever the rows are.
   uint64_t CountNumbered(KeyId key, std::string_view ns) const;
   /// Walks the sub-keys after `after` (null: from the start), at most until `visit` returns false.
   /// REQUIRES: no write to this (key, namespace) during the walk.

@@ -72,14 +72,9 @@ void RowState::WalkBoth(KeyId key, std::string_view ns, const std::string* after
 
 uint64_t RowState::CountNumbered(KeyId key, std::string_view ns) const {
   if (cold_ == nullptr || !cold_->has_sub_rows()) return Count(key, ns);
-  const auto sub_key_of = [](uint64_t number) {
-    std::string sub_key(4, '\0');
-    for (size_t i = 0; i < 4; ++i) sub_key[i] = static_cast<char>(number >> (24 - 8 * i));
-    return sub_key;
-  };
   const Target* target = Find(key, ns);
   const auto exists = [&](uint64_t number) {
-    const std::string sub_key = sub_key_of(number);
+    const std::string sub_key = NumberedSubKey(number);
     return FindSlot(target, sub_key) != kNoSlot || cold_->Get(key, ns, sub_key).has_value();
   };
   // All below the greatest that is in memory are somewhere.

@@ -1,5 +1,7 @@
 #include "headrace/state/timer_row.h"
 
+#include "headrace/types/value_codec.h"
+
 namespace headrace {
 namespace {
 
@@ -15,13 +17,16 @@ std::string TimerSubKey(uint8_t domain, int64_t time) {
   return key;
 }
 
-bool ParseTimerSubKey(std::string_view sub_key, uint8_t* domain, int64_t* time) {
-  if (sub_key.size() != kSubKeyBytes || static_cast<uint8_t>(sub_key[0]) > 1) return false;
+Status ParseTimerSubKey(std::string_view key, std::string_view sub_key, uint8_t* domain,
+                        int64_t* time) {
+  if (sub_key.size() != kSubKeyBytes || static_cast<uint8_t>(sub_key[0]) > 1) {
+    return Status::Corruption("a timer of key " + DescribeValue(key) + " has no time");
+  }
   *domain = static_cast<uint8_t>(sub_key[0]);
   uint64_t ordered = 0;
   for (const char byte : sub_key.substr(1)) ordered = (ordered << 8) | static_cast<uint8_t>(byte);
   *time = static_cast<int64_t>(ordered ^ kSignBit);
-  return true;
+  return Status::Ok();
 }
 
 }  // namespace headrace

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "headrace/base/status.h"
+
 namespace headrace {
 
 /// A row of the timers' table. Namespaces of up to 16 bytes (a time window) are kept in the row.
@@ -31,7 +33,8 @@ static_assert(sizeof(TimerRow) == 32);
 /// A timer where rows go by keys: its sub-key under key and namespace. On disk: domain, then the
 /// time big-endian with its sign bit flipped, so that bytes order as times.
 std::string TimerSubKey(uint8_t domain, int64_t time);
-/// False when the bytes are none.
-bool ParseTimerSubKey(std::string_view sub_key, uint8_t* domain, int64_t* time);
+/// kCorruption that names the key when the bytes are none.
+Status ParseTimerSubKey(std::string_view key, std::string_view sub_key, uint8_t* domain,
+                        int64_t* time);
 
 }  // namespace headrace

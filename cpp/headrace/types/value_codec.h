@@ -92,6 +92,8 @@ Status EncodeColumnValue(const Column& column, int64_t row, bool as_key, ByteWri
 
 /// Steps over one encoded value, checking its structure (depth ≤ 200); kCorruption when malformed.
 Status SkipValue(ByteReader* in);
+/// kCorruption when the bytes are not exactly one encoded value, as SkipValue() checks it.
+Status CheckValue(std::string_view encoded);
 
 /// Human form of an encoded value for tools and messages: `('a', 1)`; never fails, never runs code.
 std::string DescribeValue(std::string_view encoded);

@@ -317,6 +317,12 @@ class ValueWalker {
 
 Status SkipValue(ByteReader* in) { return ValueWalker(in, nullptr).Value(0); }
 
+Status CheckValue(std::string_view encoded) {
+  ByteReader in(encoded);
+  HR_RETURN_IF_ERROR(SkipValue(&in));
+  return in.ExpectDone();
+}
+
 std::string DescribeValue(std::string_view encoded) {
   std::string text;
   ByteReader in(encoded);
