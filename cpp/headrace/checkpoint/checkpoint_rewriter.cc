@@ -6,6 +6,7 @@
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/storage/safe_path.h"
+#include "headrace/storage/synced_file.h"
 
 namespace headrace {
 namespace {
@@ -45,8 +46,7 @@ Result<std::unique_ptr<CheckpointRewriter>> CheckpointRewriter::Lock(Env* env,
   FileSystem& files = env->files();
   // Before anything is written into a directory that may be anybody's.
   HR_ASSIGN_OR_RETURN(std::vector<std::string> names, files.List(directory));
-  if (std::none_of(names.begin(), names.end(),
-                   [](const std::string& name) { return name.ends_with(".manifest"); })) {
+  if (std::none_of(names.begin(), names.end(), LooksLikeManifest)) {
     return Status::NotFound("directory " + directory + " holds no checkpoint");
   }
   HR_ASSIGN_OR_RETURN(auto lock, files.Lock(directory + "/LOCK"));
@@ -122,12 +122,7 @@ Status CheckpointRewriter::Publish(const std::string& name, const Manifest& mani
     HR_ASSIGN_OR_RETURN(bytes, SealManifest(env_, manifest, manifest.key_id));
   }
   const std::string temporary = PathOf(ManifestTemporaryName(manifest.id, run_, next_number_()));
-  auto created =
-      manifest.key_id.empty() ? files_.Create(temporary) : files_.CreatePrivate(temporary);
-  HR_ASSIGN_OR_RETURN(auto file, std::move(created));
-  HR_RETURN_IF_ERROR(file->Append(bytes));
-  HR_RETURN_IF_ERROR(file->Sync());
-  HR_RETURN_IF_ERROR(file->Close());
+  HR_RETURN_IF_ERROR(WriteSyncedFile(files_, temporary, bytes, !manifest.key_id.empty()));
   HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
   bytes_written_ += bytes.size();
   return files_.Rename(temporary, PathOf(name));

@@ -13,6 +13,7 @@
 #include "headrace/checkpoint/remote_directory.h"
 #include "headrace/storage/key_ring.h"
 #include "headrace/storage/safe_path.h"
+#include "headrace/storage/synced_file.h"
 
 namespace headrace {
 namespace {
@@ -85,7 +86,6 @@ class LocalCheckpointStore final : public CheckpointStore,
   Status Decide(const Manifest& manifest, const std::string& bytes,
                 const std::function<bool()>& still_wanted);
   Status PublishManifest(const Manifest& manifest, const std::string& bytes);
-  Status WriteTemporary(const std::string& path, const std::string& bytes);
   void DeleteWhatMayGo();
   void DeleteAll();
 
@@ -388,14 +388,6 @@ Status LocalCheckpointStore::CheckFence(const std::vector<std::string>& names,
   return Status::Ok();
 }
 
-Status LocalCheckpointStore::WriteTemporary(const std::string& path, const std::string& bytes) {
-  auto created = options_.key_id.empty() ? files_.Create(path) : files_.CreatePrivate(path);
-  HR_ASSIGN_OR_RETURN(auto file, std::move(created));
-  HR_RETURN_IF_ERROR(file->Append(bytes));
-  HR_RETURN_IF_ERROR(file->Sync());
-  return file->Close();
-}
-
 // Until this returns a failure, nothing is retried in place and nothing of it is visible.
 Status LocalCheckpointStore::Decide(const Manifest& manifest, const std::string& bytes,
                                     const std::function<bool()>& still_wanted) {
@@ -420,7 +412,7 @@ Status LocalCheckpointStore::PublishManifest(const Manifest& manifest, const std
     counter = ++counter_;
   }
   const std::string temporary = PathOf(ManifestTemporaryName(manifest.id, run_id_, counter));
-  const Status written = WriteTemporary(temporary, bytes);
+  const Status written = WriteSyncedFile(files_, temporary, bytes, !options_.key_id.empty());
   if (!written.ok()) {
     // What cannot be removed now is removed by the next start.
     const Status removed = files_.Remove(temporary);

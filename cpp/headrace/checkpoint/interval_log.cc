@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <utility>
 
+#include "headrace/base/json_string.h"
+#include "headrace/storage/synced_file.h"
+
 namespace headrace {
 namespace {
 
@@ -17,14 +20,7 @@ class JsonMembers {
     std::snprintf(text, sizeof(text), "%.6g", value);
     AddText(name, std::isfinite(value) ? text : "null");
   }
-  void Add(std::string_view name, const std::string& value) {
-    std::string text = "\"";
-    for (const char c : value) {
-      if (c == '"' || c == '\\') text += '\\';
-      text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-    }
-    AddText(name, text + '"');
-  }
+  void Add(std::string_view name, const std::string& value) { AddText(name, JsonString(value)); }
   std::string Finish() const { return "{" + members_ + "}\n"; }
 
  private:
@@ -92,11 +88,7 @@ Status IntervalLog::WriteLocally(const std::string& name) {
   const std::string temporary = directory_ + "/" + name + ".tmp";
   const Status removed = files_.Remove(temporary);
   if (!removed.ok() && removed.code() != StatusCode::kNotFound) return removed;
-  auto created = secret_ ? files_.CreatePrivate(temporary) : files_.Create(temporary);
-  HR_ASSIGN_OR_RETURN(auto file, std::move(created));
-  HR_RETURN_IF_ERROR(file->Append(*content_));
-  HR_RETURN_IF_ERROR(file->Sync());
-  HR_RETURN_IF_ERROR(file->Close());
+  HR_RETURN_IF_ERROR(WriteSyncedFile(files_, temporary, *content_, secret_));
   return files_.Rename(temporary, directory_ + "/" + name);
 }
 

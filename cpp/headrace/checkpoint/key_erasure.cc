@@ -13,6 +13,7 @@
 
 #include "headrace/checkpoint/checkpoint_rewriter.h"
 #include "headrace/checkpoint/erased_rows.h"
+#include "headrace/checkpoint/open_data_files.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/state/key_group.h"
@@ -23,40 +24,7 @@
 namespace headrace {
 namespace {
 
-constexpr std::string_view kManifestEnd = ".manifest";
 constexpr std::string_view kKeysTable = "keys";
-
-// Reads single blocks; some files are open at a time. Threading: owned by one thread.
-class BlockReader {
- public:
-  BlockReader(FileSystem& files, std::string directory)
-      : files_(files), directory_(std::move(directory)) {}
-
-  Result<std::string> Read(const std::string& file, const PartitionRef& ref) {
-    auto found = std::find_if(open_.begin(), open_.end(),
-                              [&](const Entry& entry) { return entry.first == file; });
-    if (found == open_.end()) {
-      HR_ASSIGN_OR_RETURN(const std::string path, JoinSafely(directory_, file));
-      HR_ASSIGN_OR_RETURN(auto reader, CheckpointFileReader::Open(files_, path));
-      open_.emplace_front(file, std::move(reader));
-      if (open_.size() > kOpenMax) open_.pop_back();
-      found = open_.begin();
-    }
-    HR_ASSIGN_OR_RETURN(Block block, found->second->Read({.offset = ref.offset,
-                                                          .block_bytes = ref.stored_bytes,
-                                                          .raw_bytes = ref.raw_bytes,
-                                                          .digest = ref.digest}));
-    return std::move(block.payload);
-  }
-
- private:
-  static constexpr size_t kOpenMax = 16;
-  using Entry = std::pair<std::string, std::unique_ptr<CheckpointFileReader>>;
-
-  FileSystem& files_;
-  const std::string directory_;
-  std::list<Entry> open_;
-};
 
 struct StoredManifest {
   std::string name;
@@ -70,7 +38,7 @@ class Erasing {
       : files_(env->files()),
         rewriter_(rewriter),
         erasure_(erasure),
-        blocks_(env->files(), rewriter->directory()) {}
+        data_files_(env->files(), rewriter->directory()) {}
 
   Result<ErasureReport> Run() {
     HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(rewriter_->directory()));
@@ -102,7 +70,7 @@ class Erasing {
   Status ReadManifests(const std::vector<std::string>& names) {
     bool has_operator = erasure_.operator_id.empty();
     for (const std::string& name : names) {
-      if (!name.ends_with(kManifestEnd) || name == kManifestEnd) continue;
+      if (!LooksLikeManifest(name)) continue;
       HR_ASSIGN_OR_RETURN(Manifest manifest, ReadManifestFile(files_, rewriter_->PathOf(name)));
       HR_RETURN_IF_ERROR(CheckFilesWhole(files_, manifest, rewriter_->directory()));
       has_operator = has_operator || manifest.Find(erasure_.operator_id) != nullptr;
@@ -168,7 +136,8 @@ class Erasing {
         const std::string& file = chain.stored->manifest.files[ref.file].name;
         places.emplace_back(file, ref.offset);
         if (payloads.contains(places.back())) continue;
-        HR_ASSIGN_OR_RETURN(payloads[places.back()], blocks_.Read(file, ref));
+        HR_ASSIGN_OR_RETURN(Block block, data_files_.Read(file, ref));
+        payloads[places.back()] = std::move(block.payload);
       }
       HR_ASSIGN_OR_RETURN(const std::optional<uint32_t> id, IdIn(chain));
       HR_ASSIGN_OR_RETURN(const ErasedCount count, found.AddChain(places, payloads, id));
@@ -191,8 +160,9 @@ class Erasing {
       for (const std::vector<PartitionRef>& refs : table.partitions) {
         std::vector<std::string> payloads;
         for (const PartitionRef& ref : refs) {
-          HR_ASSIGN_OR_RETURN(payloads.emplace_back(),
-                              blocks_.Read(chain.stored->manifest.files[ref.file].name, ref));
+          const std::string& file = chain.stored->manifest.files[ref.file].name;
+          HR_ASSIGN_OR_RETURN(Block block, data_files_.Read(file, ref));
+          payloads.push_back(std::move(block.payload));
         }
         HR_ASSIGN_OR_RETURN(const StoredPartition partition,
                             MergePartition(table.meta.kind, table.meta.row_bytes, payloads));
@@ -303,7 +273,7 @@ class Erasing {
   FileSystem& files_;
   CheckpointRewriter* const rewriter_;
   const KeyErasure& erasure_;
-  BlockReader blocks_;
+  OpenDataFiles data_files_;
   std::list<StoredManifest> manifests_;                    // by address in what follows
   std::set<std::pair<const StoredManifest*, int>> tasks_;  // that may have written the key
   std::map<IdKey, std::optional<uint32_t>> ids_;

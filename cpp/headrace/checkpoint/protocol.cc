@@ -57,8 +57,6 @@ bool WantsWhole(const ChainFacts& facts) {
 
 namespace {
 
-constexpr std::string_view kManifestEnd = ".manifest";
-
 bool TakeLiteral(std::string_view* rest, std::string_view literal) {
   if (rest->substr(0, literal.size()) != literal) return false;
   rest->remove_prefix(literal.size());
@@ -121,6 +119,10 @@ std::string DataName(uint64_t run, CheckpointId id, int task, uint64_t counter) 
 }
 
 std::string RunMarkerName(uint64_t run) { return "run-" + std::to_string(run); }
+
+bool LooksLikeManifest(const std::string& name) {
+  return name.size() > kManifestEnd.size() && name.ends_with(kManifestEnd);
+}
 
 StoredName ParseStoredName(const std::string& name) {
   std::string_view rest = name;

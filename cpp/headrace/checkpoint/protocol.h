@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "headrace/base/status.h"
@@ -116,6 +117,9 @@ std::string DataName(uint64_t run, CheckpointId id, int task, uint64_t counter);
 std::string RunMarkerName(uint64_t run);  ///< run-<n>
 /// kForeign for whatever the functions above would not have written, letter by letter.
 StoredName ParseStoredName(const std::string& name);
+inline constexpr std::string_view kManifestEnd = ".manifest";
+/// True also of a savepoint's manifest, which may have any name before that end.
+bool LooksLikeManifest(const std::string& name);
 
 /// A manifest found in, or committed to, the job's directory.
 struct KnownManifest {

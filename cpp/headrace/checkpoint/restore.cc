@@ -1,35 +1,31 @@
 #include "headrace/checkpoint/restore.h"
 
 #include <algorithm>
-#include <list>
-#include <mutex>
 #include <utility>
 
 #include "headrace/base/planted_bug.h"
+#include "headrace/checkpoint/open_data_files.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/storage/checkpoint_file.h"
 #include "headrace/storage/safe_path.h"
 
 namespace headrace {
 
-// Open files of one checkpoint, shared by all tables that are restored from it. Bounded, so that
-// long chains do not use up the process's descriptors. Threading: thread-safe.
+// The data files of one checkpoint, shared by all tables that are restored from it. Threading:
+// thread-safe.
 class RestorePlan::FileCache {
  public:
   FileCache(Env* env, std::string directory, const Manifest& manifest)
-      : env_(env), directory_(std::move(directory)), files_(manifest.files) {
+      : directory_(std::move(directory)), files_(manifest.files), open_(env->files(), directory_) {
     for (const FileManifest& file : files_) identities_.push_back(IdentityOf(manifest, file));
   }
 
   Result<std::string> ReadBlock(const PartitionRef& ref) {
-    HR_ASSIGN_OR_RETURN(const std::shared_ptr<CheckpointFileReader> reader, Open(ref.file));
-    HR_ASSIGN_OR_RETURN(Block block, reader->Read({.offset = ref.offset,
-                                                   .block_bytes = ref.stored_bytes,
-                                                   .raw_bytes = ref.raw_bytes,
-                                                   .digest = ref.digest}));
+    const std::string& name = files_[ref.file].name;
+    HR_ASSIGN_OR_RETURN(Block block, open_.Read(name, ref, &identities_[ref.file]));
     const BlockKind expected = ref.whole ? BlockKind::kBase : BlockKind::kDelta;
     if (block.kind != expected) {
-      return Status::Corruption("file '" + directory_ + "/" + files_[ref.file].name + "', offset " +
+      return Status::Corruption("file '" + directory_ + "/" + name + "', offset " +
                                 std::to_string(ref.offset) +
                                 ": a base block where a delta belongs, or the other way round");
     }
@@ -37,36 +33,10 @@ class RestorePlan::FileCache {
   }
 
  private:
-  static constexpr size_t kOpenMax = 16;
-  using Entry = std::pair<uint32_t, std::shared_ptr<CheckpointFileReader>>;
-
-  Result<std::shared_ptr<CheckpointFileReader>> Open(uint32_t file) {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    const auto found = std::find_if(open_.begin(), open_.end(),
-                                    [file](const Entry& entry) { return entry.first == file; });
-    if (found != open_.end()) {
-      open_.splice(open_.begin(), open_, found);
-      return open_.front().second;
-    }
-    HR_ASSIGN_OR_RETURN(const std::string path, JoinSafely(directory_, files_[file].name));
-    auto opened = CheckpointFileReader::Open(env_->files(), path);
-    if (!opened.ok()) {
-      if (opened.status().code() != StatusCode::kNotFound) return opened.status();
-      return Status::Corruption("file " + path + ", offset 0: missing");
-    }
-    std::shared_ptr<CheckpointFileReader> reader = std::move(opened).value();
-    HR_RETURN_IF_ERROR(reader->ExpectIdentity(identities_[file]));
-    open_.emplace_front(file, reader);
-    if (open_.size() > kOpenMax) open_.pop_back();
-    return reader;
-  }
-
-  Env* env_;
   const std::string directory_;
   const std::vector<FileManifest> files_;
   std::vector<CheckpointFileIdentity> identities_;
-  std::mutex mutex_;
-  std::list<Entry> open_;  // most recently used first
+  OpenDataFiles open_;
 };
 
 class RestorePlan::Table final : public StoredTable {

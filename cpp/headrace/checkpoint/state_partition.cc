@@ -8,6 +8,7 @@
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/state/partition_codec.h"
 #include "headrace/storage/checkpoint_file.h"
+#include "headrace/storage/synced_file.h"
 
 namespace headrace {
 namespace {
@@ -94,10 +95,7 @@ Status PublishManifest(FileSystem& files, const std::string& directory, const st
   const std::string temporary = path + ".tmp";
   const Status removed = files.Remove(temporary);
   if (!removed.ok() && removed.code() != StatusCode::kNotFound) return removed;
-  HR_ASSIGN_OR_RETURN(auto file, files.Create(temporary));
-  HR_RETURN_IF_ERROR(file->Append(bytes));
-  HR_RETURN_IF_ERROR(file->Sync());
-  HR_RETURN_IF_ERROR(file->Close());
+  HR_RETURN_IF_ERROR(WriteSyncedFile(files, temporary, bytes));
   HR_RETURN_IF_ERROR(files.SyncDirectory(directory));
   HR_RETURN_IF_ERROR(files.Rename(temporary, path));
   return files.SyncDirectory(directory);

@@ -161,9 +161,7 @@ Status StateCursor::ReadKeyed(const Source& source, std::vector<StateRow>* rows)
                       MergeKeyedPartition(meta.row_bytes, payloads_));
   rows->reserve(partition.rows.size());
   for (const StoredKeyedRow& stored : partition.rows) {
-    ByteReader in(stored.key);
-    HR_RETURN_IF_ERROR(SkipValue(&in));
-    HR_RETURN_IF_ERROR(in.ExpectDone());
+    HR_RETURN_IF_ERROR(CheckValue(stored.key));
     StateRow row;
     row.subtask = source.subtask;
     row.key = stored.key;
@@ -173,11 +171,11 @@ Status StateCursor::ReadKeyed(const Source& source, std::vector<StateRow>* rows)
                                 std::to_string(row.key_group));
     }
     row.ns = stored.ns;
-    if (!IsTimers(meta, {})) {
+    if (IsTimers(meta, {})) {
+      HR_RETURN_IF_ERROR(ParseTimerSubKey(stored.key, stored.sub_key, &row.domain, &row.time));
+    } else {
       row.sub_key = stored.sub_key;
       row.value = stored.value;
-    } else if (!ParseTimerSubKey(stored.sub_key, &row.domain, &row.time)) {
-      return Status::Corruption("a timer of key " + DescribeValue(stored.key) + " has no time");
     }
     rows->push_back(row);
   }

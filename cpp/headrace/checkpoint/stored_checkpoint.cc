@@ -9,12 +9,6 @@
 namespace headrace {
 namespace {
 
-constexpr std::string_view kManifestEnd = ".manifest";
-
-bool EndsLikeManifest(const std::string& name) {
-  return name.size() > kManifestEnd.size() && name.ends_with(kManifestEnd);
-}
-
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -54,7 +48,7 @@ Result<Found> FindInDirectory(FileSystem& files, const std::string& directory) {
       const Status status =
           manifest.ok() ? CheckFilesPresent(files, *manifest, directory) : manifest.status();
       candidates.push_back({.id = stored.checkpoint, .path = path, .status = status});
-    } else if (EndsLikeManifest(name)) {
+    } else if (LooksLikeManifest(name)) {
       others.push_back(path);
     }
   }

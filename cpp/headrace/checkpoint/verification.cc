@@ -18,8 +18,6 @@
 namespace headrace {
 namespace {
 
-constexpr std::string_view kManifestEnd = ".manifest";
-
 /// Counts how far each file was read from its start. Threading: thread-safe.
 class ReadCount {
  public:

@@ -2,6 +2,7 @@
 #include <string>
 #include <string_view>
 
+#include "headrace/base/json_string.h"
 #include "headrace/graph/job_graph.h"
 
 namespace headrace {
@@ -26,24 +27,6 @@ std::string_view PartitioningName(Partitioning partitioning) {
 
 bool CallsPython(const StreamNode& node) {
   return node.source ? node.source->calls_python() : node.op->calls_python();
-}
-
-std::string JsonString(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr char kHex[] = "0123456789abcdef";
-      out += "\\u00";
-      out += kHex[(c >> 4) & 0xf];
-      out += kHex[c & 0xf];
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
 }
 
 void ExplainNode(const StreamNode& node, const std::string& id, std::ostream& out) {

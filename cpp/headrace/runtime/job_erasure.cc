@@ -7,6 +7,15 @@
 #include "headrace/runtime/job_impl.h"
 
 namespace headrace {
+namespace {
+
+Status NoKeyErased(JobState state) {
+  return Status::FailedPrecondition("no key is erased: the job is " +
+                                    std::string(JobStateName(state)) +
+                                    "; erase it from the job's checkpoints");
+}
+
+}  // namespace
 
 ErasureRequestPtr JobImpl::RequestErasure(KeyErasure erasure) {
   auto request = std::make_shared<ErasureRequest>(std::move(erasure));
@@ -29,9 +38,7 @@ ErasureRequestPtr JobImpl::RequestErasure(KeyErasure erasure) {
   {
     std::lock_guard lock(mutex_);
     if (erasures_closed_ || cancel_requested_) {
-      request->Resolve(Status::FailedPrecondition("no key is erased: the job is " +
-                                                  std::string(JobStateName(state_)) +
-                                                  "; erase it from the job's checkpoints"));
+      request->Resolve(NoKeyErased(state_));
       return request;
     }
     erasures_.push_back(request);
@@ -44,11 +51,13 @@ ErasureRequestPtr JobImpl::RequestErasure(KeyErasure erasure) {
 // tolerated is asked for again; a failure of the attempt leaves the requests to the next.
 bool JobImpl::ErasureIsDue() {
   if (erasure_checkpoint_ == 0) {
-    std::lock_guard lock(mutex_);
-    erasures_passed_ = erasures_.size();
+    {
+      std::lock_guard lock(mutex_);
+      erasures_passed_ = erasures_.size();
+    }
     if (erasures_passed_ == 0) return false;
+    erasure_checkpoint_ = attempt_->RequestCheckpoint();
   }
-  if (erasure_checkpoint_ == 0) erasure_checkpoint_ = attempt_->RequestCheckpoint();
   return attempt_->last_complete() >= erasure_checkpoint_;
 }
 
@@ -86,11 +95,7 @@ void JobImpl::WatchErasure() {
 void JobImpl::RefuseErasures(JobState state) {
   std::lock_guard lock(mutex_);
   erasures_closed_ = true;
-  for (const ErasureRequestPtr& request : erasures_) {
-    request->Resolve(Status::FailedPrecondition("no key is erased: the job is " +
-                                                std::string(JobStateName(state)) +
-                                                "; erase it from the job's checkpoints"));
-  }
+  for (const ErasureRequestPtr& request : erasures_) request->Resolve(NoKeyErased(state));
   erasures_.clear();
 }
 
