@@ -36,6 +36,7 @@ from headrace import (
     WatermarkStrategy,
 )  # fmt: skip
 from headrace.common import watermark_strategy
+from headrace.datastream.state_backend import memory_budget_bytes
 from python.programs import large_map
 from python.streams import checkpointed_env, collect, file_sink, lines_of, new_env
 
@@ -357,6 +358,12 @@ def test_unknown_backend_is_refused_by_name():
 def test_budget_that_is_no_size_is_refused(size):
     with pytest.raises(ValueError, match="memory_budget"):
         DiskStateBackend(memory_budget=size)
+
+
+def test_budget_is_written_as_every_size():
+    assert memory_budget_bytes(DiskStateBackend(memory_budget="1 tb"), Configuration()) == 1 << 40
+    configured = Configuration.from_dict({"state.memory-budget": "512 MiB"})
+    assert memory_budget_bytes(HashMapStateBackend(), configured) == 512 << 20
 
 
 def test_budget_of_the_object_holds_over_the_configured_one(tmp_path):

@@ -172,18 +172,7 @@ void Compare(benchmark::State& state, const std::shared_ptr<ColdStoreFactory>& f
     ColdStore* store = counters->store();
     Loop ours(std::move(counters));
     Loop plain(std::make_unique<PlainRocksDbCounters>(folder + "/plain"));
-    std::vector<double> ratios;
-    for (auto _ : state) {
-      const double theirs = plain.Turn();
-      const double seconds = ours.Turn();
-      ratios.push_back(theirs / seconds);
-      state.SetIterationTime(seconds);
-    }
-    std::sort(ratios.begin(), ratios.end());
-    state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * kRoundsPerTurn * kBatch);
-    state.counters["ratio"] = ratios[ratios.size() / 2];
-    state.counters["ratio_min"] = ratios.front();
-    state.counters["ratio_max"] = ratios.back();
+    TakeTurns(state, &ours, &plain, kRoundsPerTurn * static_cast<int64_t>(kBatch));
     for (const auto& [name, value] : store->Statistics()) {
       state.counters[name] = static_cast<double>(value);
     }

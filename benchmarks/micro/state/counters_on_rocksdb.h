@@ -1,6 +1,7 @@
 // What the benches of state over RocksDB have in common: a plain loop to compare with.
 #pragma once
 
+#include <benchmark/benchmark.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
@@ -8,6 +9,7 @@
 #include <rocksdb/write_batch.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -100,6 +102,24 @@ inline std::string MakeFolder() {
   std::string pattern = std::filesystem::temp_directory_path() / "headrace_bench_XXXXXX";
   Require(::mkdtemp(pattern.data()) != nullptr, "no temporary folder");
   return pattern;
+}
+
+/// One turn of each an iteration; Turn() gives the seconds of `keys_per_turn` keys. The counter
+/// `ratio` is the speed of `ours` to that of `theirs`, the median over the turns.
+template <typename Ours, typename Theirs>
+void TakeTurns(benchmark::State& state, Ours* ours, Theirs* theirs, int64_t keys_per_turn) {
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    const double their_seconds = theirs->Turn();
+    const double seconds = ours->Turn();
+    ratios.push_back(their_seconds / seconds);
+    state.SetIterationTime(seconds);
+  }
+  std::sort(ratios.begin(), ratios.end());
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * keys_per_turn);
+  state.counters["ratio"] = ratios[ratios.size() / 2];
+  state.counters["ratio_min"] = ratios.front();
+  state.counters["ratio_max"] = ratios.back();
 }
 
 }  // namespace headrace

@@ -166,19 +166,7 @@ void Compare(benchmark::State& state, const std::shared_ptr<ColdStoreFactory>& f
       one->Fill();
       for (int i = 0; i < kRoundsWarm; ++i) one->Round();
     }
-    std::vector<double> ratios;
-    for (auto _ : state) {
-      const double theirs = plain.Turn();
-      const double seconds = ours.Turn();
-      ratios.push_back(theirs / seconds);
-      state.SetIterationTime(seconds);
-    }
-    std::sort(ratios.begin(), ratios.end());
-    state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * kRoundsPerTurn *
-                            static_cast<int64_t>(kBatch));
-    state.counters["ratio"] = ratios[ratios.size() / 2];
-    state.counters["ratio_min"] = ratios.front();
-    state.counters["ratio_max"] = ratios.back();
+    TakeTurns(state, &ours, &plain, kRoundsPerTurn * static_cast<int64_t>(kBatch));
     state.counters["budget_bytes"] = static_cast<double>(budget);
     state.counters["memory_bytes"] = static_cast<double>(ours.keyed().memory_bytes());
     state.counters["keys_cached"] = static_cast<double>(ours.keyed().keys().live_keys());

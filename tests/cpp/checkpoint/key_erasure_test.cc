@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "checkpoint/one_task_checkpoint.h"
 #include "headrace/checkpoint/checkpoint_store.h"
 #include "headrace/checkpoint/coordinator.h"
 #include "headrace/checkpoint/erased_rows.h"
@@ -141,25 +142,10 @@ class KeyErasureTest : public ::testing::TestWithParam<Kind> {
       if (with_canary && round % 3 == 1) TouchCanary(state.get(), true, watermark_);
       watermark_ += 4;
       ASSERT_TRUE(state->Advance(watermark_));
-      coordinator.RequestNow(false);
-      const auto triggered = coordinator.Tick();
-      ASSERT_EQ(triggered.size(), 1u);
-      TaskSnapshot snapshot;
-      OperatorSnapshot& op = snapshot.operators.emplace_back();
-      op.operator_id = op.name = "op";
-      op.kind = "process";
-      op.max_parallelism = 128;
-      op.key_groups = state->state.range();
-      op.registry = state->state.Registry();
-      op.keyed = state->state.Snapshot();
-      coordinator.OnSnapshot(triggered[0].id, std::move(snapshot));
-      env_.RunAllBackground();
-      const auto done = coordinator.Tick();
-      ASSERT_EQ(done.size(), 1u);
-      ASSERT_EQ(done[0].kind, CheckpointCoordinator::Event::Kind::kCompleted)
-          << done[0].status.ToString();
-      state->state.OnCheckpointComplete();
-      models_[triggered[0].id] = state->model;
+      CheckpointId id = 0;
+      ASSERT_NO_FATAL_FAILURE(
+          testing::TakeCheckpoint(&env_, &coordinator, &state->state, 128, &id));
+      models_[id] = state->model;
     }
   }
 

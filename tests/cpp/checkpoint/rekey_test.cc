@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/one_task_checkpoint.h"
 #include "headrace/checkpoint/checkpoint_store.h"
 #include "headrace/checkpoint/coordinator.h"
 #include "headrace/checkpoint/restore.h"
@@ -20,7 +21,7 @@ constexpr int kGroups = 16;
 constexpr char kText[] = "canary-text";
 
 // Checkpoints of one keyed operator with one state, some of them incremental.
-class RekeyTest : public testing::Test {
+class RekeyTest : public ::testing::Test {
  protected:
   void SetUp() override {
     for (const char* id : {"k1", "k2"}) {
@@ -50,23 +51,8 @@ class RekeyTest : public testing::Test {
         rows->Put(state.keys().LookupOrInsertInt(key), "", "",
                   kText + std::to_string(round) + std::to_string(key));
       }
-      coordinator.RequestNow(false);
-      const auto triggered = coordinator.Tick();
-      ASSERT_EQ(triggered.size(), 1u);
-      TaskSnapshot snapshot;
-      OperatorSnapshot& op = snapshot.operators.emplace_back();
-      op.operator_id = op.name = "op";
-      op.kind = "process";
-      op.max_parallelism = kGroups;
-      op.key_groups = state.range();
-      op.keyed = state.Snapshot();
-      coordinator.OnSnapshot(triggered[0].id, std::move(snapshot));
-      env_.RunAllBackground();
-      const auto done = coordinator.Tick();
-      ASSERT_EQ(done.size(), 1u);
-      ASSERT_EQ(done[0].kind, CheckpointCoordinator::Event::Kind::kCompleted)
-          << done[0].status.ToString();
-      state.OnCheckpointComplete();
+      CheckpointId id = 0;
+      ASSERT_NO_FATAL_FAILURE(testing::TakeCheckpoint(&env_, &coordinator, &state, kGroups, &id));
     }
   }
 

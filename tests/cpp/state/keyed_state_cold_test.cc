@@ -22,6 +22,7 @@ namespace {
 
 using testing::KeyedModel;
 using testing::ModelledState;
+using testing::SnapshotFate;
 using testing::SnapshotStore;
 
 std::unique_ptr<ColdStore> OpenCold(MemoryColdStoreFactory* factory) {
@@ -70,16 +71,10 @@ TEST_P(KeyedStateColdTest, base_and_deltas_restore_the_state_at_each_barrier) {
     KeyedStateSnapshot snapshot = current->state.Snapshot();
     const uint64_t number = snapshot.number;
     const KeyedModel expected = current->model;
-    // An abandoned checkpoint, and one that failed after its tables were written.
-    const bool abandon = round % 8 == 5;
-    const bool abort = round % 8 == 7;
+    const SnapshotFate fate(round);
     Status written;
     std::thread writer([&, taken = std::move(snapshot)]() mutable {
-      if (!abandon && !abort) written = store.Write(std::move(taken), round % 9 == 8);
-      if (abort) {
-        SnapshotStore lost;
-        written = lost.Write(std::move(taken));
-      }
+      written = fate.Write(std::move(taken), &store);
     });
     // Every other round without a moment in which rows could leave memory.
     const int steps_per_eviction = round % 2 ? 37 : 1000;
@@ -97,8 +92,8 @@ TEST_P(KeyedStateColdTest, base_and_deltas_restore_the_state_at_each_barrier) {
     ASSERT_EQ(current->ReadAll(keys_max), current->model) << "round " << round;
     ASSERT_TRUE(current->state.cold_status().ok());
     written_to_store = std::max(written_to_store, current->state.ColdStatistics().at("rows"));
-    if (abort) current->state.OnCheckpointAborted(number);
-    if (abandon || abort) continue;
+    if (fate.aborted()) current->state.OnCheckpointAborted(number);
+    if (fate.lost()) continue;
     current->state.OnCheckpointComplete(number);
     auto restored = MakeCold(&factory_);
     ASSERT_EQ(ReadRestored(restored.get(), store.AsSame(), keys_max), expected)

@@ -15,6 +15,7 @@ namespace {
 
 using testing::KeyedModel;
 using testing::ModelledState;
+using testing::SnapshotFate;
 using testing::SnapshotStore;
 
 KeyedModel RestoredFrom(const SnapshotStore& store) {
@@ -38,16 +39,10 @@ TEST_P(KeyedStateSnapshotTest, base_and_deltas_restore_the_state_at_each_barrier
     KeyedStateSnapshot snapshot = current->state.Snapshot();
     const uint64_t number = snapshot.number;
     const KeyedModel expected = current->model;
-    // An abandoned checkpoint, and one that failed after its tables were written.
-    const bool abandon = round % 8 == 5;
-    const bool abort = round % 8 == 7;
+    const SnapshotFate fate(round);
     Status written;
     std::thread writer([&, taken = std::move(snapshot)]() mutable {
-      if (!abandon && !abort) written = store.Write(std::move(taken), round % 9 == 8);
-      if (abort) {
-        SnapshotStore lost;
-        written = lost.Write(std::move(taken));
-      }
+      written = fate.Write(std::move(taken), &store);
     });
     for (int step = 0; step < 3000; ++step) {
       current->RandomStep(&random, keys_max, watermark);
@@ -60,8 +55,8 @@ TEST_P(KeyedStateSnapshotTest, base_and_deltas_restore_the_state_at_each_barrier
     writer.join();
     ASSERT_TRUE(written.ok()) << written.ToString();
     ASSERT_EQ(current->Read(), current->model) << "round " << round;
-    if (abort) current->state.OnCheckpointAborted(number);
-    if (abandon || abort) continue;
+    if (fate.aborted()) current->state.OnCheckpointAborted(number);
+    if (fate.lost()) continue;
     current->state.OnCheckpointComplete(number);
     ASSERT_EQ(RestoredFrom(store), expected) << "round " << round;
     if (round % 6 == 4) {

@@ -88,4 +88,24 @@ class SnapshotStore {
   int deltas_ = 0;
 };
 
+/// What becomes of the snapshots of a random test, round by round: some are given up, some fail
+/// after their tables were written, some are written as bases.
+class SnapshotFate {
+ public:
+  explicit SnapshotFate(int round) : round_(round) {}
+
+  bool abandoned() const { return round_ % 8 == 5; }
+  bool aborted() const { return round_ % 8 == 7; }
+  bool lost() const { return abandoned() || aborted(); }
+  Status Write(KeyedStateSnapshot snapshot, SnapshotStore* store) const {
+    if (abandoned()) return Status::Ok();
+    SnapshotStore lost;
+    return aborted() ? lost.Write(std::move(snapshot))
+                     : store->Write(std::move(snapshot), round_ % 9 == 8);
+  }
+
+ private:
+  const int round_;
+};
+
 }  // namespace headrace::testing
