@@ -2,7 +2,7 @@
 # Prints the closing lines of ctest, pytest and the fuzz targets from the logs in build/reports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for log in ctest pytest-parallel pytest-serial pytest-tidy ctest-asan asan-py-parallel asan-py-serial ctest-tsan; do
+for log in ctest pytest-{parallel,services,builds,serial,tidy} ctest-asan asan-py-{parallel,serial} ctest-tsan; do
   [[ -f build/reports/$log.log ]] || continue
   printf '%-16s ' "$log"
   grep -E '^=+ .* in [0-9.]+s|tests passed, [0-9]+ tests failed|^No tests|no tests ran' \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The Python tests: those that may run side by side, two at a time, then the serial ones alone. Leaves
-# build/reports/pytest-{parallel,serial}.{xml,log}. Arguments go to both pytest runs. TEST_PYTHON is another
-# interpreter than that of .venv, TEST_REPORTS another name than pytest.
+# The Python tests in four runs, as their markers say: most of them two at a time, so too those that start servers
+# and those that build the project, but each kind by itself; then the serial ones alone. Leaves
+# build/reports/pytest-{parallel,services,builds,serial}.{xml,log}. Arguments go to each run. TEST_PYTHON is
+# another interpreter than that of .venv, TEST_REPORTS another name than pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/reports
@@ -16,9 +17,11 @@ run() {  # name, then pytest's arguments
   shift
   env --default-signal=INT "$python" -m pytest tests --ignore=tests/tidy --junitxml="$reports-$name.xml" "$@" 2>&1 |
     tee "$reports-$name.log" || code=${PIPESTATUS[0]}
-  [[ $code -eq 0 || ($code -eq 5 && $name == serial) ]] || status=$code
+  [[ $code -eq 0 || ($code -eq 5 && $name != parallel) ]] || status=$code
 }
 
-run parallel -m "not serial" -n 2 "$@"
+run parallel -m "not services and not builds and not serial" -n 2 "$@"
+run services -m services -n 2 --dist loadfile "$@"
+run builds -m builds -n 2 "$@"
 run serial -m serial "$@"
 exit "$status"

@@ -13,7 +13,7 @@ from services.azure_emulator import ACCOUNT_KEY, AzureEmulator
 from services.job_life import JobLife
 from services.staged_file import staged
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.services
 ROWS = 4000
 
 

@@ -19,7 +19,7 @@ from services.hdfs_cluster import HdfsCluster
 from services.job_life import JobLife
 from services.staged_file import staged
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.services
 ROWS = 2500
 TESTS = Path(__file__).parents[1]
 JOB = "/" + headrace._core.sanitize_name("remote job")

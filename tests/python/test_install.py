@@ -19,7 +19,7 @@ def test_make_build_leaves_headrace_editable():
     assert Path(headrace._core.__file__).is_relative_to(sys.prefix)
 
 
-@pytest.mark.serial
+@pytest.mark.builds
 @pytest.mark.timeout(1500)
 def test_pip_installs_from_a_copy_of_the_tree_into_a_clean_environment(tmp_path):
     copy = tmp_path / "elsewhere"

@@ -28,7 +28,7 @@ from services.s3_server import (
 )  # fmt: skip
 from services.staged_file import staged
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.services
 ROWS = 2500
 
 

@@ -13,7 +13,7 @@ from tidy.source_tree import copy_project
 LEFT_OUT = ("PYTHON", "VIRTUAL_ENV", "HEADRACE", "XDG_", "PYENV", "CMAKE", "MAKE", "MFLAGS")
 
 
-@pytest.mark.serial
+@pytest.mark.builds
 @pytest.mark.timeout(1500)
 def test_make_demo_is_the_first_command_of_a_fresh_clone_with_an_empty_home(tmp_path):
     clone, home = tmp_path / "clone", tmp_path / "home"
