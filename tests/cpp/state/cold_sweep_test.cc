@@ -62,6 +62,19 @@ TEST_F(ColdSweepTest, ThereIsNoneWhereAllRowsAreInMemory) {
   EXPECT_EQ(ColdSweep::Make(&state, *state.RegisterRows("timed", "ttl<test>")), nullptr);
 }
 
+TEST_F(ColdSweepTest, LooksAtAsManyRowsAsItIsAllowed) {
+  RowState* rows = *state_->RegisterRows("timed", "ttl<test>");
+  const std::unique_ptr<ColdSweep> sweep = ColdSweep::Make(state_.get(), rows);
+  EXPECT_FALSE(sweep->any());
+  for (int key = 0; key < 10; ++key) rows->Put(Key(key), {}, {}, "value");
+  state_->Maintain();
+  ASSERT_EQ(StoredRows(), 10);
+  EXPECT_TRUE(sweep->any());
+  const auto all = [](std::string_view) { return true; };
+  EXPECT_EQ(sweep->Next(1, all).size(), 1u);
+  EXPECT_EQ(sweep->Next(3, all).size(), 3u);
+}
+
 TEST_F(ColdSweepTest, ValuesThatAreOverLeaveTheStoreAndCheckpoints) {
   TtlRows rows = Timed(state_.get(), {.ttl_ms = kTtlMs, .sweep_rows = 10});
   // Other states of the same keys stay.
