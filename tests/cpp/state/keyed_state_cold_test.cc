@@ -235,6 +235,33 @@ TEST_F(RowCacheTest, ids_of_evicted_keys_are_used_again_at_once) {
   }
 }
 
+TEST_F(RowCacheTest, a_batch_of_keys_has_its_rows_when_the_lookup_returns) {
+  auto state = Make();
+  FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
+  std::vector<int64_t> ints(3000);
+  std::vector<std::string> texts;
+  for (int64_t i = 0; i < 3000; ++i) {
+    ints[i] = i;
+    texts.push_back("key " + std::to_string(i));
+    count->Set<int64_t>(state->keys().LookupOrInsertInt(i), i);
+    count->Set<int64_t>(state->keys().LookupOrInsertString(texts.back()), -i);
+    state->Maintain();
+  }
+  ASSERT_EQ(state->ColdStatistics().at("rows"), 6000);
+  const std::vector<std::string_view> strings(texts.begin(), texts.end());
+  std::vector<KeyId> ids(3000);
+  state->keys().LookupOrInsertInts(ints.data(), 3000, ids.data());
+  for (int64_t i = 0; i < 3000; ++i) {
+    ASSERT_TRUE(count->Has(ids[i])) << i;
+    ASSERT_EQ(count->Get<int64_t>(ids[i]), i);
+  }
+  state->keys().LookupOrInsertStrings(strings.data(), 3000, ids.data());
+  for (int64_t i = 0; i < 3000; ++i) {
+    ASSERT_TRUE(count->Has(ids[i])) << i;
+    ASSERT_EQ(count->Get<int64_t>(ids[i]), -i);
+  }
+}
+
 TEST_F(RowCacheTest, keys_in_use_stay_and_others_go) {
   auto state = Make(1 << 19);
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
