@@ -142,7 +142,6 @@ void ColdTable::Clear(KeyId key, std::string_view ns) {
       Log(RowKey(key, ns, sub_key), std::nullopt);
     }
     if (!sub_keys.empty()) after = sub_keys.back();
-    if (sub_keys.size() == kClearedAtOnce) tier_->Flush();
   } while (sub_keys.size() == kClearedAtOnce);
 }
 
