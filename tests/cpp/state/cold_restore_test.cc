@@ -58,11 +58,11 @@ TEST(ColdRestoreTest, row_of_a_key_that_the_dictionary_lacks_is_corruption) {
 
 TEST(ColdRestoreTest, key_with_a_number_that_its_partitions_cannot_have_is_corruption) {
   for (const uint32_t number : {64 * 1024, 64 * 1024 + 1}) {
-    const Status status =
-        RestoreChanged("keys", TableKind::kDictionary, [number](StoredPartition* stored) {
-          stored->row_count = number + 1;
-          stored->rows.back().row = number;
-        });
+    const auto change = [number](StoredPartition* stored) {
+      stored->row_count = number + 1;
+      stored->rows.back().row = number;
+    };
+    const Status status = RestoreChanged("keys", TableKind::kDictionary, change);
     EXPECT_EQ(status.code(), StatusCode::kCorruption) << status.ToString();
     EXPECT_NE(status.message().find("row number " + std::to_string(number)), std::string::npos)
         << status.ToString();

@@ -262,6 +262,45 @@ TEST_F(RowCacheTest, a_batch_of_keys_has_its_rows_when_the_lookup_returns) {
   }
 }
 
+TEST_F(RowCacheTest, rows_of_a_key_are_stored_in_order_however_they_came) {
+  auto state = Make(kLargeCache);
+  RowState* map = state->RegisterRows("map", "map<int, str>").value();
+  const auto put = [&](int64_t round, int64_t step) {
+    for (int64_t sub_key = 300; sub_key > 0; sub_key -= step) {
+      for (int64_t key = 0; key < 5; ++key) {
+        map->Put(state->keys().LookupOrInsertInt(key), {}, IntKey(sub_key),
+                 std::to_string(round * 1000 + sub_key));
+      }
+    }
+  };
+  SnapshotStore store;
+  for (const int64_t round : {1, 2}) {
+    put(round, round == 1 ? 1 : 7);
+    ASSERT_TRUE(store.Write(state->Snapshot()).ok());
+  }
+  EXPECT_GT(store.deltas(), 0);
+  int64_t rows = 0;
+  for (const auto& [bucket, payloads] : store.tables().at("map").payloads) {
+    for (const std::string& payload : payloads) {
+      const StoredKeyedPartition partition = DecodeKeyedPartition(0, payload).value();
+      for (size_t i = 1; i < partition.rows.size(); ++i) {
+        if (partition.rows[i - 1].key != partition.rows[i].key) continue;
+        ASSERT_LT(partition.rows[i - 1].sub_key, partition.rows[i].sub_key);
+        ++rows;
+      }
+    }
+  }
+  EXPECT_GT(rows, 5 * 300);
+  KeyedState restored({0, 127}, 128, kLargeCache);
+  ASSERT_TRUE(restored.Restore(store.AsSame()).ok());
+  map = restored.RegisterRows("map", "map<int, str>").value();
+  std::string_view value;
+  for (int64_t sub_key = 1; sub_key <= 300; ++sub_key) {
+    ASSERT_TRUE(map->Get(restored.keys().LookupOrInsertInt(3), {}, IntKey(sub_key), &value));
+    EXPECT_EQ(value, std::to_string(((300 - sub_key) % 7 == 0 ? 2000 : 1000) + sub_key));
+  }
+}
+
 TEST_F(RowCacheTest, keys_in_use_stay_and_others_go) {
   auto state = Make(1 << 19);
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
@@ -461,6 +500,35 @@ TEST_F(RowCacheTest, running_accumulators_move_between_a_slice_and_values) {
   }
   EXPECT_EQ(state->RegisterAccumulators("sum", "other", kBytes).status().code(),
             StatusCode::kInvalidArgument);
+}
+
+TEST_F(RowCacheTest, accumulators_of_the_most_bytes_are_restored) {
+  constexpr int kBytes = 1 << 20;
+  const std::string content(kBytes, 'a');
+  KeyedState memory({0, 127}, 128, kLargeCache);
+  SliceTable* slice =
+      memory.RegisterSlices("sum", "sum", kBytes).value()->FindOrCreate(KeyedState::kOnlySlice);
+  const KeyId id = slice->keys().LookupOrInsertInt(7);
+  slice->accumulators().EnsureSize(slice->keys().size());
+  std::memcpy(slice->accumulators().MutableRow(id), content.data(), kBytes);
+  SnapshotStore by_slice;
+  ASSERT_TRUE(by_slice.Write(memory.Snapshot()).ok());
+
+  SnapshotStore by_key;
+  for (const SnapshotStore* from : {&by_slice, &by_key}) {
+    auto cache = Make();
+    const Status restored = cache->Restore(from->AsSame());
+    ASSERT_TRUE(restored.ok()) << restored.ToString();
+    FixedValueState* values = cache->RegisterAccumulators("sum", "sum", kBytes).value();
+    const KeyId key = cache->keys().LookupOrInsertInt(7);
+    ASSERT_TRUE(values->Has(key));
+    EXPECT_TRUE(std::string_view(values->MutableRow(key), kBytes) == content);
+    by_key = SnapshotStore();
+    ASSERT_TRUE(by_key.Write(cache->Snapshot()).ok());
+  }
+  KeyedState back({0, 127}, 128, kLargeCache);
+  const Status restored = back.Restore(by_key.AsSame());
+  ASSERT_TRUE(restored.ok()) << restored.ToString();
 }
 
 TEST_F(RowCacheTest, a_store_that_fails_is_reported_and_stays_failed) {
