@@ -34,15 +34,17 @@ TEST(OperatorStateTest, split_items_are_dealt_round_robin_without_loss) {
 }
 
 TEST(OperatorStateTest, copied_items_come_from_one_former_subtask_at_any_parallelism) {
-  std::vector<OperatorState> former(2);
-  for (OperatorState& one : former) {
-    one.Set("rules", Redistribution::kCopy, {"key", "value"}, "broadcast<object, object>");
-  }
-  for (const int parallelism : {1, 2, 3, 5}) {
-    for (int index = 0; index < parallelism; ++index) {
-      const OperatorState dealt = OperatorState::Redistribute(former, index, parallelism);
-      EXPECT_EQ(dealt.Items("rules"), (Items{"key", "value"}));
-      EXPECT_EQ(dealt.lists().at("rules").fingerprint, "broadcast<object, object>");
+  for (const int formerly : {1, 2, 3}) {
+    std::vector<OperatorState> former(formerly);
+    for (OperatorState& one : former) {
+      one.Set("rules", Redistribution::kCopy, {"key", "value"}, "broadcast<object, object>");
+    }
+    for (const int parallelism : {1, 2, 3, 5}) {
+      for (int index = 0; index < parallelism; ++index) {
+        const OperatorState dealt = OperatorState::Redistribute(former, index, parallelism);
+        EXPECT_EQ(dealt.Items("rules"), (Items{"key", "value"}));
+        EXPECT_EQ(dealt.lists().at("rules").fingerprint, "broadcast<object, object>");
+      }
     }
   }
 }
