@@ -181,6 +181,8 @@ def main() -> int:
         programs_that_caught = pool.map(lambda flip: caught_by(flip, tests), mutants)
         outcome = {}
         for mutant, program in zip(mutants, programs_that_caught, strict=True):
+            if chosen.changed and outcome and mutant.file != next(reversed(outcome)).file:
+                Report(report_of(outcome).files + kept).write()  # so that an interrupted run can be continued
             outcome[mutant] = program
             if not program:
                 reached = any(mutant.number in test.seen for test in tests)

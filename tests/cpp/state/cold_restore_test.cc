@@ -47,9 +47,8 @@ TEST(ColdRestoreTest, what_was_not_changed_is_restored) {
 
 TEST(ColdRestoreTest, row_of_a_key_that_the_dictionary_lacks_is_corruption) {
   for (const uint32_t id : {kKeys, kKeys + 1, 1'000'000}) {
-    const Status status = RestoreChanged("text", TableKind::kRows, [id](StoredPartition* stored) {
-      stored->rows.back().key = id;
-    });
+    const Status status = RestoreChanged(
+        "text", TableKind::kRows, [id](StoredPartition* stored) { stored->rows.back().key = id; });
     EXPECT_EQ(status.code(), StatusCode::kCorruption) << status.ToString();
     EXPECT_NE(status.message().find("key id " + std::to_string(id)), std::string::npos)
         << status.ToString();
