@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "headrace/base/early_writeback.h"
 #include "headrace/base/failpoint.h"
 #include "headrace/base/posix_error.h"
 #include "headrace/base/posix_file_lock.h"
@@ -48,7 +49,7 @@ Result<uint64_t> SizeOf(int descriptor, const std::string& path) {
   return static_cast<uint64_t>(found.st_size);
 }
 
-class PosixWritableFile final : public WritableFile {
+class PosixWritableFile final : public WritableFile, public EarlyWriteback {
  public:
   PosixWritableFile(Descriptor descriptor, std::string path)
       : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
@@ -61,8 +62,22 @@ class PosixWritableFile final : public WritableFile {
           [&] { return ::write(descriptor_.get(), bytes.data(), bytes.size()); });
       if (written < 0) return PosixError("write", path_, errno);
       bytes.remove_prefix(static_cast<size_t>(written));
+      size_bytes_ += written;
     }
     return Status::Ok();
+  }
+
+  // Who cannot do it, or may not, leaves all to fsync().
+  Status StartWriteback() override {
+    HR_RETURN_IF_ERROR(ExpectOpen());
+    HR_RETURN_IF_ERROR(Failpoint("fs.writeback", path_));
+    const off_t from = std::exchange(started_bytes_, size_bytes_);
+    if (from == size_bytes_) return Status::Ok();
+    const int failed = RetryWhenInterrupted([&] {
+      return ::sync_file_range(descriptor_.get(), from, size_bytes_ - from, SYNC_FILE_RANGE_WRITE);
+    });
+    if (failed == 0 || (errno != EIO && errno != ENOSPC)) return Status::Ok();
+    return PosixError("sync_file_range", path_, errno);
   }
 
   Status Sync() override {
@@ -93,6 +108,8 @@ class PosixWritableFile final : public WritableFile {
 
   Descriptor descriptor_;
   const std::string path_;
+  off_t size_bytes_ = 0;
+  off_t started_bytes_ = 0;  // of these the writing out was started
 };
 
 class PosixReadableFile final : public ReadableFile {

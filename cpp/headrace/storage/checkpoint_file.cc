@@ -39,6 +39,8 @@ constexpr uint8_t kAes256Gcm = 1;
 constexpr size_t kCrcAt = 12;
 constexpr size_t kAfterCrc = kCrcAt + 4;
 constexpr size_t kVerifyChunkBytes = 1 << 20;
+// The disk is given so much at a time, and the last sync has no more left than that.
+constexpr uint64_t kWritebackBytes = 2 << 20;
 
 uint32_t HeaderCrc(std::string_view header) {
   const uint32_t crc = Crc32c(0, header.data(), kCrcAt);
@@ -93,7 +95,10 @@ Result<std::unique_ptr<FileCipher>> CipherFor(Env* env, const std::string& key_i
 
 CheckpointFileWriter::CheckpointFileWriter(std::unique_ptr<WritableFile> file, std::string path,
                                            std::unique_ptr<FileCipher> cipher)
-    : file_(std::move(file)), path_(std::move(path)), cipher_(std::move(cipher)) {}
+    : file_(std::move(file)),
+      early_(dynamic_cast<EarlyWriteback*>(file_.get())),
+      path_(std::move(path)),
+      cipher_(std::move(cipher)) {}
 
 Result<std::unique_ptr<CheckpointFileWriter>> CheckpointFileWriter::Create(
     FileSystem& files, const std::string& path, const CheckpointFileIdentity& identity,
@@ -112,7 +117,10 @@ Status CheckpointFileWriter::Write(std::string_view bytes) {
   HR_RETURN_IF_ERROR(failure_);
   digest_.Update(bytes);
   size_bytes_ += bytes.size();
-  return Status::Ok();
+  if (early_ == nullptr || size_bytes_ - started_bytes_ < kWritebackBytes) return Status::Ok();
+  started_bytes_ = size_bytes_;
+  failure_ = early_->StartWriteback();
+  return failure_;
 }
 
 Result<BlockRef> CheckpointFileWriter::Append(const BlockOptions& wanted,

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "headrace/base/early_writeback.h"
 #include "headrace/base/env.h"
 #include "headrace/base/hash.h"
 #include "headrace/base/status.h"
@@ -73,6 +74,8 @@ class CheckpointFileWriter {
   Status Write(std::string_view bytes);
 
   std::unique_ptr<WritableFile> file_;
+  EarlyWriteback* early_ = nullptr;  // the same file, where it can
+  uint64_t started_bytes_ = 0;       // when the writing out was started last
   std::string path_;
   std::unique_ptr<FileCipher> cipher_;
   uint64_t blocks_ = 0;

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "headrace/base/early_writeback.h"
 #include "headrace/base/env.h"
 #include "headrace/base/posix_error.h"
 #include "testing/failpoint_actions.h"
@@ -112,6 +113,29 @@ TEST_F(RealEnvTest, ShortWriteIsTakenUpAgainAndThenFails) {
   ::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(status.ToString(), "IoError: write('" + Path("a") + "') failed: File too large");
   EXPECT_EQ(files_.Stat(Path("a"))->size_bytes, 1000u);
+}
+
+EarlyWriteback* EarlyOf(const std::unique_ptr<WritableFile>& file) {
+  return dynamic_cast<EarlyWriteback*>(file.get());
+}
+
+TEST_F(RealEnvTest, WhatIsWrittenOutEarlyIsWhatWasAppended) {
+  auto file = files_.Create(Path("a"));
+  ASSERT_TRUE(file.ok());
+  EarlyWriteback* early = EarlyOf(*file);
+  ASSERT_NE(early, nullptr);
+  EXPECT_TRUE(early->StartWriteback().ok()) << "of nothing";
+  std::string expected;
+  for (int i = 0; i < 5; ++i) {
+    const std::string piece(10'000, static_cast<char>('a' + i));
+    ASSERT_TRUE((*file)->Append(piece).ok());
+    ASSERT_TRUE(early->StartWriteback().ok());
+    expected += piece;
+  }
+  ASSERT_TRUE((*file)->Sync().ok());
+  ASSERT_TRUE((*file)->Close().ok());
+  EXPECT_EQ(*files_.ReadAll(Path("a")), expected);
+  EXPECT_EQ(early->StartWriteback().code(), StatusCode::kFailedPrecondition) << "it is closed";
 }
 
 TEST_F(RealEnvTest, RenameReplacesAndListIsSorted) {
@@ -240,6 +264,7 @@ TEST_F(RealEnvTest, EveryCallPassesItsFailpoint) {
   EXPECT_TRUE(fails("fs.open", [&] { return files_.Open(Path("a")).status(); }));
   EXPECT_TRUE(fails("fs.open", [&] { return files_.ReadAll(Path("a")).status(); }));
   EXPECT_TRUE(fails("fs.append", [&] { return (*writable)->Append("x"); }));
+  EXPECT_TRUE(fails("fs.writeback", [&] { return EarlyOf(*writable)->StartWriteback(); }));
   EXPECT_TRUE(fails("fs.sync", [&] { return (*writable)->Sync(); }));
   EXPECT_TRUE(fails("fs.close", [&] { return (*writable)->Close(); }));
   EXPECT_TRUE(fails("fs.read", [&] { return (*readable)->ReadAt(0, 1, &out); }));
