@@ -7,6 +7,7 @@
 #include "headrace/base/planted_bug.h"
 #include "headrace/state/key_row.h"
 #include "headrace/state/row_blob.h"
+#include "headrace/state/row_partition_writer.h"
 #include "headrace/state/timer_row.h"
 #include "headrace/types/value_codec.h"
 
@@ -57,28 +58,64 @@ std::string FixedTableSnapshot::Encode(const PartitionRows& rows, bool whole) co
   return EncodeFixedPartition(rows, row_bytes_, whole);
 }
 
-std::string VariableTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
-  return EncodeRowPartition(rows, row_bytes_, whole, *this);
-}
-
 namespace {
 
-char* PutVarint(uint64_t value, char* at) {
-  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
-  *at++ = static_cast<char>(value);
-  return at;
-}
+// What a length and a tag take in front of bytes.
+constexpr size_t kFieldBytes = kVarintBytesMax + 1;
 
-// AppendDictionaryFields() of the kind that most keys are of, at once: byte by byte it took a fifth
-// of the time of a checkpoint.
-void AppendIntKey(const KeyRow& row, ByteWriter* out) {
-  char fields[24];
-  char* const size = PutVarint(row.key_group, fields);
-  size[1] = static_cast<char>(ValueTag::kInt);
-  char* const end = PutVarint(ZigZagOf(row.number), size + 2);
-  size[0] = static_cast<char>(end - size - 1);
-  out->Raw({fields, static_cast<size_t>(end - fields)});
-}
+// AppendDictionaryFields() of rows of a key dictionary.
+struct KeyFields {
+  size_t BytesMax(const char* row) const {
+    const auto* key = reinterpret_cast<const KeyRow*>(row);
+    return 3 * kFieldBytes + (key->form == KeyForm::kInt ? 0 : key->bytes->size_bytes);
+  }
+
+  char* Put(const char* row, char* at) const {
+    const auto* key = reinterpret_cast<const KeyRow*>(row);
+    at = PutVarint(key->key_group, at);
+    if (key->form == KeyForm::kBytes) return PutString(key->bytes->bytes(), at);
+    char* const size = at++;
+    if (key->form == KeyForm::kInt) {
+      *at++ = static_cast<char>(ValueTag::kInt);
+      at = PutMixedVarint(ZigZagOf(key->number), at);
+      *size = static_cast<char>(at - size - 1);
+      return at;
+    }
+    // The length of a length: the canonical bytes of a str begin with its own.
+    char utf8_size[kVarintBytesMax];
+    const std::string_view utf8 = key->bytes->bytes();
+    const auto size_bytes = static_cast<size_t>(PutVarint(utf8.size(), utf8_size) - utf8_size);
+    at = PutVarint(1 + size_bytes + utf8.size(), size);
+    *at++ = static_cast<char>(ValueTag::kStr);
+    return PutString(utf8, at);
+  }
+};
+
+// AppendRowFields() of rows that are blobs.
+struct BlobFields {
+  static const RowBlob& BlobOf(const char* row) {
+    return **reinterpret_cast<const RowBlob* const*>(row);
+  }
+  size_t BytesMax(const char* row) const {
+    const RowBlob& blob = BlobOf(row);
+    return 4 * kFieldBytes + size_t{blob.ns_bytes} + blob.sub_key_bytes + blob.value_bytes;
+  }
+  char* Put(const char* row, char* at) const {
+    const RowBlob& blob = BlobOf(row);
+    at = PutMixedVarint(blob.key, at);
+    at = PutString(blob.ns(), at);
+    at = PutString(blob.sub_key(), at);
+    return PutString(blob.value(), at);
+  }
+};
+
+class TimerFields final : public RowFieldWriter {
+ public:
+  void Append(const char* row, ByteWriter* out) const override {
+    const auto* timer = reinterpret_cast<const TimerRow*>(row);
+    AppendTimerFields(timer->domain(), timer->key, timer->ns(), timer->time, out);
+  }
+};
 
 }  // namespace
 
@@ -86,22 +123,18 @@ DictionaryTableSnapshot::DictionaryTableSnapshot(TableMeta meta,
                                                  std::shared_ptr<PagedTableSnapshot> pages,
                                                  int64_t live_bytes,
                                                  std::shared_ptr<const KeyArena> arena)
-    : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(KeyRow),
-                            static_cast<uint64_t>(live_bytes)),
+    : PagedTableSnapshotAdapter(std::move(meta), std::move(pages), sizeof(KeyRow),
+                                static_cast<uint64_t>(live_bytes)),
       arena_(std::move(arena)) {}
 
-void DictionaryTableSnapshot::Append(const char* row, ByteWriter* out) const {
-  const auto* key_row = reinterpret_cast<const KeyRow*>(row);
-  if (key_row->form == KeyForm::kInt) return AppendIntKey(*key_row, out);
-  ByteWriter canonical;
-  key_row->key().Encode(&canonical);
-  AppendDictionaryFields(key_row->key_group, canonical.view(), out);
+std::string DictionaryTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
+  return PutRowPartition(rows, row_bytes_, whole, KeyFields(), &room_);
 }
 
 RowTableSnapshot::RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
                                    int64_t live_bytes, std::optional<int64_t> left_out_until_ms)
-    : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(RowBlob*),
-                            static_cast<uint64_t>(live_bytes)),
+    : PagedTableSnapshotAdapter(std::move(meta), std::move(pages), sizeof(RowBlob*),
+                                static_cast<uint64_t>(live_bytes)),
       left_out_until_ms_(left_out_until_ms) {}
 
 void RowTableSnapshot::LeaveOut(PartitionRows* rows) const {
@@ -124,19 +157,17 @@ void RowTableSnapshot::LeaveOut(PartitionRows* rows) const {
   }
 }
 
-void RowTableSnapshot::Append(const char* row, ByteWriter* out) const {
-  const RowBlob* blob = *reinterpret_cast<const RowBlob* const*>(row);
-  AppendRowFields(blob->key, blob->ns(), blob->sub_key(), blob->value(), out);
+std::string RowTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
+  return PutRowPartition(rows, row_bytes_, whole, BlobFields(), &room_);
 }
 
 TimerTableSnapshot::TimerTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
                                        int64_t live_bytes)
-    : VariableTableSnapshot(std::move(meta), std::move(pages), sizeof(TimerRow),
-                            static_cast<uint64_t>(live_bytes)) {}
+    : PagedTableSnapshotAdapter(std::move(meta), std::move(pages), sizeof(TimerRow),
+                                static_cast<uint64_t>(live_bytes)) {}
 
-void TimerTableSnapshot::Append(const char* row, ByteWriter* out) const {
-  const auto* timer = reinterpret_cast<const TimerRow*>(row);
-  AppendTimerFields(timer->domain(), timer->key, timer->ns(), timer->time, out);
+std::string TimerTableSnapshot::Encode(const PartitionRows& rows, bool whole) const {
+  return EncodeRowPartition(rows, row_bytes_, whole, TimerFields());
 }
 
 }  // namespace headrace

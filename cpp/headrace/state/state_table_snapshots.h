@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "headrace/state/key_arena.h"
 #include "headrace/state/paged_table_snapshot.h"
@@ -53,47 +55,40 @@ class FixedTableSnapshot final : public PagedTableSnapshotAdapter {
   std::string Encode(const PartitionRows& rows, bool whole) const override;
 };
 
-/// Tables whose rows have fields of variable size.
-class VariableTableSnapshot : public PagedTableSnapshotAdapter, private RowFieldWriter {
- public:
-  using PagedTableSnapshotAdapter::PagedTableSnapshotAdapter;
-
- private:
-  std::string Encode(const PartitionRows& rows, bool whole) const override;
-};
-
 /// Table of kDictionary; keeps the key bytes alive.
-class DictionaryTableSnapshot final : public VariableTableSnapshot {
+class DictionaryTableSnapshot final : public PagedTableSnapshotAdapter {
  public:
   DictionaryTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages,
                           int64_t live_bytes, std::shared_ptr<const KeyArena> arena);
 
  private:
-  void Append(const char* row, ByteWriter* out) const override;
+  std::string Encode(const PartitionRows& rows, bool whole) const override;
   const std::shared_ptr<const KeyArena> arena_;
+  mutable std::vector<char> room_;
 };
 
 /// Table of kRows.
-class RowTableSnapshot final : public VariableTableSnapshot {
+class RowTableSnapshot final : public PagedTableSnapshotAdapter {
  public:
   /// `left_out_until_ms`: as RowState::LeaveOutOfImages().
   RowTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages, int64_t live_bytes,
                    std::optional<int64_t> left_out_until_ms);
 
  private:
-  void Append(const char* row, ByteWriter* out) const override;
+  std::string Encode(const PartitionRows& rows, bool whole) const override;
   void LeaveOut(PartitionRows* rows) const override;
 
   const std::optional<int64_t> left_out_until_ms_;
+  mutable std::vector<char> room_;
 };
 
 /// Table of kTimers.
-class TimerTableSnapshot final : public VariableTableSnapshot {
+class TimerTableSnapshot final : public PagedTableSnapshotAdapter {
  public:
   TimerTableSnapshot(TableMeta meta, std::shared_ptr<PagedTableSnapshot> pages, int64_t live_bytes);
 
  private:
-  void Append(const char* row, ByteWriter* out) const override;
+  std::string Encode(const PartitionRows& rows, bool whole) const override;
 };
 
 }  // namespace headrace
