@@ -71,6 +71,15 @@ class FixedValueState {
     keys_->DropUse(key);
   }
 
+  /// Values of `count` keys whose ids follow each other, one behind the other.
+  void PutRun(KeyId first, uint32_t count, const char* values) {
+    if (count == 0) return;
+    for (KeyId key = first; key < first + count; ++key) {
+      if (!Has(key)) keys_->AddUse(key);
+    }
+    table_.EnsureSize(first + count);
+    table_.WriteRows(first, count, values);
+  }
   std::unique_ptr<TableSnapshot> Snapshot(TableMeta meta);
   PagedTable& table() { return table_; }
   const PagedTable& table() const { return table_; }

@@ -105,10 +105,10 @@ int64_t KeyDictionary::memory_bytes_of_ids() const {
   return memory_bytes() - arena_->memory_bytes();
 }
 
-void KeyDictionary::Place(KeyId id, const Key& key, uint32_t hash) {
+void KeyDictionary::Place(KeyId id, const Key& key, uint32_t hash, uint16_t key_group) {
   auto* row = reinterpret_cast<KeyRow*>(rows_.MutableRow(id));
   row->form = key.form;
-  row->key_group = key.Group(max_parallelism_);
+  row->key_group = key_group;
   if (key.form == KeyForm::kInt) {
     row->number = key.number;
     ints_.Insert({key.number, id});
@@ -119,7 +119,7 @@ void KeyDictionary::Place(KeyId id, const Key& key, uint32_t hash) {
   key_bytes_ += row->encoded_bytes();
 }
 
-KeyId KeyDictionary::Insert(const Key& key, uint32_t hash) {
+KeyId KeyDictionary::Insert(const Key& key, uint32_t hash, uint16_t key_group) {
   KeyId id = rows_.size();
   if (free_ids_.empty()) {
     HR_CHECK_LT(id, kNoKey - 1);
@@ -128,7 +128,7 @@ KeyId KeyDictionary::Insert(const Key& key, uint32_t hash) {
     id = free_ids_.back();
     free_ids_.pop_back();
   }
-  Place(id, key, hash);
+  Place(id, key, hash, key_group);
   NoteIdle(id);
   if (load_) {
     new_ids_.push_back(id);
@@ -148,7 +148,7 @@ void KeyDictionary::LoadNew() {
 }
 
 void KeyDictionary::NoteIdle(KeyId id) {
-  if (!track_idle_) return;
+  if (!track_idle_ || restoring_) return;
   uint32_t& uses = uses_[id];
   if (uses & kQueued) return;
   uses |= kQueued;
@@ -249,7 +249,7 @@ Status KeyDictionary::RestoreKey(KeyId id, std::string_view canonical, int key_g
     return Status::Corruption("key " + DescribeValue(canonical) + " with id " + std::to_string(id) +
                               " is stored twice");
   }
-  Place(id, key, HashKey(key));
+  Place(id, key, HashKey(key), static_cast<uint16_t>(key_group));
   return Status::Ok();
 }
 
@@ -259,6 +259,7 @@ Result<KeyId> KeyDictionary::AdoptKey(std::string_view canonical, int key_group)
 }
 
 void KeyDictionary::FinishRestore(bool clean) {
+  restoring_ = false;
   free_ids_.clear();
   for (KeyId id = rows_.size(); id-- > 0;) {
     if (!rows_.live(id)) {

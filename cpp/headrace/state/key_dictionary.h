@@ -150,6 +150,14 @@ class KeyDictionary {
   /// Frees the ids whose tombstones are in snapshots up to `snapshot_number`.
   void OnCheckpointComplete(uint64_t snapshot_number);
 
+  /// From now until FinishRestore() keys are stored ones that come back: whether one is idle is
+  /// looked at in the end, when states have counted their uses.
+  void BeginRestore() { restoring_ = true; }
+  /// Says how many keys of a form there will be; a guess (see SegmentedIndex::Expect).
+  void ExpectKeys(KeyForm form, int64_t count) {
+    if (form == KeyForm::kInt) return ints_.Expect(count);
+    IndexOf(form).Expect(count);
+  }
   /// Puts a stored key back under its id; kCorruption when key or id is there already, or when the
   /// stored group is not the key's.
   Status RestoreKey(KeyId id, std::string_view canonical, int key_group);
@@ -202,18 +210,23 @@ class KeyDictionary {
     return key.form == KeyForm::kInt ? HashInt(key.number) : HashBytes(key.bytes);
   }
   BytesIndex& IndexOf(KeyForm form) { return form == KeyForm::kStr ? strings_ : encoded_; }
-  KeyId Insert(const Key& key, uint32_t hash);
+  KeyId Insert(const Key& key, uint32_t hash) {
+    return Insert(key, hash, key.Group(max_parallelism_));
+  }
+  KeyId Insert(const Key& key, uint32_t hash, uint16_t key_group);
   void LoadNew();
   // Where keys are cached: marks ids of a lookup and loads the new ones among them.
   void Settle(const KeyId* ids, int64_t count);
   Status CheckStored(std::string_view canonical, int key_group) const;
-  void Place(KeyId id, const Key& key, uint32_t hash);
+  void Place(KeyId id, const Key& key, uint32_t hash, uint16_t key_group);
   void NoteIdle(KeyId id);
   void Release(KeyId id);
 
   // Batch lookups by kind of column (key_dictionary_batch.cc).
   template <typename Integer>
   void LookupRun(const Integer* keys, int64_t count, KeyId* ids);
+  template <typename Integer>
+  void InsertMissed(const Integer* keys, const uint16_t* missed, int64_t count, KeyId* ids);
   template <typename Integer>
   void LookupRuns(const Integer* keys, int64_t count, KeyId* ids);
   template <typename Integer>
@@ -230,6 +243,7 @@ class KeyDictionary {
 
   const int max_parallelism_;
   bool track_idle_ = false;
+  bool restoring_ = false;
   IntIndex ints_;
   BytesIndex strings_;
   BytesIndex encoded_;

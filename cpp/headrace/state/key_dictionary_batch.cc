@@ -7,6 +7,7 @@
 
 #include "headrace/state/key_dictionary.h"
 #include "headrace/types/dictionary_index.h"
+#include "headrace/types/key_groups_of_ints.h"
 #include "headrace/types/value_codec.h"
 
 namespace headrace {
@@ -14,6 +15,8 @@ namespace {
 
 // Rows whose ids are looked up together; their keys and ids stay in the first-level cache.
 constexpr int64_t kRunRows = 1024;
+// Of a run that has more of them, most are taken for new keys.
+constexpr int64_t kManyMissed = 512;
 // Strings that are prefetched together.
 constexpr int64_t kRunStrings = 64;
 
@@ -40,7 +43,28 @@ void KeyDictionary::LookupRun(const Integer* keys, int64_t count, KeyId* ids) {
     missed[misses] = static_cast<uint16_t>(i);
     misses += id == kNoKey ? 1 : 0;
   }
+  if (misses >= kManyMissed) return InsertMissed(keys, missed, misses, ids);
   for (int64_t i = 0; i < misses; ++i) ids[missed[i]] = LookupOrInsertInt(keys[missed[i]]);
+}
+
+// Most are new, as when state is restored or filled: their key groups are found together.
+template <typename Integer>
+void KeyDictionary::InsertMissed(const Integer* keys, const uint16_t* missed, int64_t count,
+                                 KeyId* ids) {
+  int64_t wanted[kRunRows] = {};
+  uint16_t groups[kRunRows];
+  for (int64_t i = 0; i < count; ++i) {
+    wanted[i] = keys[missed[i]];
+    ints_.PrefetchInsert(HashInt(wanted[i]));
+  }
+  KeyGroupsOfInts(wanted, count, max_parallelism_, groups);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t key = wanted[i];
+    const uint32_t hash = HashInt(key);
+    const IntEntry* found =
+        ints_.Find(hash, [key](const IntEntry& entry) { return entry.key == key; });
+    ids[missed[i]] = found != nullptr ? found->id : Insert(Key::OfInt(key), hash, groups[i]);
+  }
 }
 
 template <typename Integer>

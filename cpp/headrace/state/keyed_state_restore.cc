@@ -42,6 +42,24 @@ Status BadRowBytes(const TableMeta& meta) {
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
 }
 
+// memcpy() of a width that is known is one instruction.
+void CopyValue(std::string_view from, char* to) {
+  if (from.size() == sizeof(int64_t)) {
+    std::memcpy(to, from.data(), sizeof(int64_t));
+  } else {
+    std::memcpy(to, from.data(), from.size());
+  }
+}
+
+// Visits some rows by one at a time.
+template <typename Load>
+auto EachOf(const Load& load) {
+  return [&load](const StoredRow* rows, int64_t count) -> Status {
+    for (int64_t i = 0; i < count; ++i) HR_RETURN_IF_ERROR(load(rows[i]));
+    return Status::Ok();
+  };
+}
+
 }  // namespace
 
 class KeyedStateLoader {
@@ -54,7 +72,8 @@ class KeyedStateLoader {
   static KeyedState::Impl& ImplOf(const KeyedState& state) { return *state.impl_; }
 
  private:
-  using Visit = std::function<Status(const StoredRow&)>;
+  // Called with some rows at a time.
+  using Visit = std::function<Status(const StoredRow* rows, int64_t count)>;
 
   // New ids of the keys of one stored dictionary.
   class KeyMap {
@@ -62,6 +81,9 @@ class KeyedStateLoader {
     void Set(uint32_t old_id, KeyId id) {
       if (old_id >= ids_.size()) ids_.resize(old_id + 1, kNoKey);
       ids_[old_id] = id;
+    }
+    void Set(const uint32_t* old_ids, const KeyId* ids, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) Set(old_ids[i], ids[i]);
     }
     // Keys of other subtasks are there but not ours.
     void SetForeign(uint32_t old_id) { Set(old_id, kForeign); }
@@ -81,11 +103,13 @@ class KeyedStateLoader {
     std::vector<KeyId> ids_;
   };
 
-  // Calls `visit` for each live row, and `end_partition` before views into its rows go. `target`
+  // Calls `visit` with all live rows, and `end_partition` before views into its rows go. `target`
   // takes over the stored partitions, or clean_ is false.
   Status ForEachRow(StoredTable& table, PagedTable* target, const Visit& visit,
                     const std::function<Status()>& end_partition = nullptr);
   bool AdoptPartitions(const TableMeta& meta, PagedTable* target) const;
+  // A key of another subtask's groups is wrong unless subtasks share what is restored.
+  Status CheckForeign(const StoredRow& row) const;
   Status LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map);
   Status LoadFixed(StoredTable& table, const KeyMap& map);
   Status LoadRows(StoredTable& table, const KeyMap& map);
@@ -118,42 +142,61 @@ Status KeyedStateLoader::ForEachRow(StoredTable& table, PagedTable* target, cons
   const uint64_t rows_max = meta.partition_rows == 0
                                 ? kPartitionRowsOfVersion1
                                 : std::min(meta.partition_rows, PagedTable::kPartitionRowsMax);
+  // No row number makes a table larger than its partition count allows.
+  const uint64_t rows_end = table.partition_count() * rows_max;
   const auto load = [&](uint32_t index, const std::vector<std::string>& payloads) -> Status {
-    HR_ASSIGN_OR_RETURN(const StoredPartition partition,
-                        MergePartition(meta.kind, meta.row_bytes, payloads));
-    if (partition.first_row != uint64_t{index} * partition_rows ||
-        partition.row_count > partition_rows) {
-      clean_ = false;
-    }
-    for (const StoredRow& row : partition.rows) {
-      // No row number makes a table larger than its partition count allows.
-      if (row.row >= table.partition_count() * rows_max) {
-        return Status::Corruption("row number " + std::to_string(row.row) + " out of range");
+    const auto rows_of_partition = [&](const StoredPartitionHeader& partition,
+                                       const StoredRow* rows, int64_t count) -> Status {
+      if (partition.first_row != uint64_t{index} * partition_rows ||
+          partition.row_count > partition_rows) {
+        clean_ = false;
       }
-      HR_RETURN_IF_ERROR(visit(row));
-    }
+      if (count == 0) return Status::Ok();
+      // They ascend.
+      if (rows[count - 1].row >= rows_end) {
+        return Status::Corruption("row number " + std::to_string(rows[count - 1].row) +
+                                  " out of range");
+      }
+      return visit(rows, count);
+    };
+    HR_RETURN_IF_ERROR(VisitPartition(meta.kind, meta.row_bytes, payloads, rows_of_partition));
     return end_partition ? end_partition() : Status::Ok();
   };
   return ForEachPartition(table, load);
 }
 
+Status KeyedStateLoader::CheckForeign(const StoredRow& row) const {
+  if (!keep_ids_) return Status::Ok();
+  return Status::Corruption("key id " + std::to_string(row.row) + " is in key group " +
+                            std::to_string(row.key_group) + ", outside of this subtask's " +
+                            std::to_string(state_.range.first) + " to " +
+                            std::to_string(state_.range.last));
+}
+
 Status KeyedStateLoader::LoadDictionary(StoredTable& table, KeyDictionary* target, KeyMap* map) {
-  RestoredKeys keys(target, state_.max_parallelism, keep_ids_,
-                    [map](uint32_t row, KeyId id) { map->Set(row, id); });
-  const auto visit = [&](const StoredRow& row) -> Status {
-    if (!state_.range.Contains(row.key_group)) {
-      if (keep_ids_) {
-        return Status::Corruption("key id " + std::to_string(row.row) + " is in key group " +
-                                  std::to_string(row.key_group) + ", outside of this subtask's " +
-                                  std::to_string(state_.range.first) + " to " +
-                                  std::to_string(state_.range.last));
+  RestoredKeys keys(
+      target, state_.max_parallelism, keep_ids_,
+      [map](const uint32_t* rows, const KeyId* ids, int64_t count) { map->Set(rows, ids, count); });
+  int64_t added = 0;
+  const auto visit = [&](const StoredRow* rows, int64_t count) -> Status {
+    for (const StoredRow* row = rows; row < rows + count; ++row) {
+      if (!state_.range.Contains(row->key_group)) {
+        HR_RETURN_IF_ERROR(CheckForeign(*row));
+        map->SetForeign(row->row);
+        continue;
       }
-      map->SetForeign(row.row);
-      return Status::Ok();
+      HR_RETURN_IF_ERROR(keys.Add(row->row, row->value, row->key_group));
+      ++added;
     }
-    return keys.Add(row.row, row.value, row.key_group);
+    return Status::Ok();
   };
-  return ForEachRow(table, &target->table(), visit, [&keys] { return keys.Flush(); });
+  bool first = true;
+  const auto end_partition = [&] {
+    // Partitions have about as many keys each.
+    if (std::exchange(first, false)) keys.Expect(added * table.partition_count());
+    return keys.Flush();
+  };
+  return ForEachRow(table, &target->table(), visit, end_partition);
 }
 
 Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
@@ -166,13 +209,30 @@ Status KeyedStateLoader::LoadFixed(StoredTable& table, const KeyMap& map) {
                                         static_cast<int>(meta.row_bytes)));
   state->restored = true;
   FixedValueState& fixed = *state->fixed;
-  HR_RETURN_IF_ERROR(ForEachRow(table, &fixed.table(), [&](const StoredRow& row) {
-    KeyId id = kNoKey;
-    bool ours = false;
-    HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));
-    if (ours) std::memcpy(fixed.MutableRow(id), row.value.data(), row.value.size());
+  const auto load = [&](const StoredRow* rows, int64_t count) {
+    // Ids that follow each other: their values lie one behind the other, as they are stored.
+    KeyId first = 0;
+    uint32_t run = 0;
+    const char* values = nullptr;
+    for (const StoredRow* row = rows; row < rows + count; ++row) {
+      KeyId id = kNoKey;
+      bool ours = false;
+      HR_RETURN_IF_ERROR(map.Find(row->row, meta, row->row, &id, &ours));
+      const bool next = ours && run > 0 && id == first + run &&
+                        row->value.data() == values + size_t{run} * meta.row_bytes;
+      if (next) {
+        ++run;
+        continue;
+      }
+      fixed.PutRun(first, run, values);
+      first = id;
+      run = ours ? 1 : 0;
+      values = row->value.data();
+    }
+    fixed.PutRun(first, run, values);
     return Status::Ok();
-  }));
+  };
+  HR_RETURN_IF_ERROR(ForEachRow(table, &fixed.table(), load));
   if (clean_) fixed.table().MarkClean();
   return Status::Ok();
 }
@@ -183,14 +243,15 @@ Status KeyedStateLoader::LoadRows(StoredTable& table, const KeyMap& map) {
                       state_.FindOrMake(meta.state_name, meta.fingerprint, TableKind::kRows, 0));
   state->restored = true;
   RowState& rows = *state->rows;
-  HR_RETURN_IF_ERROR(ForEachRow(table, &rows.table(), [&](const StoredRow& row) {
+  const auto load = [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.key, meta, row.row, &id, &ours));
     if (keep_ids_) return rows.RestoreRow(row.row, id, row.ns, row.sub_key, row.value);
     if (ours) rows.Put(id, row.ns, row.sub_key, row.value);
     return Status::Ok();
-  }));
+  };
+  HR_RETURN_IF_ERROR(ForEachRow(table, &rows.table(), EachOf(load)));
   rows.FinishRestore(clean_);
   return Status::Ok();
 }
@@ -198,7 +259,7 @@ Status KeyedStateLoader::LoadRows(StoredTable& table, const KeyMap& map) {
 Status KeyedStateLoader::LoadTimers(StoredTable& table, const KeyMap& map) {
   const TableMeta& meta = table.meta();
   TimerService& timers = state_.timers;
-  HR_RETURN_IF_ERROR(ForEachRow(table, &timers.table(), [&](const StoredRow& row) {
+  const auto load = [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.key, meta, row.row, &id, &ours));
@@ -206,7 +267,8 @@ Status KeyedStateLoader::LoadTimers(StoredTable& table, const KeyMap& map) {
     if (keep_ids_) return timers.RestoreTimer(row.row, domain, id, row.ns, row.time);
     if (ours) timers.Register(domain, id, row.ns, row.time);
     return Status::Ok();
-  }));
+  };
+  HR_RETURN_IF_ERROR(ForEachRow(table, &timers.table(), EachOf(load)));
   timers.FinishRestore(clean_);
   return Status::Ok();
 }
@@ -281,13 +343,14 @@ Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) 
   slice->keys().FinishRestore(clean_);
   PagedTable& accumulators = slice->accumulators();
   accumulators.EnsureSize(slice->keys().size());
-  HR_RETURN_IF_ERROR(ForEachRow(table, &accumulators, [&](const StoredRow& row) {
+  const auto load = [&](const StoredRow& row) {
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));
-    if (ours) std::memcpy(accumulators.MutableRow(id), row.value.data(), row.value.size());
+    if (ours) CopyValue(row.value, accumulators.MutableRow(id));
     return Status::Ok();
-  }));
+  };
+  HR_RETURN_IF_ERROR(ForEachRow(table, &accumulators, EachOf(load)));
   if (clean_) accumulators.MarkClean();
   if (keep_ids_) state->slices->NoteStored(start);
   return Status::Ok();

@@ -175,6 +175,33 @@ void PagedTable::MutableRows(const uint32_t* rows, int64_t count, char** out) {
   for (; next < count; ++next) out[next] = MutableRow(rows[next]);
 }
 
+void PagedTable::WriteRows(uint32_t first, uint32_t count, const char* content) {
+  const uint32_t end = first + count;
+  while (first < end) {
+    const uint32_t page_index = first >> page_shift_;
+    Page* page = pages_[page_index];
+    if (page->epoch != epoch_) page = EnterEpoch(page_index);
+    const uint32_t in_page = first & page_mask_;
+    const uint32_t of_page = std::min(end - first, page_mask_ + 1 - in_page);
+    for (uint32_t row = in_page; row < in_page + of_page;) {
+      const uint32_t of_word = std::min(64 - (row & 63), in_page + of_page - row);
+      const uint64_t written = (~uint64_t{0} >> (64 - of_word)) << (row & 63);
+      uint64_t* bits = page->bits() + 2 * (row >> 6);
+      live_rows_ += std::popcount(written & ~bits[0]);
+      dirty_rows_ += std::popcount(written & ~bits[1]);
+      bits[0] |= written;
+      bits[1] |= written;
+      row += of_word;
+    }
+    const size_t bytes = size_t{of_page} * static_cast<size_t>(row_bytes_);
+    std::memcpy(reinterpret_cast<char*>(page) + data_offset_ +
+                    static_cast<size_t>(in_page) * static_cast<size_t>(row_bytes_),
+                content, bytes);
+    content += bytes;
+    first += of_page;
+  }
+}
+
 void PagedTable::Erase(uint32_t row) {
   if (!live(row)) return;
   char* content = MutableRow(row);

@@ -92,6 +92,9 @@ class PagedTable {
   /// MutableRow() of each of `rows`. In a table larger than the processor's caches their misses
   /// overlap.
   void MutableRows(const uint32_t* rows, int64_t count, char** out);
+  /// Writes `count` neighbours from `first` on, page by page: `content` has row_bytes() of each.
+  /// REQUIRES: first + count <= size().
+  void WriteRows(uint32_t first, uint32_t count, const char* content);
   /// Makes the row dead (a tombstone in the next delta), zeroes it. A dead row stays as it is.
   /// REQUIRES: row < size().
   void Erase(uint32_t row);

@@ -1,6 +1,8 @@
 #include "headrace/state/partition_codec.h"
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <utility>
 
 namespace headrace {
@@ -157,12 +159,50 @@ void AppendTimerFields(uint8_t domain, uint32_t key, std::string_view ns, int64_
 
 namespace {
 
+// Rows that are handed on together: they stay in the nearest cache.
+constexpr size_t kRunRows = 128;
+// What TakeVarint() may read.
+constexpr ptrdiff_t kShortVarintBytes = 5;
+// Row id and flags, key group or key id, lengths: what is read of a row without a look at the end.
+constexpr ptrdiff_t kRowStartBytes = 2 + 4 * kShortVarintBytes;
+
+// A varint of up to five bytes; false for a longer one and for one that is not minimal, which
+// ByteReader tells apart. REQUIRES: kShortVarintBytes to read.
+bool TakeVarint(const char** at, uint64_t* out) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(*at);
+  if (bytes[0] < 0x80) {
+    *out = bytes[0];
+    ++*at;
+    return true;
+  }
+  uint64_t value = bytes[0] & 0x7f;
+  for (int i = 1; i < kShortVarintBytes; ++i) {
+    value |= uint64_t{bytes[i] & 0x7fu} << (7 * i);
+    if (bytes[i] >= 0x80) continue;
+    *at += i + 1;
+    *out = value;
+    return bytes[i] != 0;
+  }
+  return false;
+}
+
+// A string whose length is such a varint and which ends before `end`.
+bool TakeString(const char** at, const char* end, std::string_view* out) {
+  uint64_t size = 0;
+  if (!TakeVarint(at, &size) || static_cast<uint64_t>(end - *at) < size) return false;
+  *out = {*at, size};
+  *at += size;
+  return true;
+}
+
+// Reads one payload and hands its rows on in runs.
 class Decoder {
  public:
-  Decoder(TableKind kind, uint32_t row_bytes, std::string_view payload)
-      : kind_(kind), row_bytes_(row_bytes), in_(payload) {}
+  Decoder(TableKind kind, uint32_t row_bytes, std::string_view payload,
+          const StoredRowsVisitor& visit)
+      : kind_(kind), row_bytes_(row_bytes), payload_(payload), in_(payload), visit_(visit) {}
 
-  Status Decode(StoredPartition* out) {
+  Status ReadHeader(StoredPartitionHeader* out) {
     uint8_t flags = 0;
     uint64_t first = 0;
     uint64_t count = 0;
@@ -174,29 +214,41 @@ class Decoder {
     if (first > kRowsMax || count > kRowsMax - first) {
       return Malformed(in_, "row numbers out of range");
     }
-    out->whole = flags & kWhole;
-    out->first_row = static_cast<uint32_t>(first);
-    out->row_count = static_cast<uint32_t>(count);
+    header_.whole = flags & kWhole;
+    header_.first_row = static_cast<uint32_t>(first);
+    header_.row_count = static_cast<uint32_t>(count);
+    *out = header_;
+    return Status::Ok();
+  }
+
+  // REQUIRES: ReadHeader() returned Ok.
+  Status ReadRows() {
     if (!IsFixedWidth(kind_)) {
-      HR_RETURN_IF_ERROR(DecodeRows(out));
-    } else if (out->whole) {
-      HR_RETURN_IF_ERROR(DecodeFixedWhole(out));
+      HR_RETURN_IF_ERROR(DecodeRows());
+    } else if (header_.whole) {
+      HR_RETURN_IF_ERROR(DecodeFixedWhole());
     } else {
-      HR_RETURN_IF_ERROR(DecodeFixedDelta(out));
+      HR_RETURN_IF_ERROR(DecodeFixedDelta());
     }
     return in_.ExpectDone();
   }
 
  private:
-  Status ReadPosition(const StoredPartition& partition, int64_t* previous, StoredRow* row) {
+  Status HandOn(size_t count) {
+    if (count == 0 && handed_on_) return Status::Ok();
+    handed_on_ = true;
+    return visit_(header_, run_, static_cast<int64_t>(count));
+  }
+
+  Status ReadPosition(int64_t* previous, StoredRow* row) {
     uint64_t gap = 0;
     HR_RETURN_IF_ERROR(in_.Varint(&gap));
-    if (gap >= partition.row_count ||
-        *previous + 1 + static_cast<int64_t>(gap) >= static_cast<int64_t>(partition.row_count)) {
+    if (gap >= header_.row_count ||
+        *previous + 1 + static_cast<int64_t>(gap) >= static_cast<int64_t>(header_.row_count)) {
       return Malformed(in_, "row outside of its partition");
     }
     *previous += 1 + static_cast<int64_t>(gap);
-    row->row = partition.first_row + static_cast<uint32_t>(*previous);
+    row->row = header_.first_row + static_cast<uint32_t>(*previous);
     return Status::Ok();
   }
 
@@ -212,51 +264,104 @@ class Decoder {
     return (static_cast<uint8_t>(bitmap[i / 8]) >> (i % 8)) & 1;
   }
 
-  Status DecodeFixedWhole(StoredPartition* out) {
+  Status DecodeFixedWhole() {
     std::string_view live;
-    HR_RETURN_IF_ERROR(ReadBitmap(out->row_count, &live));
-    out->rows.reserve(in_.remaining() / row_bytes_);
-    for (uint32_t i = 0; i < out->row_count; ++i) {
+    HR_RETURN_IF_ERROR(ReadBitmap(header_.row_count, &live));
+    size_t in_run = 0;
+    for (uint32_t i = 0; i < header_.row_count; ++i) {
       if (!Bit(live, i)) continue;
-      StoredRow row;
-      row.row = out->first_row + i;
+      if (in_run == kRunRows) {
+        HR_RETURN_IF_ERROR(HandOn(std::exchange(in_run, 0)));
+      }
+      StoredRow& row = run_[in_run++];
+      row.row = header_.first_row + i;
       HR_RETURN_IF_ERROR(in_.Raw(row_bytes_, &row.value));
-      out->rows.push_back(row);
     }
-    return Status::Ok();
+    return HandOn(in_run);
   }
 
-  Status DecodeFixedDelta(StoredPartition* out) {
+  // Deltas are short.
+  Status DecodeFixedDelta() {
     uint64_t changed = 0;
     HR_RETURN_IF_ERROR(in_.Count(/*bytes_each=*/1, &changed));
-    out->rows.resize(changed);
+    std::vector<StoredRow> rows(changed);
     int64_t previous = -1;
-    for (StoredRow& row : out->rows) HR_RETURN_IF_ERROR(ReadPosition(*out, &previous, &row));
+    for (StoredRow& row : rows) HR_RETURN_IF_ERROR(ReadPosition(&previous, &row));
     std::string_view tombstones;
     HR_RETURN_IF_ERROR(ReadBitmap(changed, &tombstones));
     for (uint64_t i = 0; i < changed; ++i) {
-      out->rows[i].tombstone = Bit(tombstones, i);
-      if (!out->rows[i].tombstone) HR_RETURN_IF_ERROR(in_.Raw(row_bytes_, &out->rows[i].value));
+      rows[i].tombstone = Bit(tombstones, i);
+      if (!rows[i].tombstone) HR_RETURN_IF_ERROR(in_.Raw(row_bytes_, &rows[i].value));
     }
-    return Status::Ok();
+    return visit_(header_, rows.data(), static_cast<int64_t>(changed));
   }
 
-  Status DecodeRows(StoredPartition* out) {
+  Status DecodeRows() {
     uint64_t count = 0;
     HR_RETURN_IF_ERROR(in_.Count(/*bytes_each=*/2, &count));
-    out->rows.resize(count);
+    const char* const begin = payload_.data();
+    const char* const end = begin + payload_.size();
+    const char* at = begin + in_.offset();
     int64_t previous = -1;
-    for (StoredRow& row : out->rows) {
-      HR_RETURN_IF_ERROR(ReadPosition(*out, &previous, &row));
-      uint8_t flags = 0;
-      HR_RETURN_IF_ERROR(in_.Fixed(&flags));
-      if ((flags & ~kTombstone) || (out->whole && flags != 0)) {
-        return Malformed(in_, "unknown row flags " + std::to_string(flags));
+    size_t in_run = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+      if (in_run == kRunRows) {
+        HR_RETURN_IF_ERROR(HandOn(std::exchange(in_run, 0)));
       }
-      row.tombstone = flags & kTombstone;
-      if (!row.tombstone) HR_RETURN_IF_ERROR(DecodeFields(&row));
+      StoredRow* row = &run_[in_run++];
+      const char* behind = at;
+      if (end - at >= kRowStartBytes && TakeUsualRow(&behind, end, previous + 1, row)) {
+        ++previous;
+        at = behind;
+        continue;
+      }
+      std::string_view taken;
+      HR_RETURN_IF_ERROR(in_.Raw(static_cast<size_t>(at - begin) - in_.offset(), &taken));
+      *row = StoredRow();
+      HR_RETURN_IF_ERROR(ReadRow(&previous, row));
+      at = begin + in_.offset();
     }
-    return Status::Ok();
+    std::string_view taken;
+    HR_RETURN_IF_ERROR(in_.Raw(static_cast<size_t>(at - begin) - in_.offset(), &taken));
+    return HandOn(in_run);
+  }
+
+  Status ReadRow(int64_t* previous, StoredRow* row) {
+    HR_RETURN_IF_ERROR(ReadPosition(previous, row));
+    uint8_t flags = 0;
+    HR_RETURN_IF_ERROR(in_.Fixed(&flags));
+    if ((flags & ~kTombstone) || (header_.whole && flags != 0)) {
+      return Malformed(in_, "unknown row flags " + std::to_string(flags));
+    }
+    row->tombstone = flags & kTombstone;
+    return row->tombstone ? Status::Ok() : DecodeFields(row);
+  }
+
+  // The row at `position`, without any of ReadRow()'s tests but that it is one that they let pass:
+  // live, next to the one before, of short fields. False where it is not, or may not be.
+  bool TakeUsualRow(const char** at, const char* end, int64_t position, StoredRow* row) const {
+    if ((*at)[0] != 0 || (*at)[1] != 0 || position >= int64_t{header_.row_count}) return false;
+    *at += 2;
+    row->row = header_.first_row + static_cast<uint32_t>(position);
+    row->tombstone = false;
+    uint64_t number = 0;
+    if (kind_ == TableKind::kDictionary) {
+      if (!TakeVarint(at, &number) || number > UINT16_MAX) return false;
+      row->key_group = static_cast<uint16_t>(number);
+      return TakeString(at, end, &row->value);
+    }
+    if (kind_ != TableKind::kRows || !TakeVarint(at, &number) || number > kRowsMax) return false;
+    row->key = static_cast<uint32_t>(number);
+    // Behind a namespace or a sub-key there may be less to read than a length takes.
+    if ((*at)[0] == 0 && (*at)[1] == 0) {
+      *at += 2;
+      row->ns = {};
+      row->sub_key = {};
+      return TakeString(at, end, &row->value);
+    }
+    return TakeString(at, end, &row->ns) && end - *at >= kShortVarintBytes &&
+           TakeString(at, end, &row->sub_key) && end - *at >= kShortVarintBytes &&
+           TakeString(at, end, &row->value);
   }
 
   Status ReadKeyId(StoredRow* row) {
@@ -298,7 +403,12 @@ class Decoder {
 
   const TableKind kind_;
   const uint32_t row_bytes_;
+  const std::string_view payload_;
   ByteReader in_;
+  const StoredRowsVisitor& visit_;
+  StoredPartitionHeader header_;
+  bool handed_on_ = false;
+  StoredRow run_[kRunRows];
 };
 
 void EncodeStoredFixedRows(const StoredPartition& partition, ByteWriter* out) {
@@ -361,7 +471,20 @@ std::vector<StoredRow> Overlay(const std::vector<StoredRow>& base,
 Result<StoredPartition> DecodePartition(TableKind kind, uint32_t row_bytes,
                                         std::string_view payload) {
   StoredPartition partition;
-  HR_RETURN_IF_ERROR(Decoder(kind, row_bytes, payload).Decode(&partition));
+  const StoredRowsVisitor keep = [&](const StoredPartitionHeader&, const StoredRow* rows,
+                                     int64_t count) {
+    partition.rows.insert(partition.rows.end(), rows, rows + count);
+    return Status::Ok();
+  };
+  Decoder decoder(kind, row_bytes, payload, keep);
+  StoredPartitionHeader header;
+  HR_RETURN_IF_ERROR(decoder.ReadHeader(&header));
+  partition.whole = header.whole;
+  partition.first_row = header.first_row;
+  partition.row_count = header.row_count;
+  // No row takes less than a byte, few less than two.
+  partition.rows.reserve(std::min<size_t>(header.row_count, payload.size() / 2 + 1));
+  HR_RETURN_IF_ERROR(decoder.ReadRows());
   return partition;
 }
 
@@ -407,6 +530,20 @@ Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,
   }
   merged.whole = true;
   return merged;
+}
+
+Status VisitPartition(TableKind kind, uint32_t row_bytes, const std::vector<std::string>& payloads,
+                      const StoredRowsVisitor& visit) {
+  if (payloads.size() == 1) {
+    Decoder decoder(kind, row_bytes, payloads[0], visit);
+    StoredPartitionHeader header;
+    Status read = decoder.ReadHeader(&header);
+    // MergePartition() tells what is wrong.
+    if (read.ok() && header.whole) return decoder.ReadRows();
+  }
+  HR_ASSIGN_OR_RETURN(const StoredPartition merged, MergePartition(kind, row_bytes, payloads));
+  return visit({merged.whole, merged.first_row, merged.row_count}, merged.rows.data(),
+               static_cast<int64_t>(merged.rows.size()));
 }
 
 }  // namespace headrace

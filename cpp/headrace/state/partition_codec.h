@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,5 +71,22 @@ std::string EncodeStoredPartition(TableKind kind, const StoredPartition& partiti
 /// result. kCorruption also when the first is not whole.
 Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,
                                        const std::vector<std::string>& payloads);
+
+/// What of a StoredPartition is known before its rows.
+struct StoredPartitionHeader {
+  bool whole = false;
+  uint32_t first_row = 0;
+  uint32_t row_count = 0;
+};
+
+/// Called with rows in order, some at a time, and once with none for a partition that has none.
+/// They and the header are good until it returns; views point into the payloads.
+using StoredRowsVisitor =
+    std::function<Status(const StoredPartitionHeader&, const StoredRow* rows, int64_t count)>;
+
+/// Visits the live rows that MergePartition() gives, without making a list of them where one
+/// payload has them all. Damage may be found behind rows that were visited.
+Status VisitPartition(TableKind kind, uint32_t row_bytes, const std::vector<std::string>& payloads,
+                      const StoredRowsVisitor& visit);
 
 }  // namespace headrace

@@ -1,5 +1,6 @@
 #include "headrace/state/restored_keys.h"
 
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -9,8 +10,34 @@
 namespace headrace {
 namespace {
 
-// Keys of a batch; what their lookups touch stays in the processor's second-level cache.
-constexpr size_t kBatchKeys = 1024;
+uint64_t WordAt(const char* from) {
+  uint32_t word = 0;
+  std::memcpy(&word, from, sizeof(word));
+  return word;
+}
+
+// Reads an int of three to seven digits of 7 bits, as most keys are, without a branch on how many
+// they are: keys of all sizes come in turn. False for any other value, and for what is damaged.
+bool ReadIntOfUsualSize(std::string_view canonical, int64_t* number) {
+  const size_t size = canonical.size();
+  if (size < 4 || size > 8) return false;
+  // The halves overlap in equal bytes.
+  const size_t behind = 8 * (size - 4);
+  const uint64_t word = WordAt(canonical.data()) | WordAt(canonical.data() + size - 4) << behind;
+  const uint64_t last_byte = uint64_t{0xff000000} << behind;
+  const uint64_t more_follow = 0x8080808080808000 & (last_byte - 1) & ~last_byte;
+  if ((word & 0x80808080808080ff) != (more_follow | static_cast<uint64_t>(ValueTag::kInt)) ||
+      (word & last_byte) == 0) {
+    return false;
+  }
+  // Each byte has 7 bits; pairs, then fours, then eights move together.
+  uint64_t bits = word >> 8 & 0x007f7f7f7f7f7f7f;
+  bits = (bits & 0x007f007f007f007f) | (bits & 0x7f007f007f007f00) >> 1;
+  bits = (bits & 0x00003fff00003fff) | (bits & 0x3fff00003fff0000) >> 2;
+  bits = (bits & 0x000000000fffffff) | (bits & 0x0fffffff00000000) >> 4;
+  *number = static_cast<int64_t>((bits >> 1) ^ (~(bits & 1) + 1));
+  return true;
+}
 
 }  // namespace
 
@@ -18,35 +45,48 @@ RestoredKeys::RestoredKeys(KeyDictionary* target, int max_parallelism, bool keep
     : target_(target),
       max_parallelism_(max_parallelism),
       keep_ids_(keep_ids),
-      visit_(std::move(visit)) {}
+      visit_(std::move(visit)),
+      rows_(kBatchKeys),
+      groups_(kBatchKeys),
+      numbers_(kBatchKeys),
+      strings_(kBatchKeys),
+      ids_(kBatchKeys) {
+  target_->BeginRestore();
+}
 
-// New keys get the next ids, so those that keep theirs must be stored without a gap. What is wrong
-// with a key is told by the dictionary.
-bool RestoredKeys::FitsBatch(uint32_t row, std::string_view canonical, int key_group,
-                             Key* key) const {
-  if (keep_ids_ && row != target_->size() + rows_.size()) return false;
+// False for what goes alone: keys that are neither int nor str, and damaged ones, where the
+// dictionary tells what is wrong.
+bool RestoredKeys::ReadKey(std::string_view canonical, int key_group, Key* key) const {
+  if (ReadIntOfUsualSize(canonical, &key->number)) {
+    key->form = KeyForm::kInt;
+    return true;
+  }
   ByteReader in(canonical);
   if (!SkipValue(&in).ok() || !in.done()) return false;
-  if (KeyGroupOf(canonical, max_parallelism_) != key_group) return false;
   *key = Key::OfCanonical(canonical);
-  return key->form != KeyForm::kBytes;
+  if (key->form == KeyForm::kInt) return true;
+  // The group of an int is found with many others when it is added.
+  return key->form == KeyForm::kStr && KeyGroupOf(canonical, max_parallelism_) == key_group;
 }
 
 Status RestoredKeys::Add(uint32_t row, std::string_view canonical, int key_group) {
   Key key;
-  if (!FitsBatch(row, canonical, key_group, &key)) {
+  if (!ReadKey(canonical, key_group, &key)) {
     HR_RETURN_IF_ERROR(Flush());
-    if (!FitsBatch(row, canonical, key_group, &key)) return AddAlone(row, canonical, key_group);
+    return AddAlone(row, canonical, key_group);
   }
-  if (key.form != form_ || rows_.size() == kBatchKeys) {
+  if (key.form != form_ || count_ == kBatchKeys || !IsNext(row)) {
     HR_RETURN_IF_ERROR(Flush());
+    if (!IsNext(row)) return AddAlone(row, canonical, key_group);
     form_ = key.form;
   }
-  rows_.push_back(row);
+  const auto at = static_cast<size_t>(count_++);
+  rows_[at] = row;
+  groups_[at] = static_cast<uint16_t>(key_group);
   if (form_ == KeyForm::kInt) {
-    numbers_.push_back(key.number);
+    numbers_[at] = key.number;
   } else {
-    strings_.push_back(key.bytes);
+    strings_[at] = key.bytes;
   }
   return Status::Ok();
 }
@@ -58,29 +98,37 @@ Status RestoredKeys::AddAlone(uint32_t row, std::string_view canonical, int key_
   } else {
     HR_ASSIGN_OR_RETURN(id, target_->AdoptKey(canonical, key_group));
   }
-  visit_(row, id);
+  visit_(&row, &id, 1);
   return Status::Ok();
 }
 
+// The dictionary found the group of each new key.
+Status RestoredKeys::CheckAdded(int64_t i) const {
+  const auto at = static_cast<size_t>(i);
+  const KeyId id = ids_[at];
+  if (target_->KeyGroupOf(id) != groups_[at]) {
+    return target_->AdoptKey(target_->EncodedKey(id), groups_[at]).status();
+  }
+  if (!keep_ids_ || id == rows_[at]) return Status::Ok();
+  return Status::Corruption("key " + DescribeValue(target_->EncodedKey(id)) + " with id " +
+                            std::to_string(rows_[at]) + " is stored twice");
+}
+
 Status RestoredKeys::Flush() {
-  const auto count = static_cast<int64_t>(rows_.size());
+  const int64_t count = std::exchange(count_, 0);
   if (count == 0) return Status::Ok();
-  ids_.resize(rows_.size());
   if (form_ == KeyForm::kInt) {
     target_->LookupOrInsertInts(numbers_.data(), count, ids_.data());
   } else {
     target_->LookupOrInsertStrings(strings_.data(), count, ids_.data());
   }
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    if (keep_ids_ && ids_[i] != rows_[i]) {
-      return Status::Corruption("key " + DescribeValue(target_->EncodedKey(ids_[i])) + " with id " +
-                                std::to_string(rows_[i]) + " is stored twice");
+  for (int64_t i = 0; i < count; ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (target_->KeyGroupOf(ids_[at]) != groups_[at] || (keep_ids_ && ids_[at] != rows_[at])) {
+      return CheckAdded(i);
     }
-    visit_(rows_[i], ids_[i]);
   }
-  rows_.clear();
-  numbers_.clear();
-  strings_.clear();
+  visit_(rows_.data(), ids_.data(), count);
   return Status::Ok();
 }
 

@@ -29,12 +29,8 @@ class SegmentedIndex {
  public:
   explicit SegmentedIndex(MemoryMeterPtr meter = nullptr) : meter_(std::move(meter)) {}
   ~SegmentedIndex() {
-    for (size_t i = 0; i < directory_.size();) {
-      Header* header = directory_[i].header();
-      i += size_t{1} << (depth_ - header->depth);
-      std::free(header);
-    }
-    if (meter_) meter_->Add(-memory_bytes_);
+    FreeSegments();
+    Charge(-DirectoryBytes());
   }
   SegmentedIndex(const SegmentedIndex&) = delete;
   SegmentedIndex& operator=(const SegmentedIndex&) = delete;
@@ -58,20 +54,58 @@ class SegmentedIndex {
     return segment.entries[segment.HomeOf(hash)];
   }
 
+  /// Says how many entries there will be: as far as that is right, none of them is moved when the
+  /// next ones are added. A segment takes memory from its first entry on, so a guess too high costs
+  /// little. Does nothing for few, nor once there are an eighth of them.
+  /// Cost: that of adding those that are there again.
+  void Expect(int64_t entries) {
+    if (entries < kSparseEntries || size_ > entries / 8) return;
+    // Hashes do not fall evenly: a 32nd of them more leaves few segments to be enlarged.
+    const auto each = [entries](int depth) {
+      return (entries >> depth) + (entries >> (depth + 5));
+    };
+    int depth = 0;
+    while (depth < kExpectedDepthMax && each(depth) > EntriesMax(kSlotsMax)) ++depth;
+    first_slots_ = kSlotsMin;
+    while (first_slots_ < kSlotsMax && each(depth) > EntriesMax(first_slots_)) {
+      first_slots_ = MoreSlots(first_slots_);
+    }
+    std::vector<Entry> present;
+    present.reserve(static_cast<size_t>(size_));
+    ForEach([&present](const Entry& entry) { present.push_back(entry); });
+    FreeSegments();
+    Charge(-DirectoryBytes());
+    directory_.assign(size_t{1} << depth, no_segment_);
+    Charge(DirectoryBytes());
+    segments_ = directory_.data();
+    depth_ = depth;
+    shift_ = 32 - depth;
+    size_ = 0;
+    for (const Entry& entry : present) Insert(entry);
+  }
+
+  /// Brings what Insert() of such a hash looks at into the processor's caches.
+  void PrefetchInsert(uint32_t hash) const {
+    const Segment& segment = segments_[uint64_t{hash} >> shift_];
+    __builtin_prefetch(reinterpret_cast<const char*>(segment.entries) - sizeof(Header), /*rw=*/1);
+    __builtin_prefetch(&segment.entries[segment.HomeOf(hash)], /*rw=*/1);
+  }
+
   /// Adds an entry. REQUIRES: there is no equal one.
   void Insert(const Entry& entry) {
     const uint32_t hash = Traits::Hash(entry);
     if (directory_.empty()) {
-      directory_.push_back(NewSegment(kSlotsMin, 0));
+      directory_.push_back(no_segment_);
       segments_ = directory_.data();
     }
-    Header* header = directory_[uint64_t{hash} >> shift_].header();
-    while (header->count >= EntriesMax(header->slots)) {
+    Segment* segment = &directory_[uint64_t{hash} >> shift_];
+    if (!IsMade(*segment)) *segment = NewSegment(first_slots_, depth_);
+    while (segment->header()->count >= EntriesMax(segment->header()->slots)) {
       MakeRoom(hash);
-      header = directory_[uint64_t{hash} >> shift_].header();
+      segment = &directory_[uint64_t{hash} >> shift_];
     }
-    Place(directory_[uint64_t{hash} >> shift_], entry);
-    ++header->count;
+    Place(*segment, entry);
+    ++segment->header()->count;
     ++size_;
   }
 
@@ -98,7 +132,7 @@ class SegmentedIndex {
   void ForEach(const Visit& visit) const {
     for (size_t i = 0; i < directory_.size();) {
       const Segment& segment = directory_[i];
-      i += size_t{1} << (depth_ - segment.header()->depth);
+      i += SpanOf(segment);
       for (uint64_t slot = 0; slot < segment.slots; ++slot) {
         if (!Traits::IsEmpty(segment.entries[slot])) visit(segment.entries[slot]);
       }
@@ -113,6 +147,7 @@ class SegmentedIndex {
   static constexpr uint32_t kSlotsMax = 4096;
   static constexpr uint32_t kSlotsBetween = 2896;  // of kSlotsMax / 2 and kSlotsMax, in proportion
   static constexpr int64_t kSparseEntries = 65536;
+  static constexpr int kExpectedDepthMax = 20;  // of a directory before there are entries
 
   struct alignas(16) Header {
     uint32_t count;
@@ -132,6 +167,12 @@ class SegmentedIndex {
     Header* header() const { return reinterpret_cast<Header*>(entries) - 1; }
   };
 
+  // False for what stands in the directory for a segment that has no entry yet.
+  static bool IsMade(const Segment& segment) { return segment.entries != &no_entry_; }
+  // Neighbours in the directory that are one segment.
+  size_t SpanOf(const Segment& segment) const {
+    return IsMade(segment) ? size_t{1} << (depth_ - segment.header()->depth) : 1;
+  }
   static uint32_t EntriesMax(uint32_t slots) { return slots * 17 / 32; }
   // What a segment of so many has next.
   static uint32_t MoreSlots(uint32_t slots) {
@@ -156,6 +197,17 @@ class SegmentedIndex {
     for (uint32_t i = 0; i < slots; ++i) entries[i] = Traits::Empty();
     Charge(static_cast<int64_t>(bytes));
     return {entries, slots};
+  }
+  void FreeSegments() {
+    for (size_t i = 0; i < directory_.size();) {
+      const Segment segment = directory_[i];
+      i += SpanOf(segment);
+      if (IsMade(segment)) FreeSegment(segment);
+    }
+  }
+  // The first entry is not counted: a small index is its segment.
+  int64_t DirectoryBytes() const {
+    return directory_.empty() ? 0 : static_cast<int64_t>((directory_.size() - 1) * sizeof(Segment));
   }
   void FreeSegment(const Segment& segment) {
     Charge(-static_cast<int64_t>(sizeof(Header) + segment.header()->slots * sizeof(Entry)));
@@ -238,8 +290,9 @@ class SegmentedIndex {
   const Segment* segments_ = &no_segment_;  // directory_.data(), once there is one
   MemoryMeterPtr meter_;
   std::vector<Segment> directory_;
-  int depth_ = 0;   // hash bits that index the directory
-  int shift_ = 32;  // 32 - depth_
+  int depth_ = 0;                     // hash bits that index the directory
+  int shift_ = 32;                    // 32 - depth_
+  uint32_t first_slots_ = kSlotsMin;  // of a segment at its first entry
   int64_t size_ = 0;
   int64_t memory_bytes_ = 0;
 };

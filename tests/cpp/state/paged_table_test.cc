@@ -43,6 +43,50 @@ void Apply(PagedTableSnapshot* snapshot, int row_bytes, Model* stored) {
   snapshot->Finish();
 }
 
+TEST(PagedTableTest, rows_written_as_a_run_are_those_written_one_by_one) {
+  for (const int row_bytes : {1, 8, 16, 40, 700}) {
+    std::mt19937 random(static_cast<unsigned>(row_bytes));
+    constexpr uint32_t kRows = 5000;
+    PagedTable table(row_bytes);
+    table.EnsureSize(kRows);
+    Model model;
+    Model stored;
+    int64_t dirty = 0;
+    for (int step = 0; step < 120; ++step) {
+      const uint32_t first = random() % kRows;
+      const uint32_t count = std::min<uint32_t>(random() % 300, kRows - first);
+      std::string content;
+      for (uint32_t row = first; row < first + count; ++row) {
+        const std::string text(static_cast<size_t>(row_bytes), static_cast<char>(random()));
+        dirty += table.dirty(row) ? 0 : 1;
+        model[row] = text;
+        content += text;
+      }
+      table.WriteRows(first, count, content.data());
+      ASSERT_EQ(table.live_rows(), static_cast<int64_t>(model.size()));
+      ASSERT_EQ(table.dirty_rows(), dirty);
+      if (step % 20 == 10) {
+        const Model expected = model;
+        const auto snapshot = table.BeginSnapshot();
+        dirty = 0;
+        // Over what the snapshot has yet to read.
+        const std::string other(100 * static_cast<size_t>(row_bytes), 'x');
+        table.WriteRows(1000, 100, other.data());
+        dirty = 100;
+        for (uint32_t row = 1000; row < 1100; ++row) {
+          model[row] = std::string(static_cast<size_t>(row_bytes), 'x');
+        }
+        Apply(snapshot.get(), row_bytes, &stored);
+        ASSERT_EQ(stored, expected) << "step " << step;
+      }
+    }
+    for (const auto& [row, text] : model) {
+      ASSERT_TRUE(table.live(row));
+      ASSERT_EQ(RowText(table.Row(row), row_bytes), text);
+    }
+  }
+}
+
 TEST(PagedTableTest, rows_are_zero_and_dead_until_written) {
   PagedTable table(8);
   table.EnsureSize(1000);

@@ -111,6 +111,45 @@ TEST_P(PartitionCodecTest, decode_returns_rows_and_tombstones) {
   }
 }
 
+// Rows as VisitPartition() gives them, in the form of MergePartition().
+Result<StoredPartition> Visited(TableKind kind, const std::vector<std::string>& payloads) {
+  StoredPartition partition;
+  const auto keep = [&](const StoredPartitionHeader& header, const StoredRow* rows, int64_t count) {
+    partition.whole = header.whole;
+    partition.first_row = header.first_row;
+    partition.row_count = header.row_count;
+    partition.rows.insert(partition.rows.end(), rows, rows + count);
+    return Status::Ok();
+  };
+  HR_RETURN_IF_ERROR(VisitPartition(kind, 4, payloads, keep));
+  return partition;
+}
+
+TEST_P(PartitionCodecTest, visited_rows_are_the_merged_ones) {
+  const TableKind kind = GetParam().kind;
+  const std::string whole = Encode(kind, true);
+  std::vector<std::string> payloads{whole};
+  if (!GetParam().whole) payloads.push_back(Encode(kind, false));
+  const auto merged = MergePartition(kind, 4, payloads);
+  const auto visited = Visited(kind, payloads);
+  ASSERT_TRUE(merged.ok()) << merged.status().ToString();
+  ASSERT_TRUE(visited.ok()) << visited.status().ToString();
+  EXPECT_EQ(Describe(*visited), Describe(*merged));
+  // Damage of any kind is refused by both or by none, and both then have the same rows.
+  for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::vector<std::string> damaged = payloads;
+    damaged[0][bit / 8] = static_cast<char>(damaged[0][bit / 8] ^ (1 << (bit % 8)));
+    const auto expected = MergePartition(kind, 4, damaged);
+    const auto found = Visited(kind, damaged);
+    ASSERT_EQ(found.ok(), expected.ok()) << "bit " << bit;
+    if (expected.ok()) {
+      EXPECT_EQ(Describe(*found), Describe(*expected)) << "bit " << bit;
+    }
+  }
+  EXPECT_EQ(Visited(kind, {Encode(kind, false)}).status().code(), StatusCode::kCorruption)
+      << "a delta without its base";
+}
+
 TEST_P(PartitionCodecTest, every_truncation_and_extension_is_corruption) {
   const std::string payload = Encode(GetParam().kind, GetParam().whole);
   for (size_t size = 0; size < payload.size(); ++size) {

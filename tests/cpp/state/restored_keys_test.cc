@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,7 +34,9 @@ class RestoredKeysDamageTest : public testing::Test {
 
   KeyDictionary dictionary{kKeyGroups};
   std::map<uint32_t, KeyId> visited;
-  RestoredKeys::Visitor visit = [this](uint32_t row, KeyId id) { visited[row] = id; };
+  RestoredKeys::Visitor visit = [this](const uint32_t* rows, const KeyId* ids, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) visited[rows[i]] = ids[i];
+  };
 };
 
 class RestoredKeysTest : public RestoredKeysDamageTest, public testing::WithParamInterface<bool> {};
@@ -79,14 +82,67 @@ TEST_F(RestoredKeysDamageTest, key_that_is_stored_twice_is_corruption) {
 
 TEST_F(RestoredKeysDamageTest, key_in_another_group_or_cut_off_is_corruption) {
   for (const bool keep_ids : {false, true}) {
-    KeyDictionary target(kKeyGroups);
-    RestoredKeys keys(&target, kKeyGroups, keep_ids, visit);
-    ASSERT_TRUE(Add(&keys, 0, CanonicalOf(0)).ok());
-    const std::string canonical = CanonicalOf(1);
-    const int group = (KeyGroupOf(canonical, kKeyGroups) + 1) % kKeyGroups;
-    EXPECT_EQ(keys.Add(1, canonical, group).code(), StatusCode::kCorruption);
-    const std::string cut = canonical.substr(0, canonical.size() - 1);
-    EXPECT_EQ(Add(&keys, 1, cut).code(), StatusCode::kCorruption);
+    for (const uint32_t damaged : {1, 7, 3001}) {  // an int, a float, a string
+      KeyDictionary target(kKeyGroups);
+      RestoredKeys keys(&target, kKeyGroups, keep_ids, visit);
+      ASSERT_TRUE(Add(&keys, 0, CanonicalOf(0)).ok());
+      const std::string canonical = CanonicalOf(damaged);
+      const std::string cut = canonical.substr(0, canonical.size() - 1);
+      EXPECT_EQ(Add(&keys, 1, cut).code(), StatusCode::kCorruption);
+      const int group = (KeyGroupOf(canonical, kKeyGroups) + 1) % kKeyGroups;
+      Status status = keys.Add(1, canonical, group);
+      if (status.ok()) status = keys.Flush();
+      EXPECT_EQ(status.code(), StatusCode::kCorruption);
+      EXPECT_NE(status.message().find("is stored in key group " + std::to_string(group)),
+                std::string::npos)
+          << status.ToString();
+    }
+  }
+}
+
+// Numbers of all sizes, at the borders between them, are what the encoder made of them.
+TEST_F(RestoredKeysDamageTest, ints_of_every_size_come_back) {
+  RestoredKeys keys(&dictionary, kKeyGroups, /*keep_ids=*/true, visit);
+  std::vector<int64_t> numbers{0, INT64_MAX, INT64_MIN};
+  for (int bit = 0; bit < 62; ++bit) {
+    const int64_t power = int64_t{1} << bit;
+    for (const int64_t number : {power, power + 1, -power, -power - 1}) numbers.push_back(number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::vector<std::string> stored;
+  for (const int64_t number : numbers) {
+    ByteWriter out;
+    EncodeInt(number, &out);
+    stored.push_back(out.Take());
+  }
+  for (uint32_t row = 0; row < stored.size(); ++row) {
+    ASSERT_TRUE(Add(&keys, row, stored[row]).ok());
+  }
+  ASSERT_TRUE(keys.Flush().ok());
+  for (uint32_t row = 0; row < stored.size(); ++row) {
+    EXPECT_EQ(dictionary.IntOf(row), numbers[row]);
+    EXPECT_EQ(dictionary.LookupEncoded(stored[row]), row);
+  }
+}
+
+// A flipped bit makes another number, whose group is another one, or no number at all.
+TEST_F(RestoredKeysDamageTest, int_with_a_flipped_bit_never_passes_for_another_encoding) {
+  for (const int64_t number : std::vector<int64_t>{70'000, -3, 123'456'789'012, -1'234'567}) {
+    ByteWriter out;
+    EncodeInt(number, &out);
+    for (size_t bit = 0; bit < 8 * out.size(); ++bit) {
+      std::string damaged(out.view());
+      damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+      KeyDictionary target(kKeyGroups);
+      RestoredKeys keys(&target, kKeyGroups, /*keep_ids=*/true, visit);
+      Status status = Add(&keys, 0, damaged);
+      if (status.ok()) status = keys.Flush();
+      ASSERT_EQ(status.ok(), CheckValue(damaged).ok()) << number << " bit " << bit;
+      if (status.ok()) {
+        EXPECT_EQ(target.EncodedKey(0), damaged);
+      }
+    }
   }
 }
 

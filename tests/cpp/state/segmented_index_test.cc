@@ -77,6 +77,54 @@ TEST(SegmentedIndexTest, large_index_is_three_eighths_full_at_every_size) {
   }
 }
 
+TEST(SegmentedIndexTest, expected_entries_are_found_and_take_no_more_room) {
+  const auto hash = [](uint32_t value) { return static_cast<uint32_t>(MixInt64(value) >> 32); };
+  // More, as many, and fewer than there will be; said before the first one and after some.
+  for (const int64_t expected : {100'000, 400'000, 900'000}) {
+    for (const uint32_t before : {0, 7'000}) {
+      MemoryMeterPtr meter = std::make_shared<MemoryMeter>();
+      {
+        Index index(meter);
+        for (uint32_t value = 0; value < before; ++value) index.Insert({hash(value), value});
+        index.Expect(expected);
+        ASSERT_EQ(index.size(), before);
+        ASSERT_EQ(Find(index, hash(500'000), 500'000), nullptr);
+        for (uint32_t value = before; value < 400'000; ++value) index.Insert({hash(value), value});
+        ASSERT_EQ(index.size(), 400'000);
+        for (uint32_t value = 0; value < 400'000; ++value) {
+          ASSERT_NE(Find(index, hash(value), value), nullptr) << value;
+        }
+        size_t visited = 0;
+        index.ForEach([&](const Entry&) { ++visited; });
+        EXPECT_EQ(visited, 400'000u);
+        if (expected == 400'000) {
+          const auto room = static_cast<double>(index.memory_bytes()) / sizeof(Entry);
+          EXPECT_GT(400'000 / room, 0.34) << "said after " << before;
+        }
+        for (uint32_t value = 0; value < 400'000; value += 3) {
+          index.Erase(Find(index, hash(value), value));
+        }
+        EXPECT_EQ(Find(index, hash(3), 3), nullptr);
+        EXPECT_NE(Find(index, hash(4), 4), nullptr);
+        EXPECT_EQ(meter->bytes(), index.memory_bytes());
+      }
+      EXPECT_EQ(meter->bytes(), 0);
+    }
+  }
+}
+
+TEST(SegmentedIndexTest, what_was_expected_takes_memory_when_it_is_there) {
+  Index index;
+  index.Expect(100'000'000);
+  EXPECT_LT(index.memory_bytes(), 2 << 20);
+  EXPECT_EQ(Find(index, 1, 1), nullptr);
+  index.Insert({1, 1});
+  EXPECT_NE(Find(index, 1, 1), nullptr);
+  Index few;
+  few.Expect(100);
+  EXPECT_EQ(few.memory_bytes(), 0);
+}
+
 TEST(SegmentedIndexTest, empty_index_takes_no_memory_and_a_small_one_little) {
   Index index;
   EXPECT_EQ(index.memory_bytes(), 0);
