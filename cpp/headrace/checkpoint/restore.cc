@@ -5,6 +5,7 @@
 
 #include "headrace/base/planted_bug.h"
 #include "headrace/checkpoint/open_data_files.h"
+#include "headrace/checkpoint/read_ahead.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/storage/checkpoint_file.h"
 #include "headrace/storage/safe_path.h"
@@ -16,9 +17,14 @@ namespace headrace {
 class RestorePlan::FileCache {
  public:
   FileCache(Env* env, std::string directory, const Manifest& manifest)
-      : directory_(std::move(directory)), files_(manifest.files), open_(env->files(), directory_) {
+      : env_(env),
+        directory_(std::move(directory)),
+        files_(manifest.files),
+        open_(env->files(), directory_) {
     for (const FileManifest& file : files_) identities_.push_back(IdentityOf(manifest, file));
   }
+
+  Env* env() const { return env_; }
 
   Result<std::string> ReadBlock(const PartitionRef& ref) {
     const std::string& name = files_[ref.file].name;
@@ -33,6 +39,7 @@ class RestorePlan::FileCache {
   }
 
  private:
+  Env* const env_;
   const std::string directory_;
   const std::vector<FileManifest> files_;
   std::vector<CheckpointFileIdentity> identities_;
@@ -42,11 +49,28 @@ class RestorePlan::FileCache {
 class RestorePlan::Table final : public StoredTable {
  public:
   Table(std::shared_ptr<FileCache> files, const TableManifest& table)
-      : files_(std::move(files)), meta_(table.meta), partitions_(table.partitions) {}
+      : files_(std::move(files)),
+        meta_(table.meta),
+        partitions_(table.partitions),
+        ahead_(files_->env(), {.count = static_cast<uint32_t>(partitions_.size()),
+                               .read = [this](uint32_t index) { return Read(index); },
+                               .memory_bytes =
+                                   [this](uint32_t index) {
+                                     uint64_t bytes = 0;
+                                     for (const PartitionRef& ref : partitions_[index]) {
+                                       bytes += ref.raw_bytes;
+                                     }
+                                     return bytes;
+                                   }}) {}
 
   const TableMeta& meta() const override { return meta_; }
   uint32_t partition_count() const override { return static_cast<uint32_t>(partitions_.size()); }
   Result<std::vector<std::string>> ReadPartition(uint32_t index) override {
+    return ahead_.Take(index);
+  }
+
+ private:
+  Result<std::vector<std::string>> Read(uint32_t index) const {
     std::vector<std::string> payloads;
     for (const PartitionRef& ref : partitions_.at(index)) {
       Result<std::string> payload = files_->ReadBlock(ref);
@@ -56,10 +80,10 @@ class RestorePlan::Table final : public StoredTable {
     return payloads;
   }
 
- private:
-  std::shared_ptr<FileCache> files_;
+  const std::shared_ptr<FileCache> files_;
   const TableMeta meta_;
   const std::vector<std::vector<PartitionRef>> partitions_;
+  ReadAhead ahead_;  // last: it uses all others until it is gone
 };
 
 namespace {
