@@ -45,6 +45,17 @@ class Objects(KeyedProcessFunction):
         self.kept.update((count + 1, f"text of {value}"))
 
 
+class Texts(KeyedProcessFunction):
+    """Keeps a text of 1 KiB for each key."""
+
+    def open(self, runtime_context: Any) -> None:
+        self.text = runtime_context.get_state(ValueStateDescriptor("text", Types.STRING()))
+
+    def process_element(self, value: Any, ctx: Any) -> None:
+        order = f"order {value * 2654435761} of customer {value % 99_991}, {value % 7} pieces, "
+        self.text.update((order * 24)[:1024])
+
+
 @dataclass
 class Round:
     """What one round of changes wrote: from the directory, and by the engine's own counters."""

@@ -15,9 +15,9 @@ from pathlib import Path
 import jobs
 import numpy as np
 from measuring import Options, Report
-from rounds_of_change import Counter, Objects, Round, no_rows, run_rounds
+from rounds_of_change import Counter, Objects, RanRounds, Round, Texts, no_rows, run_rounds
 
-from headrace import _core
+from headrace import KeyedProcessFunction, _core
 
 PACKAGES = ("numpy",)
 PARTITION_BYTES = 64 << 10
@@ -144,12 +144,10 @@ def measure_speed(options: Options, report: Report) -> None:
             checkpoint = next(c for c in job.result.checkpoints if c["id"] == job.last_ids[0])
             ratios.append(codec_seconds(pieces) / (checkpoint["duration_ms"] / 1e3))
             report.check("the codec alone gets the bytes of the checkpoint", total(pieces) >= checkpoint["raw_bytes"])
-            (manifest,) = folder.rglob(f"chk-{job.last_ids[0]}.manifest")
-            seconds = [restore_seconds(path) for path in ("", str(manifest))]
-            speeds.append(checkpoint["raw_bytes"] / max(seconds[1] - seconds[0], 1e-3) / 1e6)
+            speeds.append(restore_speed(folder, Counter(), job))
     report.ratio("full checkpoint: the codec's own time / the checkpoint's", ratios, floor=0.7)
-    report.ratio("restore", speeds, floor=RESTORE_MB_PER_S, unit="MB/s")
-    report.figure("restored", [checkpoint["raw_bytes"] / 2**20], "MiB")
+    report.ratio("restore of small rows", speeds, floor=RESTORE_MB_PER_S, unit="MB/s")
+    report.figure("restored", [checkpoint["raw_bytes"] / 2**20], "MiB in rows of 17 bytes")
     memory = sum(state["bytes"] for state in job.registry) / keys
     report.ratio("memory of an int64 counter", [memory], ceiling=BYTES_PER_KEY_MAX, unit="bytes a key")
 
@@ -159,11 +157,32 @@ def total(pieces: list[bytes]) -> int:
     return sum(map(len, pieces))
 
 
-def restore_seconds(path: str) -> float:
-    """Return how long a job takes that has no rows to read, and restores the checkpoint at `path` if there is one."""
-    start = time.perf_counter()
-    no_rows(Counter(), {"execution.state-recovery.path": path} if path else {})
-    return time.perf_counter() - start
+def measure_large_values(options: Options, report: Report) -> None:
+    """Measure a restore of 1 GiB in texts of 1 KiB."""
+    keys = options.size(1_000_000, 20_000)
+    every = {"execution.checkpointing.interval": "1 s", "execution.checkpointing.incremental": "false"}
+    with jobs.checkpoint_folder("texts") as folder:
+        job = run_rounds(folder, Texts(), [np.random.default_rng(1).permutation(keys)], every)
+        restore_speed(folder, Texts(), job)
+        speeds = [restore_speed(folder, Texts(), job) for _ in range(options.rounds)]
+    report.ratio("restore of texts", speeds, floor=RESTORE_MB_PER_S, unit="MB/s")
+    report.figure("restored", [state_bytes(job) / 2**20], "MiB in texts of 1 KiB")
+
+
+def state_bytes(job: RanRounds) -> int:
+    """Return the bytes of state as the job's last counted checkpoint tells them."""
+    return next(c for c in job.result.checkpoints if c["id"] == job.last_ids[0])["state_bytes"]
+
+
+def restore_speed(folder: Path, function: KeyedProcessFunction, job: RanRounds) -> float:
+    """Return MB of state a second: what a restore adds to a job that has no rows to read."""
+    (manifest,) = folder.rglob(f"chk-{job.last_ids[0]}.manifest")
+    seconds = []
+    for options in ({}, {"execution.state-recovery.path": str(manifest)}):
+        start = time.perf_counter()
+        no_rows(function, options)
+        seconds.append(time.perf_counter() - start)
+    return state_bytes(job) / max(seconds[1] - seconds[0], 1e-3) / 1e6
 
 
 def measure(options: Options, report: Report) -> None:
@@ -172,3 +191,4 @@ def measure(options: Options, report: Report) -> None:
     measure_objects(options, report)
     measure_one_key(options, report)
     measure_speed(options, report)
+    measure_large_values(options, report)
