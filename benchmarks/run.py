@@ -23,6 +23,8 @@ PIPELINES = {
     "wordcount_peers": "word count with plain lambdas against csp and Bytewax",
     "checkpoint_overhead": "cost of a checkpoint a second",
     "barrier_gap": "longest gap between two batches near a barrier, at 10 k to 10 M keys",
+    "large_state_gap": "the same with 1 GiB of state, on the memory backend and RocksDB",
+    "large_state_overhead": "cost of a checkpoint a second with 5 % of 1 GiB changed",
     "transfer_table": "bytes and requests of checkpoints with partitions, codec and increments each on and off",
     "increments": "bytes of checkpoints with 1 % of the keys changed, on every backend",
     "backends": "the keyed counter on the memory, disk and RocksDB backends",
