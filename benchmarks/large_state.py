@@ -13,6 +13,7 @@ what NumPy makes of the rows that the source had read at its barrier.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ SECOND_NS = 1_000_000_000
 GIVE_UP_SECONDS = 600
 CHUNKS_READ = 20_000
 """More than any run comes to."""
+_numbers = itertools.count(1)
 
 
 class Rows:
@@ -119,7 +121,9 @@ def run(
     Returns:
         What was seen, and what was checked by name, nothing without checkpoints.
     """
-    with _environment(backend, folder_name, with_checkpoints) as (env, folder):
+    # Of its own: RocksDB of a job that was cancelled while it wrote may still be there.
+    name = f"{folder_name}-{next(_numbers)}"
+    with _environment(backend, name, with_checkpoints) as (env, folder):
         _record(env, rows.table())
         client = env.execute_async(folder_name)
         try:
