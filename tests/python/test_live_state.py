@@ -105,6 +105,17 @@ def test_lookups_of_every_kind_of_state_while_it_runs_and_after_the_end(tmp_path
     assert client.state("keep", "items").to_arrow().equals(stored)
 
 
+def test_state_of_a_job_whose_checkpoints_are_remote(tmp_path):
+    env = checkpointed_env(f"local://{tmp_path}/remote", parallelism=2, interval="20 ms")
+    keeping(env, rows_per_second=6000)
+    client = env.execute_async("live")
+    wait_for_rows(client, KEYS)
+    assert client.state("keep", "count")["key 0"] >= 1
+    assert client.state("keep", "count").to_arrow().num_rows == KEYS
+    client.result()
+    expect_all(client, ROWS)
+
+
 def test_what_is_not_there_is_named(tmp_path):
     env = checkpointed_env(tmp_path)
     keeping(env, rows=100)

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace import _core
 from headrace.checkpoint_storage.checkpoint_files import fetch_checkpoint, find_checkpoint
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.copying import STAGING
-from headrace.checkpoint_storage.location import is_remote
+from headrace.checkpoint_storage.location import Location, is_remote
 from headrace.checkpoint_storage.opening import open_storage
 from headrace.checkpoint_storage.staging_directory import StagingDirectory
 from headrace.common.configuration import Configuration
+
+
+class RemoteCheckpoints(NamedTuple):
+    """A job's directory in a remote storage, and the options with its address and credentials."""
+
+    location: Location
+    configuration: Configuration
+
+    def uri(self, name: str = "") -> str:
+        """Of the directory or a file there, with everything that was given: not for messages."""
+        return (self.location.join(name) if name else self.location).full_uri
+
+    def __repr__(self) -> str:
+        return f"RemoteCheckpoints({self.location.uri!r})"
 
 
 class JobStorage:
@@ -27,6 +41,7 @@ class JobStorage:
 
     Attributes:
         options: For `_core.Job`.
+        remote: Where its checkpoints are when that is no local directory.
     """
 
     def __init__(
@@ -36,6 +51,7 @@ class JobStorage:
             "checkpoint_directory": _local_path(directory),
             "restore_path": restore_path if restore_path == "latest" else _local_path(restore_path),
         }
+        self.remote: RemoteCheckpoints | None = None
         self._staging: StagingDirectory | None = None
         if is_remote(directory):
             staging = self._stage(configuration)
@@ -44,6 +60,7 @@ class JobStorage:
             transport.remove_abandoned()
             self.options["checkpoint_directory"] = str(staging.path / "checkpoints")
             self.options["checkpoint_transport"] = transport
+            self.remote = RemoteCheckpoints(storage.location, configuration)
         if is_remote(restore_path):
             staging = self._stage(configuration)
             found = find_checkpoint(restore_path, configuration)

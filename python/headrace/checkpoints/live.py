@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import _core
+from headrace.checkpoint_storage.job_storage import RemoteCheckpoints
 from headrace.checkpoints.stored import StoredCheckpoint, StoredState, read_checkpoint
 
 _ATTEMPTS = 5
@@ -20,12 +21,13 @@ class LiveState:
     the key's subtask, not the whole state.
     """
 
-    def __init__(self, job: _core.Job, uid: str, name: str) -> None:
+    def __init__(self, job: _core.Job, uid: str, name: str, remote: RemoteCheckpoints | None = None) -> None:
         if not job.checkpoint_directory():
             raise _core.FailedPreconditionError(
                 "state is read from checkpoints, and the job takes none: set 'execution.checkpointing.dir' and an interval"
             )
         self._job = job
+        self._remote = remote
         self._uid = uid
         self._name = name
 
@@ -37,9 +39,9 @@ class LiveState:
         """
         newest = self._newest()
         if newest:
-            return read_checkpoint(f"{self._job.checkpoint_directory()}/chk-{newest}.manifest")
+            return self._read(f"chk-{newest}.manifest")
         if self._job.state() == "FINISHED":  # it had finished before
-            return read_checkpoint(self._job.checkpoint_directory())
+            return self._read()
         raise _core.FailedPreconditionError("no checkpoint of the job is complete yet: try again")
 
     def __getitem__(self, key: Any) -> Any:
@@ -98,6 +100,11 @@ class LiveState:
 
     def __repr__(self) -> str:
         return f"LiveState({self._uid!r}, {self._name!r})"
+
+    def _read(self, name: str = "") -> StoredCheckpoint:
+        if self._remote is not None:
+            return read_checkpoint(self._remote.uri(name), configuration=self._remote.configuration)
+        return read_checkpoint(f"{self._job.checkpoint_directory()}/{name}")
 
     def _stored(self, checkpoint: StoredCheckpoint) -> StoredState:
         return checkpoint[self._uid][self._name]

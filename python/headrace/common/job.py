@@ -16,6 +16,7 @@ from headrace.common.time import DurationLike, to_milliseconds
 
 if TYPE_CHECKING:
     from headrace import _core
+    from headrace.checkpoint_storage.job_storage import RemoteCheckpoints
     from headrace.checkpoints.erasing import ErasedKey
     from headrace.checkpoints.live import LiveState
 
@@ -132,8 +133,15 @@ class JobExecutionResult:
 class JobClient:
     """A job started by `execute_async`."""
 
-    def __init__(self, job: _core.Job, savepoint_directory: str | None = None, keep_alive: object = None) -> None:
+    def __init__(
+        self,
+        job: _core.Job,
+        savepoint_directory: str | None = None,
+        keep_alive: object = None,
+        remote: RemoteCheckpoints | None = None,
+    ) -> None:
         self._job = job
+        self._remote = remote
         self._savepoint_directory = savepoint_directory
         self._keep_alive = keep_alive  # what the job uses as long as it runs
         self._job_id = JobID(uuid.uuid4().hex)
@@ -218,7 +226,7 @@ class JobClient:
 
         Returns:
             What was erased; its result() raises what went wrong: FailedPreconditionError when the job takes no
-            checkpoints, keeps them in remote storage, has a source that cannot go back to one, or has ended.
+            checkpoints, has a source that cannot go back to one, or has ended.
 
         Raises:
             KeyError: there is no such operator.
@@ -300,7 +308,7 @@ class JobClient:
         """
         from headrace.checkpoints.live import LiveState  # that module knows this one
 
-        return LiveState(self._job, uid, name)
+        return LiveState(self._job, uid, name, self._remote)
 
     def _savepoint(self, stop: str, directory: str | Path | None) -> CompletableFuture[str]:
         chosen = directory or self._savepoint_directory

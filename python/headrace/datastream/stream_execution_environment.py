@@ -63,10 +63,8 @@ _FORMER_DROP_STATE = "execution.savepoint.ignore-unclaimed-state"
 class RunningJob:
     """A started job as the API's own loops use it."""
 
-    def __init__(
-        self, job: _core.Job, savepoint_directory: str | None, scratch: ScratchDirectory | None = None
-    ) -> None:
-        self.client = JobClient(job, savepoint_directory, keep_alive=scratch)
+    def __init__(self, job: _core.Job, client: JobClient) -> None:
+        self.client = client
         self._job = job
 
     def finish(self) -> JobExecutionResult:
@@ -531,7 +529,7 @@ class StreamExecutionEnvironment:
         job = _core.Job(graph, options)
         weakref.finalize(job, storage.release)
         job.start()
-        return RunningJob(job, self.get_default_savepoint_directory(), scratch)
+        return RunningJob(job, JobClient(job, self.get_default_savepoint_directory(), scratch, storage.remote))
 
     def _job_options(self, name: str) -> dict[str, Any]:
         get = self._configuration.get_string
