@@ -120,7 +120,8 @@ class KeyedState {
   /// without a store.
   std::map<std::string, int64_t> ColdStatistics() const;
   /// The failure of the ColdStore, if any. kResourceExhausted naming the state and the budget key
-  /// when over `memory_budget_bytes`; cheap, called once a batch.
+  /// when over `memory_budget_bytes`; cheap, called once a batch. Rows of a cache that left memory
+  /// but for an open snapshot do not count: they are at most a budget more, until it is written.
   Status CheckBudget() const;
   const KeyGroupRange& range() const;
 

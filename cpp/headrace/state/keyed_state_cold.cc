@@ -23,9 +23,15 @@ constexpr int64_t kBucketBytes = 64 * 1024;
 int64_t KeyedState::Impl::UsedBytes() const {
   // Tables by id keep the place of a released key for the next one.
   int64_t by_id = keys.memory_bytes_of_ids();
+  // Rows that left memory but for an open snapshot: counted, evicting would go on to the last row
+  // and gain nothing. They are no more than the cache held at the barrier, and go when the snapshot
+  // is written, however slow the disk.
+  int64_t retired = 0;
   for (const auto& [name, state] : states) {
     if (state.fixed) by_id += state.meter->bytes();
-    if (state.rows) by_id += state.rows->memory_bytes_of_ids();
+    if (!state.rows) continue;
+    by_id += state.rows->memory_bytes_of_ids();
+    retired += state.rows->table().retired_block_bytes();
   }
   const double unused = keys.size() == 0 ? 0
                                          : 1 - static_cast<double>(keys.live_keys()) /
@@ -37,7 +43,7 @@ int64_t KeyedState::Impl::UsedBytes() const {
   // A row that is evicted takes more until the flush than it did before: counted, evicting would go
   // on to the last one.
   const int64_t staged_bytes = cold ? cold->staged_bytes() : 0;
-  return MemoryBytes() - staged_bytes - store_bytes + store_share -
+  return MemoryBytes() - staged_bytes - retired - store_bytes + store_share -
          static_cast<int64_t>(static_cast<double>(by_id) * unused);
 }
 

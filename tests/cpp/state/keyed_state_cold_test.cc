@@ -424,6 +424,38 @@ TEST_F(RowCacheTest, one_key_of_many_changed_is_one_row_of_one_partition) {
   EXPECT_EQ(partitions, 1);
 }
 
+TEST_F(RowCacheTest, a_snapshot_that_takes_long_neither_fails_the_cache_nor_empties_it) {
+  constexpr int64_t kBudget = 4 << 20;
+  auto state = Make(kBudget);
+  RowState* rows = state->RegisterRows("text", "value<str>").value();
+  const std::string text(400, 't');
+  int64_t next = 0;
+  const auto add = [&](int64_t keys) {
+    for (const int64_t end = next + keys; next < end; ++next) {
+      rows->Put(state->keys().LookupOrInsertInt(next), {}, {}, text);
+      if (next % 100 == 0) state->Maintain();
+    }
+    state->Maintain();
+  };
+  add(10'000);
+  ASSERT_TRUE(state->CheckBudget().ok());
+  SnapshotStore store;
+  for (const bool want_whole : {true, false}) {
+    KeyedStateSnapshot open = state->Snapshot();
+    // More than the whole cache, while the rows of before stay for the snapshot.
+    add(20'000);
+    ASSERT_TRUE(state->CheckBudget().ok()) << state->CheckBudget().ToString();
+    EXPECT_LT(state->memory_bytes(), 2 * kBudget);
+    EXPECT_GT(state->keys().live_keys(), 2000) << "the cache was emptied and gained nothing";
+    ASSERT_TRUE(store.Write(std::move(open), want_whole).ok());
+  }
+  add(1000);
+  EXPECT_LT(state->memory_bytes(), kBudget);
+  KeyedState restored({0, 127}, 128, kLargeCache);
+  ASSERT_TRUE(restored.Restore(store.AsSame()).ok());
+  EXPECT_EQ((*restored.RegisterRows("text", "value<str>"))->rows(), 30'000);
+}
+
 TEST_F(RowCacheTest, a_log_that_outgrows_its_share_makes_its_partitions_whole) {
   auto state = Make(32 * 1024);  // whose log has room for a few rows
   FixedValueState* count = state->RegisterFixed("count", "value<int64>", 8).value();
