@@ -49,7 +49,8 @@ class StateBackend(ABC):
     `restore(path, uid)` in place of an empty start brings back the keyed state of one operator of a checkpoint.
 
     Args:
-        memory_budget: Memory for keyed state, in bytes or as "512 mb"; None: as configured.
+        memory_budget: Memory for keyed state, in bytes or as "512 mb"; None: as configured. Rows that leave a cache while
+            an open checkpoint still reads them come on top until it is written, up to as much again.
     """
 
     def __init__(self, memory_budget: int | str | None = None) -> None:
