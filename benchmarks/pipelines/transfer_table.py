@@ -147,7 +147,7 @@ def measure_speed(options: Options, report: Report) -> None:
             speeds.append(restore_speed(folder, Counter(), job))
     report.ratio("full checkpoint: the codec's own time / the checkpoint's", ratios, floor=0.7)
     report.ratio("restore of small rows", speeds, floor=RESTORE_MB_PER_S, unit="MB/s")
-    report.figure("restored", [checkpoint["raw_bytes"] / 2**20], "MiB in rows of 17 bytes")
+    report.figure("small rows restored", [checkpoint["raw_bytes"] / 2**20], "MiB in rows of 17 bytes")
     memory = sum(state["bytes"] for state in job.registry) / keys
     report.ratio("memory of an int64 counter", [memory], ceiling=BYTES_PER_KEY_MAX, unit="bytes a key")
 
@@ -166,7 +166,7 @@ def measure_large_values(options: Options, report: Report) -> None:
         restore_speed(folder, Texts(), job)
         speeds = [restore_speed(folder, Texts(), job) for _ in range(options.rounds)]
     report.ratio("restore of texts", speeds, floor=RESTORE_MB_PER_S, unit="MB/s")
-    report.figure("restored", [state_bytes(job) / 2**20], "MiB in texts of 1 KiB")
+    report.figure("texts restored", [state_bytes(job) / 2**20], "MiB in texts of 1 KiB")
 
 
 def state_bytes(job: RanRounds) -> int:
