@@ -62,7 +62,6 @@ class PosixWritableFile final : public WritableFile, public EarlyWriteback {
           [&] { return ::write(descriptor_.get(), bytes.data(), bytes.size()); });
       if (written < 0) return PosixError("write", path_, errno);
       bytes.remove_prefix(static_cast<size_t>(written));
-      size_bytes_ += written;
     }
     return Status::Ok();
   }
@@ -71,11 +70,9 @@ class PosixWritableFile final : public WritableFile, public EarlyWriteback {
   Status StartWriteback() override {
     HR_RETURN_IF_ERROR(ExpectOpen());
     HR_RETURN_IF_ERROR(Failpoint("fs.writeback", path_));
-    const off_t from = std::exchange(started_bytes_, size_bytes_);
-    if (from == size_bytes_) return Status::Ok();
-    const int failed = RetryWhenInterrupted([&] {
-      return ::sync_file_range(descriptor_.get(), from, size_bytes_ - from, SYNC_FILE_RANGE_WRITE);
-    });
+    // To the end of the file; of that, pages that are not written yet.
+    const int failed = RetryWhenInterrupted(
+        [&] { return ::sync_file_range(descriptor_.get(), 0, 0, SYNC_FILE_RANGE_WRITE); });
     if (failed == 0 || (errno != EIO && errno != ENOSPC)) return Status::Ok();
     return PosixError("sync_file_range", path_, errno);
   }
@@ -108,8 +105,6 @@ class PosixWritableFile final : public WritableFile, public EarlyWriteback {
 
   Descriptor descriptor_;
   const std::string path_;
-  off_t size_bytes_ = 0;
-  off_t started_bytes_ = 0;  // of these the writing out was started
 };
 
 class PosixReadableFile final : public ReadableFile {
