@@ -27,7 +27,7 @@ Status ByteReader::Varint(uint64_t* out) {
 Status ByteReader::ZigZag(int64_t* out) {
   uint64_t raw = 0;
   HR_RETURN_IF_ERROR(Varint(&raw));
-  *out = static_cast<int64_t>((raw >> 1) ^ (~(raw & 1) + 1));
+  *out = OfZigZag(raw);
   return Status::Ok();
 }
 

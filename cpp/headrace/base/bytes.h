@@ -16,6 +16,10 @@ static_assert(std::endian::native == std::endian::little, "formats on disk are l
 inline uint64_t ZigZagOf(int64_t value) {
   return (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63);
 }
+/// The number that ZigZagOf() made `raw` of.
+inline int64_t OfZigZag(uint64_t raw) {
+  return static_cast<int64_t>((raw >> 1) ^ (~(raw & 1) + 1));
+}
 
 /// Appends fixed-width little-endian integers, varints and length-prefixed strings to a growing
 /// buffer.

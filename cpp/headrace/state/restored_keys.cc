@@ -35,7 +35,7 @@ bool ReadIntOfUsualSize(std::string_view canonical, int64_t* number) {
   bits = (bits & 0x007f007f007f007f) | (bits & 0x7f007f007f007f00) >> 1;
   bits = (bits & 0x00003fff00003fff) | (bits & 0x3fff00003fff0000) >> 2;
   bits = (bits & 0x000000000fffffff) | (bits & 0x0fffffff00000000) >> 4;
-  *number = static_cast<int64_t>((bits >> 1) ^ (~(bits & 1) + 1));
+  *number = OfZigZag(bits);
   return true;
 }
 
