@@ -335,12 +335,12 @@ void PagedTable::RetireBlock(void* block, size_t size_bytes) {
   FreeBlock(block, size_bytes);
 }
 
-int64_t PagedTable::retired_block_bytes() const { return core_->blocks.held_bytes(); }
-
 void PagedTable::FreeBlock(void* block, size_t size_bytes) {
   core_->Charge(-BlockPool::BlockBytes(size_bytes));
   core_->blocks.Free(block, size_bytes);
 }
+
+int64_t PagedTable::retired_block_bytes() const { return core_->blocks.held_bytes(); }
 
 void PagedTable::FreeHeldBlocks() {
   core_->Charge(-core_->blocks.held_bytes());

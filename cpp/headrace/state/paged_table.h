@@ -151,10 +151,10 @@ class PagedTable {
   /// Gives it up. Its first eight bytes may change at once, the rest stays as long as the open
   /// snapshot may read it. REQUIRES: from AllocateBlock(size_bytes).
   void RetireBlock(void* block, size_t size_bytes);
-  /// Bytes of blocks that were given up and stay for the open snapshot.
-  int64_t retired_block_bytes() const;
   /// The same for a block that was made after the last barrier: no snapshot has seen it.
   void FreeBlock(void* block, size_t size_bytes);
+  /// Bytes of blocks that RetireBlock() was given and that are not free yet.
+  int64_t retired_block_bytes() const;
   /// Frees malloc()ed memory that rows pointed to (charged as `bytes`), now or, where the open
   /// snapshot may still read it, when that is released.
   void Retire(void* block, int64_t bytes);
