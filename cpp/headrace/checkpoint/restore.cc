@@ -52,16 +52,10 @@ class RestorePlan::Table final : public StoredTable {
       : files_(std::move(files)),
         meta_(table.meta),
         partitions_(table.partitions),
-        ahead_(files_->env(), {.count = static_cast<uint32_t>(partitions_.size()),
-                               .read = [this](uint32_t index) { return Read(index); },
-                               .memory_bytes =
-                                   [this](uint32_t index) {
-                                     uint64_t bytes = 0;
-                                     for (const PartitionRef& ref : partitions_[index]) {
-                                       bytes += ref.raw_bytes;
-                                     }
-                                     return bytes;
-                                   }}) {}
+        ahead_(files_->env(),
+               {.count = static_cast<uint32_t>(partitions_.size()),
+                .read = [this](uint32_t index) { return Read(index); },
+                .memory_bytes = [this](uint32_t index) { return RawBytes(index); }}) {}
 
   const TableMeta& meta() const override { return meta_; }
   uint32_t partition_count() const override { return static_cast<uint32_t>(partitions_.size()); }
@@ -78,6 +72,12 @@ class RestorePlan::Table final : public StoredTable {
       payloads.push_back(std::move(payload).value());
     }
     return payloads;
+  }
+
+  uint64_t RawBytes(uint32_t index) const {
+    uint64_t bytes = 0;
+    for (const PartitionRef& ref : partitions_[index]) bytes += ref.raw_bytes;
+    return bytes;
   }
 
   const std::shared_ptr<FileCache> files_;

@@ -42,15 +42,6 @@ Status BadRowBytes(const TableMeta& meta) {
   return Status::Corruption("rows of " + std::to_string(meta.row_bytes) + " bytes");
 }
 
-// memcpy() of a width that is known is one instruction.
-void CopyValue(std::string_view from, char* to) {
-  if (from.size() == sizeof(int64_t)) {
-    std::memcpy(to, from.data(), sizeof(int64_t));
-  } else {
-    std::memcpy(to, from.data(), from.size());
-  }
-}
-
 // Visits some rows by one at a time.
 template <typename Load>
 auto EachOf(const Load& load) {
@@ -347,7 +338,7 @@ Status KeyedStateLoader::LoadSlice(StoredTable& table, StoredTable& dictionary) 
     KeyId id = kNoKey;
     bool ours = false;
     HR_RETURN_IF_ERROR(map.Find(row.row, meta, row.row, &id, &ours));
-    if (ours) CopyValue(row.value, accumulators.MutableRow(id));
+    if (ours) std::memcpy(accumulators.MutableRow(id), row.value.data(), row.value.size());
     return Status::Ok();
   };
   HR_RETURN_IF_ERROR(ForEachRow(table, &accumulators, EachOf(load)));

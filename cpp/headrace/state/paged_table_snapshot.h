@@ -1,5 +1,7 @@
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -23,6 +25,16 @@ struct PartitionRows {
   bool IsLive(uint32_t i) const { return (live[i >> 6] >> (i & 63)) & 1; }
   bool IsChanged(uint32_t i) const { return (changed[i >> 6] >> (i & 63)) & 1; }
 };
+
+/// Calls `visit` with the position of each set bit, ascending.
+template <typename Visit>
+void ForEachBit(const std::vector<uint64_t>& bits, const Visit& visit) {
+  for (size_t word = 0; word < bits.size(); ++word) {
+    for (uint64_t left = bits[word]; left != 0; left &= left - 1) {
+      visit(static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(left))));
+    }
+  }
+}
 
 /// A PagedTable as it was at a barrier. Destroying it without Finish(), or before every changed
 /// partition was read, makes the table's next snapshot full. Of a frozen one rows are read instead

@@ -8,8 +8,6 @@
 namespace headrace {
 namespace {
 
-constexpr uint8_t kWhole = 0x01;
-constexpr uint8_t kTombstone = 0x01;
 constexpr uint64_t kRowsMax = 0xfffffffe;
 constexpr size_t kHeaderBytesMax = 16;
 constexpr size_t kRowBytesUsual = 16;
@@ -33,18 +31,9 @@ void AppendBit(std::string* bits, uint32_t i, bool on) {
 //   varint   first row of the partition
 //   varint   number of row positions n that the partition has (rows beyond the last are dead)
 void AppendHeader(const PartitionRows& rows, bool whole, ByteWriter* out) {
-  out->Fixed<uint8_t>(whole ? kWhole : 0);
+  out->Fixed<uint8_t>(whole ? kWholePayload : 0);
   out->Varint(rows.first_row);
   out->Varint(rows.row_count);
-}
-
-template <typename Visit>
-void ForEachBit(const std::vector<uint64_t>& bits, const Visit& visit) {
-  for (size_t word = 0; word < bits.size(); ++word) {
-    for (uint64_t left = bits[word]; left != 0; left &= left - 1) {
-      visit(static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(left))));
-    }
-  }
 }
 
 // The values of the rows whose bit is set; runs of 64 rows, the common case, at once.
@@ -122,7 +111,7 @@ std::string EncodeRowPartition(const PartitionRows& rows, uint32_t row_bytes, bo
   out.Varint(count);
   int64_t previous = -1;
   ForEachBit(whole ? rows.live : rows.changed, [&](uint32_t i) {
-    const char flags = rows.IsLive(i) ? 0 : kTombstone;
+    const char flags = rows.IsLive(i) ? 0 : kRowTombstone;
     if (i == previous + 1) {
       const char next_row[] = {0, flags};
       out.Raw({next_row, sizeof(next_row)});
@@ -208,13 +197,13 @@ class Decoder {
     uint64_t count = 0;
     if (IsFixedWidth(kind_) && row_bytes_ == 0) return Malformed(in_, "rows of 0 bytes");
     HR_RETURN_IF_ERROR(in_.Fixed(&flags));
-    if (flags & ~kWhole) return Malformed(in_, "unknown flags " + std::to_string(flags));
+    if (flags & ~kWholePayload) return Malformed(in_, "unknown flags " + std::to_string(flags));
     HR_RETURN_IF_ERROR(in_.Varint(&first));
     HR_RETURN_IF_ERROR(in_.Varint(&count));
     if (first > kRowsMax || count > kRowsMax - first) {
       return Malformed(in_, "row numbers out of range");
     }
-    header_.whole = flags & kWhole;
+    header_.whole = flags & kWholePayload;
     header_.first_row = static_cast<uint32_t>(first);
     header_.row_count = static_cast<uint32_t>(count);
     *out = header_;
@@ -315,25 +304,29 @@ class Decoder {
         at = behind;
         continue;
       }
-      std::string_view taken;
-      HR_RETURN_IF_ERROR(in_.Raw(static_cast<size_t>(at - begin) - in_.offset(), &taken));
+      HR_RETURN_IF_ERROR(SkipTo(at));
       *row = StoredRow();
       HR_RETURN_IF_ERROR(ReadRow(&previous, row));
       at = begin + in_.offset();
     }
-    std::string_view taken;
-    HR_RETURN_IF_ERROR(in_.Raw(static_cast<size_t>(at - begin) - in_.offset(), &taken));
+    HR_RETURN_IF_ERROR(SkipTo(at));
     return HandOn(in_run);
+  }
+
+  // What lies before `at` was read from the payload itself.
+  Status SkipTo(const char* at) {
+    std::string_view read;
+    return in_.Raw(static_cast<size_t>(at - payload_.data()) - in_.offset(), &read);
   }
 
   Status ReadRow(int64_t* previous, StoredRow* row) {
     HR_RETURN_IF_ERROR(ReadPosition(previous, row));
     uint8_t flags = 0;
     HR_RETURN_IF_ERROR(in_.Fixed(&flags));
-    if ((flags & ~kTombstone) || (header_.whole && flags != 0)) {
+    if ((flags & ~kRowTombstone) || (header_.whole && flags != 0)) {
       return Malformed(in_, "unknown row flags " + std::to_string(flags));
     }
-    row->tombstone = flags & kTombstone;
+    row->tombstone = flags & kRowTombstone;
     return row->tombstone ? Status::Ok() : DecodeFields(row);
   }
 
@@ -439,7 +432,7 @@ void EncodeStoredRows(TableKind kind, const StoredPartition& partition, ByteWrit
   int64_t previous = -1;
   for (const StoredRow& row : partition.rows) {
     AppendPosition(row.row - partition.first_row, &previous, out);
-    out->Fixed<uint8_t>(row.tombstone ? kTombstone : 0);
+    out->Fixed<uint8_t>(row.tombstone ? kRowTombstone : 0);
     if (row.tombstone) continue;
     if (kind == TableKind::kDictionary) {
       AppendDictionaryFields(row.key_group, row.value, out);
@@ -477,20 +470,16 @@ Result<StoredPartition> DecodePartition(TableKind kind, uint32_t row_bytes,
     return Status::Ok();
   };
   Decoder decoder(kind, row_bytes, payload, keep);
-  StoredPartitionHeader header;
-  HR_RETURN_IF_ERROR(decoder.ReadHeader(&header));
-  partition.whole = header.whole;
-  partition.first_row = header.first_row;
-  partition.row_count = header.row_count;
+  HR_RETURN_IF_ERROR(decoder.ReadHeader(&partition));
   // No row takes less than a byte, few less than two.
-  partition.rows.reserve(std::min<size_t>(header.row_count, payload.size() / 2 + 1));
+  partition.rows.reserve(std::min<size_t>(partition.row_count, payload.size() / 2 + 1));
   HR_RETURN_IF_ERROR(decoder.ReadRows());
   return partition;
 }
 
 std::string EncodeStoredPartition(TableKind kind, const StoredPartition& partition) {
   ByteWriter out;
-  out.Fixed<uint8_t>(partition.whole ? kWhole : 0);
+  out.Fixed<uint8_t>(partition.whole ? kWholePayload : 0);
   out.Varint(partition.first_row);
   out.Varint(partition.row_count);
   if (IsFixedWidth(kind)) {
@@ -537,13 +526,12 @@ Status VisitPartition(TableKind kind, uint32_t row_bytes, const std::vector<std:
   if (payloads.size() == 1) {
     Decoder decoder(kind, row_bytes, payloads[0], visit);
     StoredPartitionHeader header;
-    Status read = decoder.ReadHeader(&header);
+    const Status read = decoder.ReadHeader(&header);
     // MergePartition() tells what is wrong.
     if (read.ok() && header.whole) return decoder.ReadRows();
   }
   HR_ASSIGN_OR_RETURN(const StoredPartition merged, MergePartition(kind, row_bytes, payloads));
-  return visit({merged.whole, merged.first_row, merged.row_count}, merged.rows.data(),
-               static_cast<int64_t>(merged.rows.size()));
+  return visit(merged, merged.rows.data(), static_cast<int64_t>(merged.rows.size()));
 }
 
 }  // namespace headrace

@@ -19,6 +19,10 @@ namespace headrace {
 /// A *whole* payload holds all live rows; a *delta* the rows written since the last barrier and, as
 /// tombstones, those erased.
 
+/// Flags of a payload, and of a row of variable size.
+inline constexpr uint8_t kWholePayload = 0x01;
+inline constexpr uint8_t kRowTombstone = 0x01;
+
 /// Payload of a table of fixed-width rows, by column of the format: which rows, then their values.
 std::string EncodeFixedPartition(const PartitionRows& rows, uint32_t row_bytes, bool whole);
 
@@ -51,11 +55,15 @@ struct StoredRow {
   std::string_view value;    ///< rows: value; fixed-width: the row; dictionary: canonical key
 };
 
-/// What one payload says; rows ascend.
-struct StoredPartition {
+/// What a payload says before its rows.
+struct StoredPartitionHeader {
   bool whole = false;
   uint32_t first_row = 0;
   uint32_t row_count = 0;  ///< positions that the partition had
+};
+
+/// What one payload says; rows ascend.
+struct StoredPartition : StoredPartitionHeader {
   std::vector<StoredRow> rows;
 };
 
@@ -71,13 +79,6 @@ std::string EncodeStoredPartition(TableKind kind, const StoredPartition& partiti
 /// result. kCorruption also when the first is not whole.
 Result<StoredPartition> MergePartition(TableKind kind, uint32_t row_bytes,
                                        const std::vector<std::string>& payloads);
-
-/// What of a StoredPartition is known before its rows.
-struct StoredPartitionHeader {
-  bool whole = false;
-  uint32_t first_row = 0;
-  uint32_t row_count = 0;
-};
 
 /// Called with rows in order, some at a time, and once with none for a partition that has none.
 /// They and the header are good until it returns; views point into the payloads.

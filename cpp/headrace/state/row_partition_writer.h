@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "headrace/state/paged_table_snapshot.h"
+#include "headrace/state/partition_codec.h"
 
 namespace headrace {
 
@@ -52,34 +53,25 @@ template <typename Fields>
 std::string PutRowPartition(const PartitionRows& rows, uint32_t row_bytes, bool whole,
                             const Fields& fields, std::vector<char>* room) {
   const std::vector<uint64_t>& chosen = whole ? rows.live : rows.changed;
-  const auto for_each = [&chosen](const auto& visit) {
-    for (size_t word = 0; word < chosen.size(); ++word) {
-      for (uint64_t left = chosen[word]; left != 0; left &= left - 1) {
-        visit(static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(left))));
-      }
-    }
-  };
   const auto row_at = [&](uint32_t i) { return rows.content.data() + size_t{i} * row_bytes; };
   constexpr size_t kPositionAndFlags = kVarintBytesMax + 1;
   size_t bytes_max = 1 + 3 * kVarintBytesMax;
-  for_each([&](uint32_t i) {
+  ForEachBit(chosen, [&](uint32_t i) {
     bytes_max += kPositionAndFlags + (rows.IsLive(i) ? fields.BytesMax(row_at(i)) : 0);
   });
   if (room->size() < bytes_max) room->resize(bytes_max);
 
-  constexpr char kWhole = 0x01;
-  constexpr char kTombstone = 0x01;
   char* at = room->data();
-  *at++ = whole ? kWhole : 0;
+  *at++ = whole ? kWholePayload : 0;
   at = PutVarint(rows.first_row, at);
   at = PutVarint(rows.row_count, at);
   at = PutVarint(whole ? rows.live_count : rows.changed_count, at);
   uint32_t next = 0;
-  for_each([&](uint32_t i) {
+  ForEachBit(chosen, [&](uint32_t i) {
     at = PutVarint(i - next, at);
     next = i + 1;
     const bool live = rows.IsLive(i);
-    *at++ = live ? 0 : kTombstone;
+    *at++ = live ? 0 : kRowTombstone;
     if (live) at = fields.Put(row_at(i), at);
   });
   return {room->data(), static_cast<size_t>(at - room->data())};
