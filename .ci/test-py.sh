@@ -10,7 +10,7 @@ python=${TEST_PYTHON:-.venv/bin/python}
 reports=build/reports/${TEST_REPORTS:-pytest}
 status=0
 
-# 5 means that no test has this marker. A shell that starts this in the background has SIGINT ignored, which
+# pytest's exit code 5: no test has this marker. A shell that starts this in the background has SIGINT ignored, which
 # programs inherit: tests of Ctrl-C need it as a terminal has it.
 run() {  # name, then pytest's arguments
   local name=$1 code=0
