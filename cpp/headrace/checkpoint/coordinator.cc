@@ -219,14 +219,14 @@ bool CheckpointCoordinator::Impl::IsWanted(CheckpointId id) const {
 }
 
 void CheckpointCoordinator::Impl::WriteInBackground(CheckpointId id, WrittenSnapshot task) {
-  bool wanted = false;
-  {
+  const auto still_wanted = [&] {
     const std::lock_guard<std::mutex> guard(mutex);
-    wanted = IsWanted(id);
-  }
+    return IsWanted(id);
+  };
+  bool wanted = still_wanted();
   Status status;
   if (wanted) {
-    Result<WrittenTask> written = writer.Write(id, &task.snapshot);
+    Result<WrittenTask> written = writer.Write(id, &task.snapshot, still_wanted);
     status = written.status();
     if (written.ok()) task.written = std::move(written).value();
   }

@@ -144,7 +144,8 @@ Status WritePartition(TableSnapshot* table, uint32_t index, const Compression& c
 // The chains after this snapshot; `before` is null for a table not seen yet.
 Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
                                   const Compression& compression, const TableChainsPtr& before,
-                                  TaskFile* file, WrittenTask* written) {
+                                  const std::function<bool()>& still_wanted, TaskFile* file,
+                                  WrittenTask* written) {
   if (!table->full() && !before) {
     return Status::Internal(
         "it tells what changed since a snapshot that this writer does not know");
@@ -155,6 +156,7 @@ Result<TableChainsPtr> WriteTable(CheckpointId id, TableSnapshot* table,
   after->checkpoint = id;
   after->partitions.resize(table->partition_count());
   for (const uint32_t index : table->ChangedPartitions()) {
+    if (still_wanted && !still_wanted()) return Status::Cancelled("it was given up");
     if (index >= after->partitions.size()) {
       return Status::Internal("changed partition " + std::to_string(index) + " of " +
                               std::to_string(after->partitions.size()));
@@ -225,10 +227,12 @@ struct SnapshotWriter::Impl {
     }
   }
 
-  Result<WrittenTask> Write(CheckpointId id, const TaskSnapshot& snapshot);
+  Result<WrittenTask> Write(CheckpointId id, const TaskSnapshot& snapshot,
+                            const std::function<bool()>& still_wanted);
 };
 
-Result<WrittenTask> SnapshotWriter::Impl::Write(CheckpointId id, const TaskSnapshot& snapshot) {
+Result<WrittenTask> SnapshotWriter::Impl::Write(CheckpointId id, const TaskSnapshot& snapshot,
+                                                const std::function<bool()>& still_wanted) {
   WrittenTask written;
   TaskFile file(env, store.get(), id, snapshot.task);
   std::vector<SubtaskChains> after(snapshot.operators.size());
@@ -240,7 +244,8 @@ Result<WrittenTask> SnapshotWriter::Impl::Write(CheckpointId id, const TaskSnaps
       const auto known = before.find(name);
       auto chains_of_table =
           WriteTable(id, table.get(), store->options().CompressionOf(op.operator_id, table->meta()),
-                     known == before.end() ? nullptr : known->second, &file, &written);
+                     known == before.end() ? nullptr : known->second, still_wanted, &file,
+                     &written);
       if (!chains_of_table.ok()) {
         return chains_of_table.status().WithContext("operator '" + op.name + "' (subtask " +
                                                     std::to_string(op.subtask_index) +
@@ -278,8 +283,9 @@ SnapshotWriter::SnapshotWriter(Env* env, CheckpointStore* store) : impl_(std::ma
 
 SnapshotWriter::~SnapshotWriter() = default;
 
-Result<WrittenTask> SnapshotWriter::Write(CheckpointId id, TaskSnapshot* snapshot) {
-  Result<WrittenTask> written = impl_->Write(id, *snapshot);
+Result<WrittenTask> SnapshotWriter::Write(CheckpointId id, TaskSnapshot* snapshot,
+                                          const std::function<bool()>& still_wanted) {
+  Result<WrittenTask> written = impl_->Write(id, *snapshot, still_wanted);
   if (!written.ok()) impl_->Forget(snapshot->operators);
   return written;
 }

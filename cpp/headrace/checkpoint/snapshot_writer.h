@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,8 +44,10 @@ class SnapshotWriter {
   SnapshotWriter(Env* env, CheckpointStore* store);
   ~SnapshotWriter();
 
-  /// Writes and syncs. After a failure the snapshot must be destroyed.
-  Result<WrittenTask> Write(CheckpointId id, TaskSnapshot* snapshot);
+  /// Writes and syncs. After a failure the snapshot must be destroyed. kCancelled when
+  /// `still_wanted`, which is asked before each partition, answers false.
+  Result<WrittenTask> Write(CheckpointId id, TaskSnapshot* snapshot,
+                            const std::function<bool()>& still_wanted = nullptr);
   /// Continues the chains of a restored manifest (equal parallelism), so the first checkpoint is
   /// incremental. Ignored for a manifest that the store does not hold: then RestorePlan::ForgetIds
   /// must have been called, as no chain may lead out of the directory.

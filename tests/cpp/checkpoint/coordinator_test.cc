@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "checkpoint/model_table.h"
 #include "testing/sim_env.h"
 
@@ -9,6 +14,30 @@ namespace headrace {
 namespace {
 
 using Event = CheckpointCoordinator::Event;
+
+// A table's snapshot that tells before each partition is read.
+class ToldOfReads final : public TableSnapshot {
+ public:
+  ToldOfReads(std::unique_ptr<TableSnapshot> table, std::function<void()> on_read)
+      : table_(std::move(table)), on_read_(std::move(on_read)) {}
+
+  const TableMeta& meta() const override { return table_->meta(); }
+  bool full() const override { return table_->full(); }
+  uint32_t partition_count() const override { return table_->partition_count(); }
+  const std::vector<uint32_t>& ChangedPartitions() const override {
+    return table_->ChangedPartitions();
+  }
+  Status ReadPartition(uint32_t index, bool want_whole, PartitionImage* out) override {
+    on_read_();
+    return table_->ReadPartition(index, want_whole, out);
+  }
+  uint64_t live_bytes() const override { return table_->live_bytes(); }
+  void Finish() override { table_->Finish(); }
+
+ private:
+  std::unique_ptr<TableSnapshot> table_;
+  std::function<void()> on_read_;
+};
 
 class CoordinatorTest : public testing::Test {
  protected:
@@ -239,6 +268,23 @@ TEST_F(CoordinatorTest, ShutdownAtAnyStepLeavesTheTablesFreeAndDecidesNothing) {
   const auto latest = store->LoadLatest(false, nullptr);
   ASSERT_TRUE(latest.ok());
   EXPECT_FALSE(latest->has_value());
+}
+
+TEST_F(CoordinatorTest, AWriteThatIsNoLongerWantedEndsWithThePartitionItReads) {
+  Make(1);
+  for (uint32_t row = 0; row < 10 * ModelTable::kPartitionRows; ++row) tables[0]->Put(row, "v");
+  ASSERT_EQ(Tick(100), Kinds({kTrigger}));
+  TaskSnapshot snapshot = Snapshot(0);
+  int reads = 0;
+  auto& table = snapshot.operators[0].keyed.tables[0];
+  table = std::make_unique<ToldOfReads>(std::move(table), [&] {
+    if (++reads == 3) coordinator->Shutdown();
+  });
+  coordinator->OnSnapshot(1, std::move(snapshot));
+  env.RunAllBackground();
+  EXPECT_EQ(reads, 3);
+  EXPECT_FALSE(store->Decided(1));
+  tables[0]->Snapshot();  // fails the test when the table is still held
 }
 
 TEST_F(CoordinatorTest, StoreAndWriterMayBeDestroyedBeforeTheBackgroundWork) {
