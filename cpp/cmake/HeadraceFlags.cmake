@@ -25,16 +25,18 @@ endif()
 find_package(Threads REQUIRED)
 target_link_libraries(hr_flags INTERFACE Threads::Threads)
 
-# Hardening that costs no measurable speed. _GLIBCXX_ASSERTIONS checks every operator[] of a vector, so
-# it is kept to debug and sanitizer builds.
-target_compile_options(hr_flags INTERFACE -fstack-protector-strong)
-foreach(flag -fstack-clash-protection -fcf-protection=full)
-  string(MAKE_C_IDENTIFIER "HR_HAS${flag}" has_flag)
-  check_cxx_compiler_flag(${flag} ${has_flag})
-  if(${has_flag})
-    target_compile_options(hr_flags INTERFACE ${flag})
-  endif()
-endforeach()
+# Hardening that costs no measurable speed; sanitizers see more. _GLIBCXX_ASSERTIONS checks every operator[] of a
+# vector, so it is kept to debug and sanitizer builds.
+if(NOT HEADRACE_SANITIZE)
+  target_compile_options(hr_flags INTERFACE -fstack-protector-strong)
+  foreach(flag -fstack-clash-protection -fcf-protection=full)
+    string(MAKE_C_IDENTIFIER "HR_HAS${flag}" has_flag)
+    check_cxx_compiler_flag(${flag} ${has_flag})
+    if(${has_flag})
+      target_compile_options(hr_flags INTERFACE ${flag})
+    endif()
+  endforeach()
+endif()
 if(UNIX AND NOT APPLE)
   target_link_options(hr_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()
