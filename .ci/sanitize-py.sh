@@ -55,14 +55,15 @@ ln -s "$PWD"/python/headrace/* "$tree"/cpp/bindings/_core*.so \
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
 export PYTHONMALLOC=malloc
 # Leaks are off, because the interpreter leaves much to the end of its process.
-export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1:detect_stack_use_after_return=1:log_path=$found
+export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1:detect_stack_use_after_return=1:malloc_context_size=10:log_path=$found
 # The one suppression: cpp/bindings/CMakeLists.txt says why.
 echo 'null:pybind11/pybind11.h' >"$tree/suppressions"
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$tree/suppressions
 status=0
 # faulthandler would take the signals that AddressSanitizer reports; what UndefinedBehaviorSanitizer writes
-# to standard error would be lost in pytest's file.
-TEST_PYTHON=$venv/bin/python TEST_REPORTS=asan-py .ci/test-py.sh -p no:faulthandler --capture=sys \
+# to standard error would be lost in pytest's file. All tests of the other two runs are left out.
+export TEST_PYTHON=$venv/bin/python TEST_REPORTS=asan-py TEST_RUNS="parallel serial"
+.ci/test-py.sh -p no:faulthandler --capture=sys \
   "${left_out[@]/#/--deselect=}" "$@" || status=$?
 if compgen -G "$found.*" >/dev/null; then
   tail -n 100 "$found".*
