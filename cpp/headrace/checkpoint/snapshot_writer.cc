@@ -242,10 +242,9 @@ Result<WrittenTask> SnapshotWriter::Impl::Write(CheckpointId id, const TaskSnaps
     for (const auto& table : op.keyed.tables) {
       const std::string& name = table->meta().name;
       const auto known = before.find(name);
-      auto chains_of_table =
-          WriteTable(id, table.get(), store->options().CompressionOf(op.operator_id, table->meta()),
-                     known == before.end() ? nullptr : known->second, still_wanted, &file,
-                     &written);
+      auto chains_of_table = WriteTable(
+          id, table.get(), store->options().CompressionOf(op.operator_id, table->meta()),
+          known == before.end() ? nullptr : known->second, still_wanted, &file, &written);
       if (!chains_of_table.ok()) {
         return chains_of_table.status().WithContext("operator '" + op.name + "' (subtask " +
                                                     std::to_string(op.subtask_index) +
