@@ -6,8 +6,9 @@
 #include "bindings/errors.h"
 #include "bindings/gil.h"
 #include "bindings/python_bindings.h"
+#include "bindings/python_transport.h"
 #include "bindings/value_encoder.h"
-#include "headrace/checkpoint/key_erasure.h"
+#include "headrace/checkpoint/remote_key_erasure.h"
 #include "headrace/runtime/erasure_request.h"
 
 namespace py = pybind11;
@@ -54,6 +55,15 @@ void BindErasure(py::module_& module) {
             ValueOrThrow(WithoutGil([&] { return EraseKey(&RealEnv(), directory, erasure); })));
       },
       py::arg("directory"), py::arg("erasure"));
+  module.def(
+      "erase_key_remotely",
+      [](const py::object& transport, const std::string& staging, const KeyErasure& erasure,
+         bool job_is_gone) {
+        const auto remote = MakePythonTransport(PyRef::Borrow(transport.ptr()));
+        return ReportDict(ValueOrThrow(WithoutGil(
+            [&] { return EraseKeyRemotely(&RealEnv(), remote, staging, erasure, job_is_gone); })));
+      },
+      py::arg("transport"), py::arg("staging"), py::arg("erasure"), py::arg("job_is_gone"));
 }
 
 }  // namespace headrace::bindings

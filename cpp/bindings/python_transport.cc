@@ -2,11 +2,18 @@
 
 #include <pybind11/stl.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/errors.h"
 #include "bindings/python_bindings.h"
+#include "headrace/base/env.h"
 #include "headrace/checkpoint/manifest.h"
 #include "headrace/storage/safe_path.h"
 
@@ -64,7 +71,30 @@ struct Question {
   CheckpointTransport::StillWanted ask;
 };
 
-class PythonTransport final : public CheckpointTransport {
+// A call whose thread may never come back from it.
+class Attempt {
+ public:
+  void End(Status status) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    status_ = std::move(status);
+    ended_.notify_one();
+  }
+  Status Wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    ended_.wait_for(lock, kFor, [this] { return status_.has_value(); });
+    return status_.value_or(Status::IoError("checkpoint storage: no answer"));
+  }
+
+ private:
+  static constexpr std::chrono::seconds kFor{5};
+
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::optional<Status> status_;
+};
+
+class PythonTransport final : public CheckpointTransport,
+                              public std::enable_shared_from_this<PythonTransport> {
  public:
   PythonTransport(PyRef transport, std::string uri, bool lists_at_once)
       : transport_(std::move(transport)), uri_(std::move(uri)), lists_at_once_(lists_at_once) {}
@@ -105,6 +135,22 @@ class PythonTransport final : public CheckpointTransport {
     });
   }
 
+  // On a thread of its own: an interpreter that ends ends threads that wait for its lock too, and
+  // one in a destructor, as the caller's may be, would abort the process.
+  Status TryReplace(const std::string& name, std::string_view bytes) override {
+    if (InterpreterIsEnding()) return Status::Cancelled("the interpreter is ending");
+    const auto attempt = std::make_shared<Attempt>();
+    const auto call = [self = shared_from_this(), attempt, name, content = std::string(bytes)] {
+      attempt->End(self->Call<Status>([&](const py::object& transport) {
+        transport.attr("try_replace")(name, py::bytes(content));
+        return Status::Ok();
+      }));
+    };
+    RealEnv().StartThread("hr-transport", call)->Detach();
+    const auto wait = [&] { return attempt->Wait(); };
+    return ThreadHoldsGil() ? WithoutGil(wait) : wait();
+  }
+
   bool lists_at_once() const override { return lists_at_once_; }
 
   Result<std::string> Read(const std::string& name) override {
@@ -136,6 +182,27 @@ class PythonTransport final : public CheckpointTransport {
       transport.attr("delete")(names);
       return Status::Ok();
     });
+  }
+
+  Status RemoveTemporaries() override {
+    return Call<Status>([&](const py::object& transport) {
+      transport.attr("remove_abandoned")(0.0);
+      return Status::Ok();
+    });
+  }
+
+  std::string Owner() override {
+    const auto owner = Call<Result<std::string>>([&](const py::object& transport) {
+      return Result<std::string>(py::cast<std::string>(transport.attr("owner")));
+    });
+    return owner.ok() ? *owner : "";
+  }
+
+  bool IsGone(const std::string& owner) override {
+    const auto gone = Call<Result<bool>>([&](const py::object& transport) {
+      return Result<bool>(py::cast<bool>(transport.attr("is_gone")(owner)));
+    });
+    return gone.ok() && *gone;
   }
 
  private:

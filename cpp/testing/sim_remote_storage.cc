@@ -27,7 +27,8 @@ Status WriteLocal(FileSystem& files, const std::string& path, const std::string&
 /// Speaks to the storage for one process.
 class SimRemoteStorage::Client final : public CheckpointTransport {
  public:
-  Client(SimRemoteStorage* storage, FileSystem& files) : storage_(*storage), files_(files) {}
+  Client(SimRemoteStorage* storage, FileSystem& files)
+      : storage_(*storage), files_(files), process_(++storage->clients_) {}
 
   const std::string& uri() const override { return uri_; }
 
@@ -61,6 +62,10 @@ class SimRemoteStorage::Client final : public CheckpointTransport {
     return storage_.Perform(
         RemoteCall::kReplace,
         [&storage = storage_, name, content = std::string(bytes)] { storage.Put(name, content); });
+  }
+
+  Status TryReplace(const std::string& name, std::string_view bytes) override {
+    return Replace(name, bytes);
   }
 
   bool lists_at_once() const override { return false; }
@@ -112,9 +117,15 @@ class SimRemoteStorage::Client final : public CheckpointTransport {
     return Status::Ok();
   }
 
+  Status RemoveTemporaries() override { return storage_.Perform(RemoteCall::kDelete, nullptr); }
+
+  std::string Owner() override { return "process " + std::to_string(process_); }
+  bool IsGone(const std::string& owner) override { return storage_.gone_.contains(owner); }
+
  private:
   SimRemoteStorage& storage_;
   FileSystem& files_;
+  const uint64_t process_;
   const std::string uri_ = "sim://bucket/job";
 };
 

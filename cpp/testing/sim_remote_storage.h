@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +58,10 @@ class SimRemoteStorage {
   void FailNext(RemoteCall call, RemoteFault fault);
   /// Called before each call that has an effect, for a test that lets somebody else be faster.
   void set_before_call(std::function<void(RemoteCall)> hook) { before_call_ = std::move(hook); }
+  /// Everybody knows that the processes which connected up to now are dead.
+  void KillClients() {
+    for (uint64_t i = 1; i <= clients_; ++i) gone_.insert("process " + std::to_string(i));
+  }
   /// Everything that was to happen later happens now.
   void SettleLate();
 
@@ -87,6 +92,8 @@ class SimRemoteStorage {
   std::vector<std::pair<RemoteCall, RemoteFault>> scripted_;
   std::vector<std::pair<uint64_t, Effect>> late_;  // the call before which it happens
   std::function<void(RemoteCall)> before_call_;
+  uint64_t clients_ = 0;
+  std::set<std::string> gone_;
   uint64_t faults_ = 0;
   uint64_t calls_ = 0;
 };

@@ -516,6 +516,7 @@ class Simulation {
   void Trace(uint64_t value) { outcome_.trace_hash = MixInt64(outcome_.trace_hash ^ value); }
 
   const std::string job_directory_ = std::string(kCheckpoints) + "/" + SanitizeName(kJobName);
+  std::unique_ptr<SimRemoteStorage> remote_;  // null: checkpoints stay on the disk
   TestObjects objects_;
   SimEnv env_;
   SimRandom random_;
@@ -526,9 +527,8 @@ class Simulation {
   const SimGraph graph_;
   double fault_shares_[5];
   SimulationOutcome outcome_;
-  SimJobGraph job_graph_;                     // of the running or last process
-  std::unique_ptr<SimRemoteStorage> remote_;  // null: checkpoints stay on the disk
-  std::unique_ptr<Job> job_;                  // null between processes
+  SimJobGraph job_graph_;     // of the running or last process
+  std::unique_ptr<Job> job_;  // null between processes
   bool in_background_ = false;
   std::string resume_from_;  // the savepoint that stopped the last process; or ""
   std::set<std::string> inspected_;

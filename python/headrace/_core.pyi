@@ -465,6 +465,9 @@ def load_state_partition(path: str) -> tuple[list[tuple[bytes, bytes]], int, str
 def check_key_id(key_id: str) -> None: ...
 def forget_keys() -> None: ...
 def erase_key(directory: str, erasure: KeyErasure) -> dict[str, int]: ...  # checkpoints, files, bytes, removed, rows
+def erase_key_remotely(
+    transport: Any, staging: str, erasure: KeyErasure, job_is_gone: bool
+) -> dict[str, int]: ...  # the same; transport: checkpoint_storage.checkpoint_transport.CheckpointTransport
 def rekey_checkpoints(path: str, key_id: str) -> dict[str, Any]: ...  # checkpoints, files, bytes
 def load_manifest(path: str) -> dict[str, Any]: ...  # for tools and tests
 def sanitize_name(job_name: str) -> str: ...  # the directory of a job below execution.checkpointing.dir

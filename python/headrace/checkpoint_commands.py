@@ -68,12 +68,17 @@ def add_to(groups: Any) -> None:
     one = command(
         "erase-key", _erase_key, "remove one key from the checkpoints of a job that does not run; exit 1 if none has it"
     )
-    one.add_argument("path", help="a job's directory (all its checkpoints) or a savepoint")
+    one.add_argument("path", help="a job's directory (all its checkpoints) or a savepoint; a path or a URI")
     one.add_argument("key", help="the key as the program has it, a text unless --type says otherwise")
     one.add_argument(
         "--type", choices=list(_KEY_TYPES), default="str", help="of the key (str); literal: as in Python source"
     )
     one.add_argument("--operator", help="uid or name of the one operator that forgets it")
+    one.add_argument(
+        "--job-is-gone",
+        action="store_true",
+        help="of a URI: no job runs there, though the last did not say that it ended",
+    )
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -223,7 +228,7 @@ def _erase_key(options: argparse.Namespace) -> int:
         key = _KEY_TYPES[options.type](options.key)
     except (ValueError, SyntaxError):
         raise InvalidArgumentError(f"the key {options.key!r} is no {options.type}") from None
-    erased = erase_key(options.path, key, operator=options.operator)
+    erased = erase_key(options.path, key, operator=options.operator, job_is_gone=options.job_is_gone)
     if not erased.rows:
         _print(f"no checkpoint has the {options.type} {key!r} (--type says what a key is)")
         return 1

@@ -12,7 +12,9 @@ import headrace
 from headrace import Configuration, StorageError, StreamExecutionEnvironment, Types
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.opening import open_storage
+from headrace.checkpoints import erase_key
 from headrace.examples import doc003_rocksdb_hdfs
+from python.canary_job import CANARY, expected_counts, interrupted, resumed
 from python.programs.remote_job import expected_lines
 from python.streams import checkpointed_env, collect, file_sink, lines_of
 from services.hdfs_cluster import HdfsCluster
@@ -162,6 +164,20 @@ def test_a_checkpoint_is_copied_between_hdfs_and_a_disk(cluster, path, tmp_path)
     back = headrace.checkpoint_storage.copy(cluster.uri + path, tmp_path / "back")
     assert headrace.verify_checkpoint(back.path).ok
     assert len(whole_manifests(cluster, path)) == 1
+
+
+def test_a_key_is_erased_from_checkpoints_in_hdfs_and_the_job_resumes(cluster, path, tmp_path):
+    interrupted(cluster.uri + path, tmp_path)
+    there = f"{path}/{headrace._core.sanitize_name('job')}"
+    shown = [name for name in cluster.listing(there) if CANARY.encode() in cluster.read(f"{there}/{name}")]
+    assert shown
+    assert erase_key(cluster.uri + there, CANARY).rows > 0
+    assert not [name for name in cluster.listing(there) if CANARY.encode() in cluster.read(f"{there}/{name}")]
+    assert len(whole_manifests(cluster, there)) >= 3
+    counts = resumed(cluster.uri + path, tmp_path)
+    counts.pop(CANARY, None)
+    assert counts
+    assert counts.items() <= expected_counts().items()
 
 
 def test_text_in_hdfs_is_read_by_name_and_by_directory(cluster, path):

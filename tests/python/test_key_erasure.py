@@ -1,6 +1,8 @@
 """A key is erased from stored checkpoints and from running jobs: nothing of it is left, everything else is."""
 
 import os
+import shutil
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,10 +15,14 @@ from headrace import (
     SourceFunction,
     Types,
     checkpoint_encryption,
+    checkpoint_storage,
     read_checkpoint,
     verify_checkpoint,
 )
 from headrace.checkpoint_encryption import KEY_ID, rekey, set_key_provider
+from headrace.checkpoint_storage.fsspec_directory import FsspecDirectory
+from headrace.checkpoint_storage.opening import open_storage
+from headrace.checkpoint_storage.process_identity import is_gone, process_identity
 from headrace.checkpoints import erase_key
 from headrace.command_line import main
 from python.canary_job import (
@@ -24,6 +30,7 @@ from python.canary_job import (
     CANARY,
     ROWS,
     Feed,
+    directory_of,
     environment,
     expected_counts,
     files_with_canary,
@@ -170,12 +177,207 @@ def test_directory_in_use_and_what_is_no_checkpoint_are_refused(tmp_path):
         erase_key(directory, object())
 
 
+# ---------------------------------------------------------------- remote checkpoints
+
+ENDED = "ended"
+
+
+def remote_of(directory):
+    return f"local://{directory}"
+
+
+def marker_of(directory):
+    """The marker of the newest run."""
+    return max(directory.glob("run-*"), key=lambda path: int(path.name.removeprefix("run-")))
+
+
+@pytest.mark.parametrize("backend_name", ["hashmap", "rocksdb"])
+def test_erased_key_is_in_no_remote_file_all_else_is_unchanged_and_the_job_resumes(tmp_path, backend_name):
+    uri = remote_of(tmp_path / "chk")
+    directory = interrupted(uri, tmp_path, backend_name)
+    assert files_with_canary(directory)
+    (directory / "uploading-data-1-99-0-1.hrs-aa.tmp").write_text(CANARY)  # a killed upload leaves it
+    before = content(directory, without=CANARY)
+    erased = erase_key(remote_of(directory), CANARY)
+    assert erased.rows > 0
+    assert erased.checkpoints == len(list(directory.glob("*.manifest")))
+    assert files_with_canary(directory) == []
+    assert content(directory) == before
+    report = verify_checkpoint(remote_of(directory))
+    assert report.ok, str(report)
+    assert report.unreferenced == []
+    assert erase_key(remote_of(directory), CANARY) == (0, 0, 0, 0, 0)
+    counts, expected = resumed(uri, tmp_path, backend_name), expected_counts()
+    assert counts.pop(CANARY, 0) < expected.pop(CANARY)
+    assert counts.items() <= expected.items()
+    assert counts, "nothing was left to do: the job went on from its end"
+
+
+def test_remote_erasure_that_breaks_off_leaves_whole_checkpoints_and_is_done_again(tmp_path, monkeypatch):
+    directory = interrupted(remote_of(tmp_path / "chk"), tmp_path)
+    whole = shutil.copytree(directory, tmp_path / "whole")
+    before = content(directory, without=CANARY)
+    calls = {"left": 0}
+
+    def counted(name):
+        call = getattr(FsspecDirectory, name)
+
+        def counting(self, *arguments):
+            calls["left"] -= 1
+            if calls["left"] == 0:
+                raise PermissionError("the storage was taken away")
+            return call(self, *arguments)
+
+        monkeypatch.setattr(FsspecDirectory, name, counting)
+
+    for name in ("put_file", "create", "replace", "delete"):
+        counted(name)
+    cuts = 0
+    for cut in range(1, 100, 2):
+        shutil.rmtree(directory)
+        shutil.copytree(whole, directory)
+        calls["left"] = cut
+        failure = None
+        try:
+            erase_key(remote_of(directory), CANARY)
+        except InvalidArgumentError as error:
+            failure = str(error)
+        assert verify_checkpoint(directory).ok
+        assert content(directory, without=CANARY) == before
+        if failure is None:
+            break
+        assert "the storage was taken away" in failure
+        cuts += 1
+        erase_key(remote_of(directory), CANARY)
+        assert files_with_canary(directory) == []
+        assert content(directory) == before
+        assert verify_checkpoint(directory).unreferenced == []
+    assert cuts >= 5, "it was not cut off in the middle"
+
+
+def test_encrypted_remote_checkpoints_stay_encrypted(tmp_path):
+    set_key_provider({"k1": os.urandom(32)}.get)
+    directory = interrupted(remote_of(tmp_path / "chk"), tmp_path, **{KEY_ID: "k1"})
+    before = content(directory, without=CANARY)
+    assert erase_key(remote_of(directory), CANARY).rows > 0
+    assert not [path for path in directory.iterdir() if b"user-1" in path.read_bytes()]
+    assert content(directory) == before
+    rekey(directory, None)
+    assert [path for path in directory.iterdir() if b"user-1" in path.read_bytes()]
+    assert files_with_canary(directory) == []
+    assert content(directory) == before
+
+
+def test_remote_savepoint_loses_a_key_by_the_command_line(tmp_path, capsys):
+    env = environment(tmp_path / "chk", tmp_path)
+    job(env, released=1000).map(str, Types.STRING()).print()
+    client = env.execute_async("job")
+    wait_for_rows(client, 1000)
+    savepoint = client.stop_with_savepoint(tmp_path / "savepoints").result()
+    copy = tmp_path / "copy"
+    checkpoint_storage.copy(savepoint, remote_of(copy))
+    assert files_with_canary(copy)
+    before = content(copy, without=CANARY)
+    capsys.readouterr()
+    assert main(["checkpoint", "erase-key", remote_of(copy), CANARY, "--operator", "memory"]) == 0
+    assert "rows erased; 1 checkpoints and" in capsys.readouterr().out
+    assert files_with_canary(copy) == []
+    assert content(copy) == before
+    assert main(["checkpoint", "erase-key", remote_of(copy), CANARY]) == 1
+    assert main(["checkpoint", "erase-key", remote_of(tmp_path / "nothing"), CANARY]) == 1
+    assert "there is no checkpoint at local://" in capsys.readouterr().err
+
+
+def test_remote_directory_of_a_living_job_is_refused_and_one_of_a_dead_job_is_not(tmp_path):
+    env = environment(remote_of(tmp_path / "chk"), tmp_path)
+    job(env, released=2000).map(str, Types.STRING()).print()
+    client = env.execute_async("job")
+    try:
+        while sum(one["completed"] for one in client.checkpoints()) < 3:
+            assert not client.status().is_terminal_state()
+        directory = directory_of(remote_of(tmp_path / "chk"))
+        with pytest.raises(
+            FailedPreconditionError, match=rf"local://.* is in use: run 1 \(process {os.getpid()} on .*"
+        ):
+            erase_key(remote_of(directory), CANARY)
+        assert not client.status().is_terminal_state()
+    finally:
+        client.cancel().result()
+    marker = marker_of(directory)
+    *lines, last = marker.read_text().splitlines()
+    assert last == ENDED
+    here = process_identity()
+    with subprocess.Popen(["true"]) as process:
+        dead = here.replace(f"process {os.getpid()} ", f"process {process.pid} ")
+    elsewhere = here.replace(" on ", " on another-")
+    marker.write_text("\n".join([*lines, elsewhere]) + "\n")
+    with pytest.raises(FailedPreconditionError, match="process is gone for certain, say so with --job-is-gone"):
+        erase_key(remote_of(directory), CANARY)
+    assert files_with_canary(directory)
+    marker.write_text("\n".join([*lines, dead]) + "\n")
+    assert erase_key(remote_of(directory), CANARY, operator="memory").rows > 0
+    assert marker_of(directory).name == "run-2"
+    assert marker_of(directory).read_text().splitlines()[-1] == ENDED
+    marker_of(directory).write_text("\n".join([*lines, elsewhere]) + "\n")
+    assert erase_key(remote_of(directory), CANARY, job_is_gone=True).rows == 0
+
+
+def test_job_that_was_said_to_be_gone_fails_at_its_next_checkpoint_and_loses_nothing(tmp_path):
+    env = environment(remote_of(tmp_path / "chk"), tmp_path)
+    job(env, released=2000).map(str, Types.STRING()).print()
+    client = env.execute_async("job")
+    while sum(one["completed"] for one in client.checkpoints()) < 3:
+        assert not client.status().is_terminal_state()
+    directory = directory_of(remote_of(tmp_path / "chk"))
+    client.set_checkpoint_interval(None)
+    client.trigger_savepoint(tmp_path / "savepoints").result()  # no other checkpoint is being written
+    erase_key(remote_of(directory), CANARY, job_is_gone=True)
+    assert files_with_canary(directory) == []
+    client.set_checkpoint_interval("20 ms")
+    with pytest.raises(FailedPreconditionError, match="was succeeded by run 2"):
+        client.result()
+    assert verify_checkpoint(directory).ok
+    counts = resumed(remote_of(tmp_path / "chk"), tmp_path)
+    counts.pop(CANARY, None)
+    assert counts.items() <= expected_counts().items()
+
+
+def test_what_is_replaced_in_a_storage_is_whole_when_the_process_dies(tmp_path, monkeypatch):
+    storage = open_storage(remote_of(tmp_path))
+    storage.create("chk-1.manifest", b"former")
+
+    class Died(BaseException):
+        pass
+
+    def die(*_arguments, **_options):
+        raise Died
+
+    monkeypatch.setattr(storage._fs, "mv", die)
+    with pytest.raises(Died):
+        storage.replace("chk-1.manifest", b"new")
+    assert storage.read("chk-1.manifest") == b"former"
+
+
+def test_a_process_is_gone_only_where_that_is_certain():
+    here = process_identity()
+    assert not is_gone(here)
+    with subprocess.Popen(["true"]) as process:
+        pass
+    dead = here.replace(f"process {os.getpid()} ", f"process {process.pid} ")
+    assert is_gone(dead)
+    assert is_gone(here.rpartition(" ")[0] + " 1"), "another process has its number"
+    for other in (dead.replace(" on ", " on another-"), "", ENDED, "process x on y since z"):
+        assert not is_gone(other)
+
+
 # ---------------------------------------------------------------- a running job
 
 
-@pytest.mark.parametrize("backend_name", BACKENDS)
-def test_running_job_forgets_a_key_and_loses_nothing_else(tmp_path, backend_name):
-    env = environment(tmp_path / "chk", tmp_path, backend_name)
+@pytest.mark.parametrize(
+    ("scheme", "backend_name"), [*(("", name) for name in BACKENDS), ("local://", "hashmap"), ("local://", "rocksdb")]
+)
+def test_running_job_forgets_a_key_and_loses_nothing_else(tmp_path, scheme, backend_name):
+    env = environment(f"{scheme}{tmp_path}/chk", tmp_path, backend_name)
     job(env, canary_until=1000, released=1500).map(str, Types.STRING()).sink_to(file_sink(tmp_path / "out"))
     client = env.execute_async("job")
     wait_for_rows(client, 1500)  # all rows of the key are behind
@@ -243,10 +445,6 @@ def test_what_a_running_job_cannot_erase_is_refused(tmp_path):
     assert "source 'endless' cannot go back to it" in refused(env, env.add_source(Endless(), "endless").key_by(str))
     env = new_env()
     assert "set execution.checkpointing.dir" in refused(env, job(env, released=2000))
-    env = environment(f"local://{tmp_path}/remote", tmp_path)
-    assert "only where its checkpoints are in a local directory, not in local://" in refused(
-        env, job(env, released=2000)
-    )
 
 
 def test_ended_job_refuses(tmp_path):

@@ -15,6 +15,7 @@ from headrace import Configuration, StorageError, command_line
 from headrace.checkpoint_encryption import KEY_ID, forget_keys, set_key_provider
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
 from headrace.checkpoint_storage.opening import open_storage
+from headrace.checkpoints import erase_key
 from python.canary_job import CANARY, expected_counts, interrupted, resumed
 from python.programs.remote_job import expected_lines
 from python.streams import checkpointed_env, collect, lines_of
@@ -252,6 +253,34 @@ def test_nothing_of_an_encrypted_job_can_be_read_in_s3_and_it_resumes(server, ur
         assert counts.items() <= expected_counts().items()
     finally:
         forget_keys()
+
+
+def test_a_key_is_erased_from_checkpoints_in_s3_and_from_a_job_that_was_killed(server, uri, tmp_path):
+    options = Configuration.from_dict(server.configuration())
+    interrupted(uri, tmp_path, **server.configuration())
+    assert erase_key(f"{uri}/{headrace._core.sanitize_name('job')}", CANARY, configuration=options).rows > 0
+    files = server.second_client()
+    for info in files.get_file_info(pyarrow.fs.FileSelector(uri.removeprefix("s3://"), recursive=True)):
+        if info.type == pyarrow.fs.FileType.File:
+            with files.open_input_stream(info.path) as stream:
+                assert CANARY.encode() not in stream.read()
+    assert len(whole_manifests(server, uri)) >= 3
+    counts = resumed(uri, tmp_path, **server.configuration())
+    counts.pop(CANARY, None)
+    assert counts
+    assert counts.items() <= expected_counts().items()
+
+    killed = f"{uri}-killed"
+    there = f"{killed}/{headrace._core.sanitize_name('remote job')}"
+    with JobLife(configuration(server, killed), tmp_path / "out", ROWS, rate=250.0) as alive:
+        alive.wait_for("checkpoint", count=2)
+        with pytest.raises(headrace.FailedPreconditionError, match=rf"{there} is in use: run 1 \(process "):
+            erase_key(there, 3, configuration=options)
+        alive.kill()
+    assert erase_key(there, 3, configuration=options).rows > 0
+    assert whole_manifests(server, killed)
+    totals = headrace.read_checkpoint(there, configuration=options)["sums"]["sum"].to_arrow()
+    assert sorted(totals["key"].to_pylist()) == [0, 1, 2, 4, 5, 6]
 
 
 def test_files_in_s3_are_read_by_name_directory_and_glob(server, uri):

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "headrace/checkpoint/protocol.h"
+#include "headrace/checkpoint/remote_directory.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/storage/safe_path.h"
 #include "headrace/storage/synced_file.h"
@@ -33,13 +34,67 @@ Status Move(const std::vector<const CheckpointRewriter::NewFile*>& replaced, Tab
 
 }  // namespace
 
+// A manifest that a dead run's last request makes when its successor has gone on from another one
+// does not count. Nobody can be told of what cannot be read: it stays, and is refused by its name.
+Result<RemoteCheckpoints> RemoteCheckpoints::Of(FileSystem& files, RemoteDirectory* directory,
+                                                const std::vector<std::string>& names) {
+  RemoteCheckpoints remote;
+  remote.directory = directory;
+  std::map<CheckpointId, uint64_t> runs;
+  std::set<std::string> outdated;
+  for (const std::string& name : names) {
+    const StoredName stored = ParseStoredName(name);
+    remote.next = std::max(remote.next, stored.checkpoint + 1);
+    if (stored.kind != StoredName::Kind::kManifest) continue;
+    const Result<Manifest> manifest = ReadManifestFile(files, directory->PathOf(name));
+    if (!manifest.ok()) continue;
+    if (directory->IsVoid(*manifest)) {
+      outdated.insert(name);
+    } else {
+      runs[manifest->id] = manifest->run_id;
+    }
+  }
+  uint64_t newest_run = 0;
+  for (const auto& [id, run] : runs) {
+    if (run < newest_run) outdated.insert(ManifestName(id));
+    newest_run = std::max(newest_run, run);
+  }
+  for (const std::string& name : names) {
+    (outdated.contains(name) ? remote.outdated : remote.names).push_back(name);
+  }
+  return remote;
+}
+
 CheckpointRewriter::CheckpointRewriter(Env* env, std::string directory, uint64_t run,
-                                       std::function<uint64_t()> next_number)
+                                       std::function<uint64_t()> next_number,
+                                       RemoteCheckpoints remote)
     : env_(env),
       files_(env->files()),
       directory_(std::move(directory)),
       run_(run),
-      next_number_(std::move(next_number)) {}
+      next_number_(std::move(next_number)),
+      remote_(std::move(remote)) {}
+
+Result<std::vector<std::string>> CheckpointRewriter::Names() {
+  if (remote_.directory == nullptr) return files_.List(directory_);
+  return remote_.names;
+}
+
+Status CheckpointRewriter::Fetch(const Manifest& manifest) {
+  if (remote_.directory == nullptr) return Status::Ok();
+  HR_RETURN_IF_ERROR(remote_.directory->CheckFilesPresent(manifest));
+  // Checkpoints share files.
+  Manifest wanted;
+  for (const FileManifest& file : manifest.files) {
+    if (fetched_.insert(file.name).second) wanted.files.push_back(file);
+  }
+  return remote_.directory->Fetch(wanted);
+}
+
+Status CheckpointRewriter::Begin(CheckpointId newest) {
+  if (remote_.directory == nullptr) return Status::Ok();
+  return remote_.directory->Choose(newest, std::max(remote_.next, newest + 1));
+}
 
 Result<std::unique_ptr<CheckpointRewriter>> CheckpointRewriter::Lock(Env* env,
                                                                      const std::string& directory) {
@@ -96,6 +151,9 @@ Result<const CheckpointRewriter::NewFile*> CheckpointRewriter::Rewrite(const Man
   HR_ASSIGN_OR_RETURN(const CheckpointFileSummary summary, writer->Finish());
   made.manifest.size_bytes = summary.size_bytes;
   made.manifest.digest = summary.digest;
+  if (remote_.directory != nullptr) {
+    to_upload_.push_back({made.manifest.name, made.manifest.digest});
+  }
   ++files_written_;
   bytes_written_ += summary.size_bytes;
   return &new_files_.emplace(file.name, std::move(made)).first->second;
@@ -121,14 +179,46 @@ Status CheckpointRewriter::Publish(const std::string& name, const Manifest& mani
   if (!manifest.key_id.empty()) {
     HR_ASSIGN_OR_RETURN(bytes, SealManifest(env_, manifest, manifest.key_id));
   }
+  bytes_written_ += bytes.size();
+  if (remote_.directory != nullptr) return PublishRemotely(name, bytes);
   const std::string temporary = PathOf(ManifestTemporaryName(manifest.id, run_, next_number_()));
   HR_RETURN_IF_ERROR(WriteSyncedFile(files_, temporary, bytes, !manifest.key_id.empty()));
   HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
-  bytes_written_ += bytes.size();
   return files_.Rename(temporary, PathOf(name));
 }
 
+Status CheckpointRewriter::PublishRemotely(const std::string& name, const std::string& bytes) {
+  HR_RETURN_IF_ERROR(remote_.directory->UploadFiles(to_upload_));
+  to_upload_.clear();
+  HR_RETURN_IF_ERROR(remote_.directory->CheckFence());
+  HR_RETURN_IF_ERROR(remote_.directory->ReplaceManifest(name, bytes));
+  published_[name] = bytes;
+  return Status::Ok();
+}
+
+Status CheckpointRewriter::FinishRemotely(const std::set<std::string>& others) {
+  RemoteDirectory& remote = *remote_.directory;
+  HR_RETURN_IF_ERROR(remote.CheckFence());
+  for (const std::string& name : remote_.names) {
+    if (!LooksLikeManifest(name)) continue;
+    const auto published = published_.find(name);
+    if (published != published_.end()) {
+      HR_RETURN_IF_ERROR(remote.CheckContent(name, published->second));
+      continue;
+    }
+    HR_ASSIGN_OR_RETURN(const std::string unchanged, files_.ReadAll(PathOf(name)));
+    HR_RETURN_IF_ERROR(remote.CheckContent(name, unchanged));
+  }
+  // A manifest must not be left without its data.
+  if (!remote_.outdated.empty()) HR_RETURN_IF_ERROR(remote.Delete(remote_.outdated));
+  std::vector<std::string> gone(old_files_.begin(), old_files_.end());
+  gone.insert(gone.end(), others.begin(), others.end());
+  if (!gone.empty()) HR_RETURN_IF_ERROR(remote.Delete(gone));
+  return remote.RemoveTemporaries();
+}
+
 Status CheckpointRewriter::Finish(const std::set<std::string>& others) {
+  if (remote_.directory != nullptr) return FinishRemotely(others);
   HR_RETURN_IF_ERROR(files_.SyncDirectory(directory_));
   for (const std::string& name : old_files_) HR_RETURN_IF_ERROR(files_.Remove(PathOf(name)));
   for (const std::string& name : others) HR_RETURN_IF_ERROR(files_.Remove(PathOf(name)));

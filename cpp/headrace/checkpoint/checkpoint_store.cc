@@ -9,6 +9,7 @@
 
 #include "headrace/base/check.h"
 #include "headrace/base/planted_bug.h"
+#include "headrace/checkpoint/checkpoint_rewriter.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/remote_directory.h"
 #include "headrace/storage/key_ring.h"
@@ -35,6 +36,7 @@ class LocalCheckpointStore final : public CheckpointStore,
       : env_(env), files_(env->files()), options_(std::move(options)) {}
   ~LocalCheckpointStore() override {
     if (delete_all_) DeleteAll();
+    if (remote_) remote_->EndRun();
   }
 
   Status Init();
@@ -61,6 +63,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   }
   void DeleteAllOnClose() override { delete_all_ = true; }
   std::shared_ptr<CheckpointStore> Share() override { return shared_from_this(); }
+  std::weak_ptr<const void> Lifetime() override { return lifetime_; }
 
  private:
   std::string PathOf(const std::string& name) const { return directory_ + "/" + name; }
@@ -75,6 +78,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   Status CheckWhole(const Manifest& manifest);
   Status RemoveNames(const std::vector<std::string>& names);
   void UseUp(CheckpointId id);
+  uint64_t NextNumber();
   void MarkDecided(CheckpointId id);
   Status BeginRun(const std::vector<std::string>& names);
   Status CreateRunMarker();
@@ -89,6 +93,7 @@ class LocalCheckpointStore final : public CheckpointStore,
   void DeleteWhatMayGo();
   void DeleteAll();
 
+  const std::shared_ptr<const int> lifetime_ = std::make_shared<const int>();  // the last to go
   Env* const env_;
   FileSystem& files_;
   const CheckpointStoreOptions options_;
@@ -279,8 +284,12 @@ void LocalCheckpointStore::Abandon(CheckpointId id) {
 
 std::string LocalCheckpointStore::DataFileName(CheckpointId id, int task) {
   UseUp(id);
+  return DataName(run_id_, id, task, NextNumber());
+}
+
+uint64_t LocalCheckpointStore::NextNumber() {
   const std::lock_guard<std::mutex> guard(mutex_);
-  return DataName(run_id_, id, task, ++counter_);
+  return ++counter_;
 }
 
 Status LocalCheckpointStore::CheckMine(const Manifest& manifest) const {
@@ -406,12 +415,7 @@ Status LocalCheckpointStore::PublishManifest(const Manifest& manifest, const std
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(directory_));
   HR_RETURN_IF_ERROR(CheckFence(names, name));
 
-  uint64_t counter = 0;
-  {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    counter = ++counter_;
-  }
-  const std::string temporary = PathOf(ManifestTemporaryName(manifest.id, run_id_, counter));
+  const std::string temporary = PathOf(ManifestTemporaryName(manifest.id, run_id_, NextNumber()));
   const Status written = WriteSyncedFile(files_, temporary, bytes, !options_.key_id.empty());
   if (!written.ok()) {
     // What cannot be removed now is removed by the next start.
@@ -503,15 +507,19 @@ void LocalCheckpointStore::DeleteWhatMayGo() {
 }
 
 Result<ErasureReport> LocalCheckpointStore::EraseKey(const KeyErasure& erasure) {
-  if (remote_) {
-    return Status::Unimplemented(
-        "a key is erased from checkpoints in a local directory only, not " + remote_->uri());
-  }
   const std::lock_guard<std::mutex> guard(disk_mutex_);
-  return headrace::EraseKey(env_, directory_, erasure, run_id_, [this] {
-    const std::lock_guard<std::mutex> numbers(mutex_);
-    return ++counter_;
-  });
+  RemoteCheckpoints there;
+  if (remote_) {
+    HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
+    HR_RETURN_IF_ERROR(remote_->CheckFence());
+    HR_ASSIGN_OR_RETURN(there, RemoteCheckpoints::Of(files_, remote_.get(), names));
+    there.next = std::max(there.next, next_checkpoint_id());
+  }
+  const auto next_number = [this] { return NextNumber(); };
+  CheckpointRewriter rewriter(env_, directory_, run_id_, next_number, std::move(there));
+  Result<ErasureReport> erased = headrace::EraseKey(env_, &rewriter, erasure);
+  if (!erased.ok()) return Shown(erased.status());
+  return erased;
 }
 
 // The marker of the run stays, so that no later run has its number. There is nobody left who could
@@ -564,6 +572,7 @@ class StoreHandle final : public CheckpointStore {
   Status LogInterval(const IntervalLogEntry& entry) override { return store_->LogInterval(entry); }
   void DeleteAllOnClose() override { store_->DeleteAllOnClose(); }
   std::shared_ptr<CheckpointStore> Share() override { return store_; }
+  std::weak_ptr<const void> Lifetime() override { return store_->Lifetime(); }
 
  private:
   std::shared_ptr<LocalCheckpointStore> store_;

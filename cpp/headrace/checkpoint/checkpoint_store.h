@@ -108,6 +108,8 @@ class CheckpointStore {
   /// Another owner of the same store, for work that may outlive this one; the lock is freed with
   /// the last.
   virtual std::shared_ptr<CheckpointStore> Share() = 0;
+  /// Expires when the last owner has let go, and lock or run of the directory are given back.
+  virtual std::weak_ptr<const void> Lifetime() = 0;
   /// Takes a key out of all checkpoints in the directory (see EraseKey()), whoever wrote them. The
   /// next LoadLatest gives what they are then. REQUIRES: nobody writes files or commits meanwhile.
   virtual Result<ErasureReport> EraseKey(const KeyErasure& erasure) = 0;

@@ -49,8 +49,11 @@ class CheckpointTransport {
   /// Creates a small file. kAlreadyExists when the name is taken, perhaps by an attempt of this
   /// very call that was taken for failed: the caller reads back.
   virtual Status Create(const std::string& name, std::string_view bytes) = 0;
-  /// Writes a small file anew: readers see its former content or this.
+  /// Writes a small file anew: readers see its former content or this, also when the process dies
+  /// in the middle.
   virtual Status Replace(const std::string& name, std::string_view bytes) = 0;
+  /// One attempt to do the same that gives up within seconds: for what is missed little.
+  virtual Status TryReplace(const std::string& name, std::string_view bytes) = 0;
   /// Content of a small file as it is now; kNotFound when there is none.
   virtual Result<std::string> Read(const std::string& name) = 0;
   /// Names in the directory, in any order; of one that does not exist yet: none. May lag behind
@@ -65,6 +68,14 @@ class CheckpointTransport {
                           const std::string& local_directory) = 0;
   /// Removes names; one that is gone already is fine.
   virtual Status Delete(const std::vector<std::string>& names) = 0;
+  /// Removes what writers left under temporary names. REQUIRES: what is being written is not
+  /// needed.
+  virtual Status RemoveTemporaries() = 0;
+
+  /// Names this process in a marker that other processes find: one line, "" when it has no name.
+  virtual std::string Owner() = 0;
+  /// True when it is certain that the process which was named `owner` is gone.
+  virtual bool IsGone(const std::string& owner) = 0;
 };
 
 }  // namespace headrace

@@ -41,10 +41,13 @@ class Erasing {
         data_files_(env->files(), rewriter->directory()) {}
 
   Result<ErasureReport> Run() {
-    HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(rewriter_->directory()));
+    HR_ASSIGN_OR_RETURN(const std::vector<std::string> names, rewriter_->Names());
     HR_RETURN_IF_ERROR(ReadManifests(names));
     HR_RETURN_IF_ERROR(FindRows());
     FindNamedBlocks();
+    CheckpointId newest = 0;
+    for (const StoredManifest& stored : manifests_) newest = std::max(newest, stored.manifest.id);
+    HR_RETURN_IF_ERROR(rewriter_->Begin(newest));
     for (StoredManifest& stored : manifests_) {
       HR_RETURN_IF_ERROR(RewriteFiles(&stored).WithContext("file " + stored.name));
     }
@@ -72,6 +75,7 @@ class Erasing {
     for (const std::string& name : names) {
       if (!LooksLikeManifest(name)) continue;
       HR_ASSIGN_OR_RETURN(Manifest manifest, ReadManifestFile(files_, rewriter_->PathOf(name)));
+      HR_RETURN_IF_ERROR(rewriter_->Fetch(manifest));
       HR_RETURN_IF_ERROR(CheckFilesWhole(files_, manifest, rewriter_->directory()));
       has_operator = has_operator || manifest.Find(erasure_.operator_id) != nullptr;
       manifests_.push_back({.name = name, .manifest = std::move(manifest)});
@@ -290,10 +294,8 @@ Result<ErasureReport> EraseKey(Env* env, const std::string& directory, const Key
   return Erasing(env, rewriter.get(), erasure).Run();
 }
 
-Result<ErasureReport> EraseKey(Env* env, const std::string& directory, const KeyErasure& erasure,
-                               uint64_t run, std::function<uint64_t()> next_number) {
-  CheckpointRewriter rewriter(env, directory, run, std::move(next_number));
-  return Erasing(env, &rewriter, erasure).Run();
+Result<ErasureReport> EraseKey(Env* env, CheckpointRewriter* rewriter, const KeyErasure& erasure) {
+  return Erasing(env, rewriter, erasure).Run();
 }
 
 }  // namespace headrace

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "headrace/base/env.h"
 #include "headrace/base/status.h"
 
 namespace headrace {
+
+class CheckpointRewriter;
 
 /// Which key is to be gone.
 struct KeyErasure {
@@ -41,8 +42,7 @@ struct ErasureReport {
 /// kNotFound without a checkpoint, or when none has the operator.
 Result<ErasureReport> EraseKey(Env* env, const std::string& directory, const KeyErasure& erasure);
 
-/// The same for whoever has the lock of the directory; see CheckpointRewriter.
-Result<ErasureReport> EraseKey(Env* env, const std::string& directory, const KeyErasure& erasure,
-                               uint64_t run, std::function<uint64_t()> next_number);
+/// The same with a rewriter of the directory, for whoever has its lock.
+Result<ErasureReport> EraseKey(Env* env, CheckpointRewriter* rewriter, const KeyErasure& erasure);
 
 }  // namespace headrace

@@ -15,6 +15,10 @@ constexpr uint64_t kAskedAhead = 16;
 // Of runs fewer, because it is asked at each checkpoint, and a successor has the next number.
 constexpr uint64_t kRunsAskedAhead = 4;
 constexpr size_t kCandidatesMax = 64;
+constexpr std::string_view kEnded = "ended";
+// A marker of this size says nothing that a successor takes over: it need not be read, however many
+// runs could not begin.
+constexpr size_t kFreshMarkerBytes = 256;
 
 std::string Token(Env* env) {
   return std::to_string(env->Random64()) + "-" + std::to_string(env->Random64());
@@ -124,22 +128,73 @@ Result<uint64_t> RemoteDirectory::NewestRun() {
 }
 
 Result<uint64_t> RemoteDirectory::ClaimRun(uint64_t run) {
-  token_ = Token(env_);
   for (run_ = run;; ++run_) {
-    const std::string name = RunMarkerName(run_);
-    const Status created = transport_->Create(name, token_ + "\n");
-    if (!created.ok()) {
-      const Result<std::string> content = transport_->Read(name);
-      if (!content.ok())
-        return created.code() == StatusCode::kAlreadyExists ? content.status() : created;
-      if (!content->starts_with(token_)) continue;
-    }
+    HR_ASSIGN_OR_RETURN(const bool ours, TryClaim(run_));
+    if (!ours) continue;
     HR_ASSIGN_OR_RETURN(const uint64_t newest, NewestRun());
     if (newest == run_) break;
     run_ = newest;  // a listing that lagged had shown an older one
   }
   HR_RETURN_IF_ERROR(TakeOver());
+  claimed_ = true;
   return run_;
+}
+
+// False when somebody else has that number.
+Result<bool> RemoteDirectory::TryClaim(uint64_t run) {
+  if (token_.empty()) token_ = Token(env_);
+  const std::string name = RunMarkerName(run);
+  std::string fresh = MarkerContent(transport_->Owner());
+  if (fresh.size() < kFreshMarkerBytes) fresh.resize(kFreshMarkerBytes, '\n');
+  const Status created = transport_->Create(name, fresh);
+  if (created.ok()) return true;
+  const Result<std::string> content = transport_->Read(name);
+  if (content.ok()) return content->starts_with(token_);
+  return created.code() == StatusCode::kAlreadyExists ? content.status() : created;
+}
+
+Result<uint64_t> RemoteDirectory::ClaimUnused(const std::vector<std::string>& names,
+                                              bool assume_gone) {
+  for (const std::string& name : names) run_ = std::max(run_, ParseStoredName(name).run);
+  HR_ASSIGN_OR_RETURN(const uint64_t newest, NewestRun());
+  if (assume_gone) return ClaimRun(newest + 1);
+  HR_RETURN_IF_ERROR(CheckUnused(newest));
+  // No later number: that would fence off whoever has just taken this one.
+  run_ = newest + 1;
+  HR_ASSIGN_OR_RETURN(const bool ours, TryClaim(run_));
+  if (!ours) {
+    return Status::FailedPrecondition(uri() + " is in use: another run has just begun");
+  }
+  claimed_ = true;
+  HR_RETURN_IF_ERROR(CheckFence());
+  HR_RETURN_IF_ERROR(TakeOver());
+  return run_;
+}
+
+// Who left no marker has left the directory: it was copied here.
+Status RemoteDirectory::CheckUnused(uint64_t run) {
+  const Result<std::string> content = transport_->Read(RunMarkerName(run));
+  if (content.status().code() == StatusCode::kNotFound) return Status::Ok();
+  HR_RETURN_IF_ERROR(content.status());
+  std::istringstream lines(*content);
+  std::string last;
+  for (int line = 0; line < 4; ++line) {
+    last.clear();
+    std::getline(lines, last);
+  }
+  if (last == kEnded || (!last.empty() && transport_->IsGone(last))) return Status::Ok();
+  return Status::FailedPrecondition(
+      uri() + " is in use: run " + std::to_string(run) + (last.empty() ? "" : " (" + last + ")") +
+      " has not ended; stop that job first, or, where its process is gone for certain, say so with "
+      "--job-is-gone or job_is_gone=True");
+}
+
+void RemoteDirectory::EndRun() {
+  if (!claimed_ || fenced_) return;
+  // Whoever finds it not done asks whether the process is gone.
+  const Status written =
+      transport_->TryReplace(RunMarkerName(run_), MarkerContent(std::string(kEnded)));
+  if (written.ok()) claimed_ = false;
 }
 
 // Before anybody removes the markers they stand in.
@@ -154,6 +209,7 @@ Status RemoteDirectory::TakeOver() {
   HR_ASSIGN_OR_RETURN(const std::vector<RemoteName> found,
                       transport_->Find({markers.begin(), markers.end()}));
   for (const RemoteName& remote : found) {
+    if (remote.size_bytes == kFreshMarkerBytes) continue;
     const Result<std::string> content = transport_->Read(remote.name);
     if (!content.ok()) {
       if (content.status().code() == StatusCode::kNotFound) continue;
@@ -195,17 +251,24 @@ void RemoteDirectory::AddCandidate(CheckpointId id) {
   if (candidates_.size() > kCandidatesMax) candidates_.erase(candidates_.begin());
 }
 
-Status RemoteDirectory::WriteMarker() {
+std::string RemoteDirectory::MarkerContent(const std::string& last_line) const {
   std::string content = token_ + "\n";
   for (const CheckpointId id : candidates_) content += std::to_string(id) + " ";
   content += "\n" + std::to_string(choice_.run) + " " + std::to_string(choice_.chosen) + " " +
              std::to_string(choice_.next) + "\n";
-  return transport_->Replace(RunMarkerName(run_), content);
+  content += last_line + "\n";
+  if (content.size() == kFreshMarkerBytes) content += "\n";
+  return content;
+}
+
+Status RemoteDirectory::WriteMarker() {
+  return transport_->Replace(RunMarkerName(run_), MarkerContent(transport_->Owner()));
 }
 
 Status RemoteDirectory::CheckFence() {
   HR_ASSIGN_OR_RETURN(const uint64_t newest, NewestRun());
   if (newest == run_) return Status::Ok();
+  fenced_ = true;
   return Status::FailedPrecondition("run " + std::to_string(run_) + " was succeeded by run " +
                                     std::to_string(newest) + " in " + uri() +
                                     ": another process works on this job; stop one of the two");
@@ -250,6 +313,24 @@ Status RemoteDirectory::Upload(const Manifest& manifest,
     if (file.checkpoint == manifest.id) files.push_back({file.name, file.digest});
   }
   return files.empty() ? Status::Ok() : transport_->Upload(staging_, files, still_wanted);
+}
+
+Status RemoteDirectory::UploadFiles(const std::vector<StagedFile>& files) {
+  return files.empty() ? Status::Ok() : transport_->Upload(staging_, files, nullptr);
+}
+
+Status RemoteDirectory::ReplaceManifest(const std::string& name, const std::string& bytes) {
+  const Status replaced = transport_->Replace(name, bytes);
+  if (replaced.ok()) return replaced;
+  const Result<std::string> content = transport_->Read(name);
+  return content.ok() && *content == bytes ? Status::Ok() : replaced;
+}
+
+Status RemoteDirectory::CheckContent(const std::string& name, const std::string& bytes) {
+  HR_ASSIGN_OR_RETURN(const std::string content, transport_->Read(name));
+  if (content == bytes) return Status::Ok();
+  return Status::FailedPrecondition("file " + uri() + "/" + name +
+                                    " was changed by somebody else meanwhile: try again");
 }
 
 Status RemoteDirectory::Decide(CheckpointId id, const std::string& bytes) {

@@ -24,10 +24,6 @@ ErasureRequestPtr JobImpl::RequestErasure(KeyErasure erasure) {
         Status::FailedPrecondition("a key is erased by way of a checkpoint, but the job has no "
                                    "directory for them: set execution.checkpointing.dir (an "
                                    "interval is not needed)"));
-  } else if (options_.checkpoint_transport) {
-    request->Resolve(Status::FailedPrecondition(
-        "a running job erases a key only where its checkpoints are in a local directory, not in " +
-        options_.checkpoint_transport->uri()));
   } else if (!source_without_position_.empty()) {
     request->Resolve(Status::FailedPrecondition(
         "to erase a key the tasks restart from a checkpoint, and source '" +

@@ -415,7 +415,7 @@ void JobImpl::End(JobState state, Status status) {
   graph_.reset();
   const bool left_code_behind = attempt_ && attempt_counted_;
   if (store_ && DeletesCheckpoints(state)) store_->DeleteAllOnClose();
-  if (store_ && !left_code_behind) released_store_ = store_->Share();
+  if (store_ && !left_code_behind) released_store_ = store_->Lifetime();
   store_.reset();
   std::unique_lock lock(mutex_);
   result_.checkpoints = checkpoints;

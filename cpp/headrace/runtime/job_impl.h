@@ -131,7 +131,7 @@ class JobImpl final : public Job {
   int64_t awake_ns_ = 0;  ///< passed so far, without the time in which the process stood still
   JobState end_state_ = JobState::kFinished;
   Status end_status_;
-  std::weak_ptr<CheckpointStore> released_store_;  // alive while background work still writes
+  std::weak_ptr<const void> released_store_;  // alive while background work still writes
   int64_t release_started_ns_ = 0;
 
   mutable std::mutex mutex_;

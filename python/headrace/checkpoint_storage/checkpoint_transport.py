@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 from headrace import _core
 from headrace.checkpoint_storage.parallel_calls import ParallelCalls
-from headrace.checkpoint_storage.storage import Storage
+from headrace.checkpoint_storage.process_identity import is_gone, process_identity
+from headrace.checkpoint_storage.storage import ABANDONED_S, Storage
 
 T = TypeVar("T")
 _DELAYS_S = (0.1, 0.4, 1.2)
 _THREADS = 8
 _SOON_S = 120.0  # for a call that moves little, unless a checkpoint has less time than that
+_TRY_S = 2.0  # for what is missed little
 
 
 class CheckpointTransport:
@@ -73,6 +75,18 @@ class CheckpointTransport:
         """Writes a small file anew."""
         self._soon(f"write {name} in", lambda: self._storage.replace(name, content))
 
+    def try_replace(self, name: str, content: bytes) -> None:
+        """Writes a small file anew, in one attempt of a few seconds."""
+        what = f"write {name} in"
+
+        def attempt() -> None:
+            try:
+                self._storage.replace(name, content)
+            except Exception as error:
+                raise self._storage.failure(error, what) from None
+
+        self._calls.run([attempt], timeout_s=min(self._soon_s, _TRY_S), what=f"{what} {self.uri}")
+
     def read(self, name: str) -> bytes:
         """Content of a small file; FileNotFoundError when there is none."""
         return self._soon(f"read {name} of", lambda: self._storage.read(name))
@@ -120,9 +134,18 @@ class CheckpointTransport:
             [partial(remove, name) for name in names], timeout_s=self._soon_s, what=f"delete from {self.uri}"
         )
 
-    def remove_abandoned(self) -> None:
-        """Deletes what killed writers left under temporary names."""
-        self._soon("clean up", self._storage.remove_abandoned)
+    def remove_abandoned(self, older_than_s: float = ABANDONED_S) -> None:
+        """Deletes what killed writers left under temporary names, if it was written that long ago."""
+        self._soon("clean up", lambda: self._storage.remove_abandoned(older_than_s))
+
+    @property
+    def owner(self) -> str:
+        """Names this process to others."""
+        return process_identity()
+
+    def is_gone(self, owner: str) -> bool:
+        """True when it is certain that the process which was named so has ended."""
+        return is_gone(owner)
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
         """Bytes of a file from `start` up to `end`."""

@@ -11,13 +11,12 @@ from typing import Any, cast
 from headrace import _core
 from headrace.checkpoint_storage.location import Location
 from headrace.checkpoint_storage.optional_package import require
-from headrace.checkpoint_storage.storage import Storage, checked_pieces
+from headrace.checkpoint_storage.storage import ABANDONED_S, Storage, checked_pieces
 from headrace.common.configuration import Configuration
 from headrace.common.sensitive_keys import Secrets
 
 _PREFIX = "fsspec."
 _UPLOADING = "uploading-"
-_ABANDONED_S = 3600.0
 _PIECE_BYTES = 4 << 20
 
 
@@ -35,7 +34,7 @@ class FsspecDirectory(Storage):
 
     def put_file(self, local: Path, name: str, digest: bytes) -> None:
         """See Storage."""
-        temporary = self._path(f"{_UPLOADING}{name}-{random_names.token_hex(6)}.tmp")
+        temporary = self._temporary(name)
         self._fs.makedirs(self._root, exist_ok=True)
         try:
             with self._fs.open(temporary, "wb") as file:
@@ -55,9 +54,11 @@ class FsspecDirectory(Storage):
         self._fs.pipe_file(path, content, mode="create")
 
     def replace(self, name: str, content: bytes) -> None:
-        """See Storage. A process that dies in between may leave a part: what is kept like this is a hint."""
+        """See Storage. It is moved over the former file: at once, where the file system moves at once."""
         self._fs.makedirs(self._root, exist_ok=True)
-        self._fs.pipe_file(self._path(name), content)
+        temporary = self._temporary(name)
+        self._fs.pipe_file(temporary, content)
+        self._fs.mv(temporary, self._path(name))
 
     def read(self, name: str) -> bytes:
         """See Storage."""
@@ -93,15 +94,16 @@ class FsspecDirectory(Storage):
         """See Storage."""
         return cast("bytes", self._fs.cat_file(self._path(name), start=start, end=end))
 
-    def remove_abandoned(self) -> None:
-        """See Storage. Where the file system tells how old a file is."""
+    def remove_abandoned(self, older_than_s: float = ABANDONED_S) -> None:
+        """See Storage. Where the file system tells how old a file is, unless its age does not matter."""
         for name, _ in self.sizes():
             if not name.startswith(_UPLOADING):
                 continue
             # Another process may end its upload, or clean up too, at the same time.
             with contextlib.suppress(FileNotFoundError):
                 modified = self._fs.info(self._path(name)).get("mtime")
-                if isinstance(modified, (int, float)) and modified < time.time() - _ABANDONED_S:
+                old = isinstance(modified, (int, float)) and modified < time.time() - older_than_s
+                if old or older_than_s == 0:
                     self._fs.rm_file(self._path(name))
 
     def directory(self, name: str) -> FsspecDirectory:
@@ -119,6 +121,9 @@ class FsspecDirectory(Storage):
         if isinstance(error, PermissionError):
             return self.refused(what, f"access was denied: {error}")
         return self.unanswered(what, error)
+
+    def _temporary(self, name: str) -> str:
+        return self._path(f"{_UPLOADING}{name}-{random_names.token_hex(6)}.tmp")
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 from headrace import _core
 from headrace.checkpoint_storage.location import Location
 from headrace.checkpoint_storage.optional_package import require
-from headrace.checkpoint_storage.storage import Storage, checked_pieces
+from headrace.checkpoint_storage.storage import ABANDONED_S, Storage, checked_pieces
 from headrace.common.configuration import Configuration
 from headrace.common.sensitive_keys import Secrets
 
 T = TypeVar("T")
 _CHUNK_BYTES = 4 << 20
 _UPLOADING = "uploading"
-_ABANDONED_S = 3600.0
 _CONNECT_S = 5.0
 _HADOOP_PREFIX = "flink.hadoop."
 _DENIED = ("AccessControlException", "Permission denied")
@@ -123,7 +122,7 @@ class HdfsStorage(Storage):
             self._client.try_to(lambda: client.delete(temporary))
             raise
 
-    def remove_abandoned(self) -> None:
+    def remove_abandoned(self, older_than_s: float = ABANDONED_S) -> None:
         """See Storage."""
         client = self._client.get()
         try:
@@ -131,7 +130,7 @@ class HdfsStorage(Storage):
         except FileNotFoundError:
             return
         for status in found:
-            if status.modification_time < (time.time() - _ABANDONED_S) * 1000:
+            if older_than_s == 0 or status.modification_time < (time.time() - older_than_s) * 1000:
                 client.delete(status.path)
 
 

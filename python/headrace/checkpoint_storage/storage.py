@@ -10,6 +10,8 @@ from headrace import _core
 from headrace.checkpoint_storage.location import Location
 from headrace.common.sensitive_keys import Secrets
 
+ABANDONED_S = 3600.0  # no upload of a small piece takes that long
+
 
 class Storage(ABC):
     """A directory in some store.
@@ -44,7 +46,7 @@ class Storage(ABC):
 
     @abstractmethod
     def replace(self, name: str, content: bytes) -> None:
-        """Writes a small file anew; readers see its former content or this."""
+        """Writes a small file anew; readers see its former content or this, also when the process dies in the middle."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -70,8 +72,8 @@ class Storage(ABC):
     def read_range(self, name: str, start: int, end: int) -> bytes:
         """Bytes of a file from `start` up to `end`, which is not behind its end."""
 
-    def remove_abandoned(self) -> None:  # noqa: B027 - rightly empty
-        """Deletes what a writer that was killed an hour ago or earlier left under temporary names; most leave none."""
+    def remove_abandoned(self, older_than_s: float = ABANDONED_S) -> None:  # noqa: B027 - rightly empty
+        """Deletes what a writer left under temporary names that was killed that long ago (0: all); most leave none."""
 
     @abstractmethod
     def directory(self, name: str) -> Storage:

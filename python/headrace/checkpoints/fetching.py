@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from headrace import _core
 from headrace.checkpoint_storage.checkpoint_transport import CheckpointTransport
+from headrace.checkpoint_storage.copying import STAGING
 from headrace.checkpoint_storage.location import parse_location
 from headrace.checkpoint_storage.opening import open_storage
 from headrace.checkpoint_storage.staging_directory import StagingDirectory
 from headrace.common.configuration import Configuration
 
 _MANIFEST_END = ".manifest"
-_STAGING = "execution.checkpointing.staging-dir"
 
 
 class FetchedCheckpoints:
@@ -31,10 +31,10 @@ class FetchedCheckpoints:
 
     def __init__(self, uri: str, configuration: Configuration | None = None) -> None:
         options = configuration or Configuration()
-        self._staging = StagingDirectory(options.get_string(_STAGING))
+        self._staging = StagingDirectory(options.get_string(STAGING))
         self.directory = self._staging.path / "checkpoints"
         self.directory.mkdir()
-        self._transport, names = _find(uri, options)
+        self._transport, names = find_manifests(uri, options)
         self.uri = self._transport.uri
         self._missing = {name: size for name, size in self._transport.names() if _is_data(name)}
         self._transport.download(names, str(self.directory))
@@ -90,8 +90,12 @@ def _is_data(name: str) -> bool:
     return "/" not in name and not name.startswith(".") and not name.endswith(_MANIFEST_END)
 
 
-def _find(uri: str, options: Configuration) -> tuple[CheckpointTransport, list[str]]:
-    """The directory of a manifest, of that without its ending, or the directory itself with all its manifests."""
+def find_manifests(uri: str, options: Configuration) -> tuple[CheckpointTransport, list[str]]:
+    """The directory of a manifest, of that without its ending, or the directory itself with all its manifests.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
     location = parse_location(uri)
     directory, name = location.split()
     if name:

@@ -226,7 +226,7 @@ class JobClient:
 
         Returns:
             What was erased; its result() raises what went wrong: FailedPreconditionError when the job takes no
-            checkpoints, keeps them in remote storage, has a source that cannot go back to one, or has ended.
+            checkpoints, has a source that cannot go back to one, or has ended.
 
         Raises:
             KeyError: there is no such operator.

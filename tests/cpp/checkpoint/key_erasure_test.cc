@@ -15,6 +15,7 @@
 #include "headrace/checkpoint/erased_rows.h"
 #include "headrace/checkpoint/protocol.h"
 #include "headrace/checkpoint/rekey.h"
+#include "headrace/checkpoint/remote_key_erasure.h"
 #include "headrace/checkpoint/restore.h"
 #include "headrace/checkpoint/stored_checkpoint.h"
 #include "headrace/checkpoint/verification.h"
@@ -23,6 +24,7 @@
 #include "testing/failpoint_actions.h"
 #include "testing/memory_cold_store.h"
 #include "testing/sim_env.h"
+#include "testing/sim_remote_storage.h"
 
 namespace headrace {
 namespace {
@@ -37,6 +39,7 @@ constexpr TimestampMs kNever = 1'000'000;
 struct Kind {
   bool cold = false;
   std::string key_id;
+  bool remote = false;
 };
 
 // A keyed operator with state of every kind, whose rows of one key all show kCanary; the model does
@@ -57,6 +60,10 @@ class KeyErasureTest : public ::testing::TestWithParam<Kind> {
   CheckpointStoreOptions Options() {
     CheckpointStoreOptions options;
     options.directory = "/state";
+    if (GetParam().remote) {
+      options.directory = "/staging-" + std::to_string(++stagings_);
+      options.transport = storage_.Connect(env_.files());
+    }
     options.job_key = "job";
     options.key_id = GetParam().key_id;
     options.retained = 4;
@@ -118,7 +125,7 @@ class KeyErasureTest : public ::testing::TestWithParam<Kind> {
   void RunJob(int rounds, bool with_canary) {
     auto store = CheckpointStore::Open(&env_, Options());
     ASSERT_TRUE(store.ok()) << store.status().ToString();
-    directory_ = (*store)->job_directory();
+    directory_ = GetParam().remote ? "/mirror" : (*store)->job_directory();
     SnapshotWriter writer(&env_, store->get());
     std::unique_ptr<ModelledState> state = MakeState();
     auto latest = (*store)->LoadLatest(false, nullptr);
@@ -147,6 +154,20 @@ class KeyErasureTest : public ::testing::TestWithParam<Kind> {
           testing::TakeCheckpoint(&env_, &coordinator, &state->state, 128, &id));
       models_[id] = state->model;
     }
+    Mirror();
+  }
+
+  // What is stored remotely is looked at in a local copy.
+  void Mirror() {
+    if (GetParam().remote) storage_.CopyTo(env_.files(), directory_);
+  }
+  Result<ErasureReport> Erase(const std::string& operator_id = "", bool job_is_gone = false) {
+    const KeyErasure erasure{.key = CanaryKey(), .operator_id = operator_id};
+    if (!GetParam().remote) return EraseKey(&env_, directory_, erasure);
+    auto erased = EraseKeyRemotely(&env_, storage_.Connect(env_.files()),
+                                   "/erasing-" + std::to_string(++stagings_), erasure, job_is_gone);
+    Mirror();
+    return erased;
   }
 
   std::vector<std::string> Names() { return *env_.files().List(directory_); }
@@ -203,7 +224,49 @@ class KeyErasureTest : public ::testing::TestWithParam<Kind> {
     }
   }
 
+  // Every checkpoint holds what it held, with or without the key.
+  void ExpectWholeButForTheKey() {
+    ASSERT_GE(Retained().size(), 3u);
+    for (const CheckpointId id : Retained()) {
+      KeyedModel restored = Restored(id);
+      std::erase_if(restored.timers,
+                    [](const auto& timer) { return std::get<1>(timer) >= kNever; });
+      for (auto& [start, sums] : restored.slices) sums.erase(CanaryKey());
+      ASSERT_EQ(WithoutEmptySlices(restored), WithoutEmptySlices(models_.at(id)));
+    }
+  }
+
+  // At every call, which is or is not carried out, or is later.
+  void CutOffRemotely() {
+    int cuts = 0;
+    for (uint64_t k = 1; k <= 80; k += 1 + k / 6) {
+      for (const RemoteFault fault :
+           {RemoteFault::kUnavailable, RemoteFault::kDoneButLost, RemoteFault::kDoneLater}) {
+        SCOPED_TRACE(std::to_string(k) + ", fault " + std::to_string(static_cast<int>(fault)));
+        RunJob(4, /*with_canary=*/true);
+        uint64_t calls = 0;
+        storage_.set_before_call([&](RemoteCall call) {
+          if (++calls == k) storage_.FailNext(call, fault);
+        });
+        cuts += !Erase().ok();
+        storage_.set_before_call(nullptr);
+        storage_.KillClients();
+        ASSERT_NO_FATAL_FAILURE(ExpectWholeButForTheKey());
+        storage_.SettleLate();
+        Mirror();
+        ASSERT_NO_FATAL_FAILURE(ExpectWholeButForTheKey());
+        const auto again = Erase();
+        ASSERT_TRUE(again.ok()) << again.status().ToString();
+        ExpectNoCanary();
+        ExpectOthersUnchanged();
+      }
+    }
+    EXPECT_GT(cuts, 20);
+  }
+
+  SimRemoteStorage storage_{3};
   SimEnv env_{1};
+  int stagings_ = 0;
   MemoryColdStoreFactory factory_;
   int stores_ = 0;
   int watermark_ = 0;
@@ -219,14 +282,14 @@ TEST_P(KeyErasureTest, KeyIsInNoFileAndAllElseIsUnchanged) {
     ASSERT_EQ(FilesWithCanary() > 0, GetParam().key_id.empty());
     const size_t retained = Retained().size();
     ASSERT_GE(retained, 3u);
-    const auto report = EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = ""});
+    const auto report = Erase();
     ASSERT_TRUE(report.ok()) << report.status().ToString();
     EXPECT_GT(report->rows, 0u);
     EXPECT_GT(report->files, 0u);
     EXPECT_EQ(Retained().size(), retained);
     ExpectNoCanary();
     ExpectOthersUnchanged();
-    const auto again = EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = ""});
+    const auto again = Erase();
     ASSERT_TRUE(again.ok()) << again.status().ToString();
     EXPECT_EQ(again->rows, 0u);
     EXPECT_EQ(again->files, 0u);
@@ -239,6 +302,7 @@ TEST_P(KeyErasureTest, KeyIsInNoFileAndAllElseIsUnchanged) {
 }
 
 TEST_P(KeyErasureTest, CutOffAtAnyCallLeavesEveryCheckpointWhole) {
+  if (GetParam().remote) return CutOffRemotely();
   int cuts = 0;
   for (uint64_t k = 1; k <= 150; k += 1 + k / 3) {
     SCOPED_TRACE(k);
@@ -246,18 +310,11 @@ TEST_P(KeyErasureTest, CutOffAtAnyCallLeavesEveryCheckpointWhole) {
     {
       ScopedFailpoints points;
       points.FailAt(k, Status::IoError("disk"));
-      cuts += !EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = ""}).ok();
+      cuts += !Erase().ok();
     }
     env_.Crash(CrashKind::kPowerLoss);
-    ASSERT_GE(Retained().size(), 3u);
-    for (const CheckpointId id : Retained()) {
-      KeyedModel restored = Restored(id);
-      std::erase_if(restored.timers,
-                    [](const auto& timer) { return std::get<1>(timer) >= kNever; });
-      for (auto& [start, sums] : restored.slices) sums.erase(CanaryKey());
-      ASSERT_EQ(WithoutEmptySlices(restored), WithoutEmptySlices(models_.at(id)));
-    }
-    ASSERT_TRUE(EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = ""}).ok());
+    ASSERT_NO_FATAL_FAILURE(ExpectWholeButForTheKey());
+    ASSERT_TRUE(Erase().ok());
     ExpectNoCanary();
     ExpectOthersUnchanged();
   }
@@ -293,40 +350,139 @@ TEST_P(KeyErasureTest, PayloadsThatLoseNothingAreWrittenAsTheyWere) {
 TEST_P(KeyErasureTest, DamageUseAndUnknownOperatorsAreRefusedAndNothingChanges) {
   RunJob(3, /*with_canary=*/true);
   const auto content = [this] {
-    std::map<std::string, std::string> all;
-    for (const std::string& name : Names()) {
+    std::map<std::string, std::string> all = storage_.content();
+    std::erase_if(all, [](const auto& file) {
+      return ParseStoredName(file.first).kind == StoredName::Kind::kRunMarker;
+    });
+    for (const std::string& name : GetParam().remote ? std::vector<std::string>() : Names()) {
       if (ParseStoredName(name).kind == StoredName::Kind::kRunMarker) continue;
       all[name] = *env_.files().ReadAll(directory_ + "/" + name);
     }
     return all;
   };
   auto before = content();
-  EXPECT_EQ(
-      EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = "nobody"}).status().code(),
-      StatusCode::kNotFound);
+  EXPECT_EQ(Erase("nobody").status().code(), StatusCode::kNotFound);
   {
     const auto store = CheckpointStore::Open(&env_, Options());
     ASSERT_TRUE(store.ok());
-    EXPECT_EQ(EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = ""}).status().code(),
-              StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Erase().status().code(), StatusCode::kFailedPrecondition);
   }
   EXPECT_EQ(content(), before);
   const Manifest manifest =
       *ReadManifestFile(env_.files(), directory_ + "/" + ManifestName(Retained().front()));
   ASSERT_TRUE(env_.files().Remove(directory_ + "/" + manifest.files[0].name).ok());
+  storage_.content().erase(manifest.files[0].name);
   before = content();
-  EXPECT_EQ(EraseKey(&env_, directory_, {.key = CanaryKey(), .operator_id = ""}).status().code(),
-            StatusCode::kCorruption);
+  EXPECT_EQ(Erase().status().code(), StatusCode::kCorruption);
   EXPECT_EQ(content(), before);
+}
+
+TEST_P(KeyErasureTest, WhoeverHasTheDirectoryErasesAndGoesOn) {
+  RunJob(5, /*with_canary=*/true);
+  {
+    const auto store = CheckpointStore::Open(&env_, Options());
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    const auto before = (*store)->LoadLatest(false, nullptr);
+    ASSERT_TRUE(before.ok()) << before.status().ToString();
+    const auto erased = (*store)->EraseKey({.key = CanaryKey(), .operator_id = "op"});
+    ASSERT_TRUE(erased.ok()) << erased.status().ToString();
+    EXPECT_GT(erased->rows, 0u);
+    const auto after = (*store)->LoadLatest(false, nullptr);
+    ASSERT_TRUE(after.ok()) << after.status().ToString();
+    EXPECT_EQ((*after)->id, (*before)->id);
+  }
+  Mirror();
+  ExpectNoCanary();
+  ExpectOthersUnchanged();
+  RunJob(4, /*with_canary=*/false);
+  ExpectNoCanary();
+  ExpectOthersUnchanged();
+}
+
+// Remote directories have no lock: the marker of a run says whether it may be alive.
+class RemoteKeyErasureTest : public KeyErasureTest {};
+
+TEST_P(RemoteKeyErasureTest, RunThatMayBeAliveIsRefusedAndFencedWhereItIsSaidToBeGone) {
+  RunJob(3, /*with_canary=*/true);
+  auto alive = CheckpointStore::Open(&env_, Options());
+  ASSERT_TRUE(alive.ok()) << alive.status().ToString();
+  const Status refused = Erase().status();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition) << refused.ToString();
+  EXPECT_NE(refused.message().find("sim://bucket/job is in use: run 2 (process "),
+            std::string::npos)
+      << refused.ToString();
+  ASSERT_TRUE(Erase("", /*job_is_gone=*/true).ok());
+  ExpectNoCanary();
+  EXPECT_EQ((*alive)->LoadLatest(false, nullptr).status().code(), StatusCode::kFailedPrecondition);
+  alive->reset();
+  // A fenced run says nothing of the directory any more.
+  RunJob(3, /*with_canary=*/true);
+  ASSERT_TRUE(Erase().ok());
+}
+
+TEST_P(RemoteKeyErasureTest, RunOfAProcessThatIsGoneIsNoObstacle) {
+  RunJob(3, /*with_canary=*/true);
+  const auto killed = CheckpointStore::Open(&env_, Options());
+  ASSERT_TRUE(killed.ok()) << killed.status().ToString();
+  storage_.KillClients();
+  ASSERT_TRUE(Erase().ok());
+  ExpectNoCanary();
+}
+
+TEST_P(RemoteKeyErasureTest, LateManifestOfADeadRunDoesNotCountAndItsRowsGo) {
+  RunJob(3, /*with_canary=*/true);
+  const std::map<std::string, std::string> before = storage_.content();
+  const std::string late = ManifestName(Retained().back());
+  storage_.content().erase(late);
+  ASSERT_TRUE(Erase().ok());
+  storage_.content()[late] = before.at(late);
+  const auto store = CheckpointStore::Open(&env_, Options());
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  const auto latest = (*store)->LoadLatest(false, nullptr);
+  ASSERT_TRUE(latest.ok()) << latest.status().ToString();
+  EXPECT_LT((*latest)->id, ParseStoredName(late).checkpoint);
+  ASSERT_TRUE((*store)->EraseKey({.key = CanaryKey(), .operator_id = ""}).ok());
+  EXPECT_FALSE(storage_.content().contains(late));
+}
+
+TEST_P(RemoteKeyErasureTest, ReplacementThatComesLateIsSeenBeforeItsFilesGo) {
+  RunJob(4, /*with_canary=*/true);
+  int replaced = 0;
+  storage_.set_before_call([&](RemoteCall call) {
+    // The first two are of the marker.
+    if (call == RemoteCall::kReplace && ++replaced == 3) {
+      storage_.FailNext(call, RemoteFault::kDoneLater);
+    }
+  });
+  ASSERT_EQ(Erase().status().code(), StatusCode::kIoError);
+  replaced = 0;
+  storage_.set_before_call([&](RemoteCall call) {
+    // Behind all replacements, before the first manifest is read back.
+    if (call == RemoteCall::kRead && replaced >= 3) storage_.SettleLate();
+    replaced += call == RemoteCall::kReplace;
+  });
+  const auto meanwhile = Erase();
+  EXPECT_EQ(meanwhile.status().code(), StatusCode::kFailedPrecondition)
+      << meanwhile.status().ToString();
+  storage_.set_before_call(nullptr);
+  ASSERT_NO_FATAL_FAILURE(ExpectWholeButForTheKey());
+  ASSERT_TRUE(Erase().ok());
+  ExpectNoCanary();
+  ExpectOthersUnchanged();
+}
+
+std::string NameOf(const ::testing::TestParamInfo<Kind>& info) {
+  return std::string(info.param.remote ? "remote_" : "") + (info.param.cold ? "cold" : "memory") +
+         (info.param.key_id.empty() ? "_plain" : "_encrypted");
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, KeyErasureTest,
                          ::testing::Values(Kind{false, ""}, Kind{true, ""}, Kind{false, "k1"},
-                                           Kind{true, "k1"}),
-                         [](const auto& info) {
-                           return std::string(info.param.cold ? "cold" : "memory") +
-                                  (info.param.key_id.empty() ? "_plain" : "_encrypted");
-                         });
+                                           Kind{true, "k1"}, Kind{false, "", true},
+                                           Kind{true, "k1", true}),
+                         NameOf);
+INSTANTIATE_TEST_SUITE_P(Kinds, RemoteKeyErasureTest,
+                         ::testing::Values(Kind{false, "", true}, Kind{false, "k1", true}), NameOf);
 
 }  // namespace
 }  // namespace headrace

@@ -93,6 +93,7 @@ class SavepointTest : public testing::Test {
     return manifest.ok() ? *manifest : Manifest();
   }
 
+  SimRemoteStorage storage{1};
   SimEnv env{1};
   std::unique_ptr<CheckpointStore> store;
   std::unique_ptr<SnapshotWriter> writer;
@@ -135,7 +136,6 @@ TEST_F(SavepointTest, IsAWholeCopyThatNeedsNoFileOutsideOfItsDirectory) {
 }
 
 TEST_F(SavepointTest, OfACheckpointInARemoteStorageIsCopiedFromThere) {
-  SimRemoteStorage storage(1);
   Open(storage.Connect(env.files()));
   Checkpoint();
   const SavepointRequestPtr request = Ask();
