@@ -115,8 +115,14 @@ def digests_of(mutants: list[Mutant]) -> dict[str, str]:
 
 
 def committed_report() -> Report:
-    entries = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["files"]
-    return Report([FileReport(**entry) for entry in entries])
+    """Return the report as it was written, but that survivors which were listed since are equivalent."""
+    listed = {(entry["file"], entry["flipped"]) for entry in equivalent_mutants()}
+    files = [FileReport(**entry) for entry in tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["files"]]
+    for entry in files:
+        left = [flipped for flipped in entry.survivors if (entry.name, flipped) not in listed]
+        entry.equivalent += len(entry.survivors) - len(left)
+        entry.survivors = left
+    return Report(files)
 
 
 def listed_but_noticed(caught_by: dict[Mutant, str]) -> list[Mutant]:

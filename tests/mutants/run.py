@@ -167,18 +167,27 @@ def caught_by(mutant: Mutant, tests: list[Test]) -> str:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument(
-        "--only", default="", help="a part of the files' names; without --changed the report stays as it is"
+        "--only",
+        default="",
+        help="parts of files' names, with commas between; with --changed these files, tried before or not, else the "
+        "report stays as it is",
     )
     options.add_argument("--quick", action="store_true", help="by the tests of these folders alone; more survive")
     options.add_argument("--preset", choices=PRESETS, default="asan", help="debug is quicker and notices a little less")
     options.add_argument("--changed", action="store_true", help="files whose flips are not those of the report")
     chosen = options.parse_args()
+    parts = chosen.only.split(",") if chosen.only else []
     kept = committed_report().of_this_tree() if chosen.changed else []
+    kept = [entry for entry in kept if not any(part in entry.name for part in parts)]
     known = {entry.name for entry in kept}
 
     programs = build(chosen.preset, QUICK if chosen.quick else TESTED_BY)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
-    mutants = [mutant for mutant in all_mutants() if chosen.only in mutant.file and mutant.file not in known]
+    mutants = [
+        mutant
+        for mutant in all_mutants()
+        if mutant.file not in known and (not parts or any(part in mutant.file for part in parts))
+    ]
     with ThreadPoolExecutor(PROCESSES) as pool:
         tests = list(pool.map(run_unflipped, [test for program in programs for test in tests_of(program)]))
         tests = [test for test in tests if test.seconds <= TEST_SECONDS_MAX]

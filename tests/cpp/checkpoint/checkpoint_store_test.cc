@@ -397,6 +397,18 @@ TEST_F(CheckpointStoreTest, VerifyCountsFilesAndBytesAndReportsAllDamage) {
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->damage.size(), 3u);
   EXPECT_EQ(report->newest_whole(), nullptr);
+  for (const Damage& damage : report->damage) {
+    EXPECT_EQ(damage.offset > 0, damage.path.starts_with(directory)) << damage.path;
+    EXPECT_EQ(damage.what.find("offset"), std::string::npos) << damage.what;
+    EXPECT_EQ(damage.what.find(damage.path), std::string::npos) << damage.what;
+  }
+  const std::string missing = directory + "/" + manifest.files[0].name;
+  ASSERT_TRUE(job.env.files().Remove(missing).ok());
+  report = VerifyStored(job.env.files(), directory);
+  ASSERT_TRUE(report.ok());
+  for (const Damage& damage : report->damage) {
+    EXPECT_EQ(damage.what == "missing", damage.path == missing) << damage.path << damage.what;
+  }
   EXPECT_EQ(VerifyStored(job.env.files(), "/nowhere").status().code(), StatusCode::kNotFound);
 }
 

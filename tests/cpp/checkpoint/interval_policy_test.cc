@@ -88,6 +88,18 @@ TEST(CostWindowTest, TimeWindowRestsOnWhatEndedLatelyAndNeverOnNothing) {
   EXPECT_DOUBLE_EQ(window.bytes(), 9);
 }
 
+TEST(CostWindowTest, TimeWindowHoldsWhatIsJustAsOldAsItIsLong) {
+  IntervalPolicyOptions options;
+  options.estimate = EstimateOver::kTime;
+  options.window_ms = 10'000;
+  CostWindow window(options);
+  window.Add({.ended_ms = 5000, .interval_s = 1, .bytes = 1});
+  window.Add({.ended_ms = 15'000, .interval_s = 1, .bytes = 1});
+  EXPECT_EQ(window.size(), 2u);
+  window.Add({.ended_ms = 15'001, .interval_s = 1, .bytes = 1});
+  EXPECT_EQ(window.size(), 2u);
+}
+
 TEST(CostLineTest, TellsTheFixedPartFromTheSpeed) {
   CostLine line;
   EXPECT_EQ(line.fixed_s(), 0);
@@ -96,6 +108,41 @@ TEST(CostLineTest, TellsTheFixedPartFromTheSpeed) {
   for (const double bytes : {400.0, 1000.0, 250.0}) line.Add(bytes, 0.5 + bytes / 100);
   EXPECT_NEAR(line.fixed_s(), 0.5, 1e-9);
   EXPECT_NEAR(line.bytes_per_second(), 100, 1e-6);
+}
+
+TEST(IntervalPolicyTest, TheFirstDecisionIsBoundByNoneBefore) {
+  const IntervalDecision first = Decisions(Options(), Job(), 1).front();
+  EXPECT_EQ(first.why, "least overhead and replay");
+  EXPECT_EQ(first.interval_ms, first.optimum_ms);
+  EXPECT_GT(first.interval_ms, first.budget_ms);
+}
+
+TEST(IntervalPolicyTest, AJobThatDoesNothingHasTheShortest) {
+  IntervalPolicy policy(Options());
+  const IntervalDecision decision = policy.OnCheckpoint({.ended_ms = 0, .interval_s = 1});
+  EXPECT_EQ(decision.why, "min");
+  EXPECT_EQ(decision.interval_ms, Options().min_ms);
+  EXPECT_EQ(decision.dirty_bytes, 0);
+  EXPECT_EQ(decision.replay_share, 1) << "nothing is known of its speed";
+}
+
+TEST(IntervalPolicyTest, CheckpointsThatNoIntervalSustainsHaveTheLongest) {
+  IntervalPolicyOptions options = Options();
+  options.max_ms = 5000;
+  IntervalPolicy policy(options);
+  const IntervalDecision decision =
+      policy.OnCheckpoint({.ended_ms = 0, .interval_s = 1, .seconds = 3600, .rows = 10});
+  EXPECT_EQ(decision.why, "max");
+  EXPECT_EQ(decision.interval_ms, 5000);
+}
+
+TEST(IntervalPolicyTest, NoTimeToRecoverIsATargetToo) {
+  IntervalPolicyOptions options = Options();
+  options.target_recovery_ms = 0;
+  const IntervalDecision first = Decisions(options, Job(), 1).front();
+  EXPECT_EQ(first.recovery_ms, 0);
+  EXPECT_EQ(first.interval_ms, first.budget_ms);
+  EXPECT_EQ(first.why, "byte budget, which rules the recovery target out");
 }
 
 TEST(IntervalPolicyTest, IsTheOptimumWhereTheBudgetAllowsIt) {
