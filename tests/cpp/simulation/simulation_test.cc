@@ -242,7 +242,8 @@ TEST(SimulationTest, SeedsThatFailedBeforeKeepTheInvariants) {
 }
 
 TEST(SimulationTest, SameSeedGivesTheSameTrace) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  const uint64_t seeds = std::clamp<uint64_t>(SeedsAsked() / 100, 3, 20);
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
     // Both at once: what one does must not reach the other either.
     auto beside = std::async(std::launch::async, [&] { return Simulate(seed).trace_hash; });
     EXPECT_EQ(Simulate(seed).trace_hash, beside.get()) << "seed " << seed;
