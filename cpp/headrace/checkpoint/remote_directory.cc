@@ -176,15 +176,10 @@ Status RemoteDirectory::CheckUnused(uint64_t run) {
   const Result<std::string> content = transport_->Read(RunMarkerName(run));
   if (content.status().code() == StatusCode::kNotFound) return Status::Ok();
   HR_RETURN_IF_ERROR(content.status());
-  std::istringstream lines(*content);
-  std::string last;
-  for (int line = 0; line < 4; ++line) {
-    last.clear();
-    std::getline(lines, last);
-  }
-  if (last == kEnded || (!last.empty() && transport_->IsGone(last))) return Status::Ok();
+  const std::string owner = ParseMarker(*content).owner;
+  if (owner == kEnded || (!owner.empty() && transport_->IsGone(owner))) return Status::Ok();
   return Status::FailedPrecondition(
-      uri() + " is in use: run " + std::to_string(run) + (last.empty() ? "" : " (" + last + ")") +
+      uri() + " is in use: run " + std::to_string(run) + (owner.empty() ? "" : " (" + owner + ")") +
       " has not ended; stop that job first, or, where its process is gone for certain, say so with "
       "--job-is-gone or job_is_gone=True");
 }
@@ -221,16 +216,25 @@ Status RemoteDirectory::TakeOver() {
 }
 
 void RemoteDirectory::TakeOverMarker(const std::string& content) {
+  const Marker marker = ParseMarker(content);
+  for (const CheckpointId id : marker.candidates) AddCandidate(id);
+  if (marker.choice.run >= choice_.run) choice_ = marker.choice;
+}
+
+// What a line does not say is as in a marker that says nothing.
+RemoteDirectory::Marker RemoteDirectory::ParseMarker(const std::string& content) {
   std::istringstream lines(content);
-  std::string token, candidates;
+  std::string token, candidates, choice;
+  Marker marker;
   std::getline(lines, token);
   std::getline(lines, candidates);
+  std::getline(lines, choice);
+  std::getline(lines, marker.owner);
   std::istringstream ids(candidates);
-  for (CheckpointId id = 0; ids >> id;) AddCandidate(id);
-  Choice choice;
-  if (lines >> choice.run >> choice.chosen >> choice.next && choice.run >= choice_.run) {
-    choice_ = choice;
-  }
+  for (CheckpointId id = 0; ids >> id;) marker.candidates.push_back(id);
+  Choice read;
+  if (std::istringstream(choice) >> read.run >> read.chosen >> read.next) marker.choice = read;
+  return marker;
 }
 
 Status RemoteDirectory::Choose(CheckpointId chosen, CheckpointId next) {

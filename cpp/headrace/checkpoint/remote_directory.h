@@ -104,12 +104,18 @@ class RemoteDirectory {
     CheckpointId chosen = 0;
     CheckpointId next = 0;
   };
+  struct Marker {
+    std::vector<CheckpointId> candidates;
+    Choice choice;
+    std::string owner;
+  };
 
   Result<uint64_t> NewestRun();
   Status CheckUnused(uint64_t run);
   Result<bool> TryClaim(uint64_t run);
   Status TakeOver();
   void TakeOverMarker(const std::string& content);
+  static Marker ParseMarker(const std::string& content);
   std::string MarkerContent(const std::string& last_line) const;
   Status WriteMarker();
   void AddCandidate(CheckpointId id);
