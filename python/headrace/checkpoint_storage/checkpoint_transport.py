@@ -77,15 +77,7 @@ class CheckpointTransport:
 
     def try_replace(self, name: str, content: bytes) -> None:
         """Writes a small file anew, in one attempt of a few seconds."""
-        what = f"write {name} in"
-
-        def attempt() -> None:
-            try:
-                self._storage.replace(name, content)
-            except Exception as error:
-                raise self._storage.failure(error, what) from None
-
-        self._calls.run([attempt], timeout_s=min(self._soon_s, _TRY_S), what=f"{what} {self.uri}")
+        self._soon(f"write {name} in", lambda: self._storage.replace(name, content), timeout_s=_TRY_S, delays_s=())
 
     def read(self, name: str) -> bytes:
         """Content of a small file; FileNotFoundError when there is none."""
@@ -151,17 +143,27 @@ class CheckpointTransport:
         """Bytes of a file from `start` up to `end`."""
         return self._attempt(f"read {name} of", lambda: self._storage.read_range(name, start, end))
 
-    def _soon(self, what: str, call: Callable[[], T]) -> T:
+    def _soon(
+        self, what: str, call: Callable[[], T], timeout_s: float = _SOON_S, delays_s: tuple[float, ...] = _DELAYS_S
+    ) -> T:
         """A call that moves little: one that hangs is given up, whatever the client library thinks."""
         (result,) = self._calls.run(
-            [partial(self._attempt, what, call)], timeout_s=self._soon_s, what=f"{what} {self.uri}"
+            [partial(self._attempt, what, call, delays_s=delays_s)],
+            timeout_s=min(self._soon_s, timeout_s),
+            what=f"{what} {self.uri}",
         )
         return result
 
-    def _attempt(self, what: str, call: Callable[[], T], given_up: threading.Event | None = None) -> T:
+    def _attempt(
+        self,
+        what: str,
+        call: Callable[[], T],
+        given_up: threading.Event | None = None,
+        delays_s: tuple[float, ...] = _DELAYS_S,
+    ) -> T:
         pause = given_up or threading.Event()
         failure: Exception
-        for delay_s in (*_DELAYS_S, None):
+        for delay_s in (*delays_s, None):
             try:
                 return call()
             except Exception as error:
