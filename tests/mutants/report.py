@@ -114,9 +114,14 @@ def digests_of(mutants: list[Mutant]) -> dict[str, str]:
     return {file: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] for file, lines in flips.items()}
 
 
+def equivalent_keys() -> set[tuple[str, str]]:
+    """Return file and flipped line of what is listed as equivalent, as Mutant.key has them."""
+    return {(entry["file"], entry["flipped"]) for entry in equivalent_mutants()}
+
+
 def committed_report() -> Report:
     """Return the report as it was written, but that survivors which were listed since are equivalent."""
-    listed = {(entry["file"], entry["flipped"]) for entry in equivalent_mutants()}
+    listed = equivalent_keys()
     files = [FileReport(**entry) for entry in tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["files"]]
     for entry in files:
         left = [flipped for flipped in entry.survivors if (entry.name, flipped) not in listed]
@@ -127,13 +132,13 @@ def committed_report() -> Report:
 
 def listed_but_noticed(caught_by: dict[Mutant, str]) -> list[Mutant]:
     """Return the flips that are listed as equivalent and were noticed all the same."""
-    listed = {(entry["file"], entry["flipped"]) for entry in equivalent_mutants()}
+    listed = equivalent_keys()
     return [mutant for mutant, program in caught_by.items() if program and mutant.key in listed]
 
 
 def report_of(caught_by: dict[Mutant, str]) -> Report:
     """Sort by file what became of each flip: the program that noticed it, or nothing."""
-    listed = {(entry["file"], entry["flipped"]) for entry in equivalent_mutants()}
+    listed = equivalent_keys()
     files = {}
     for name, digest in digests_of(list(caught_by)).items():
         own = [mutant for mutant in caught_by if mutant.file == name]

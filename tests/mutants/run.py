@@ -46,7 +46,7 @@ TESTED_BY = ("state", "windows", "checkpoint", "operators", "connectors", "runti
 QUICK = ("state", "windows", "checkpoint")  # with --quick: the tests of the flipped folders alone
 LEFT_OUT = "*SameSeedGivesTheSameTrace"  # simulates the same once more
 TEST_SECONDS_MAX = 4.0
-QUICK_TESTS = 40
+QUICKEST_TESTS = 40  # tried before the others: an endless loop is noticed by the time that these may take
 ENVIRONMENT = {
     **os.environ,
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:hard_rss_limit_mb=4096",
@@ -152,9 +152,8 @@ def caught_by(mutant: Mutant, tests: list[Test]) -> str:
     for folder in sorted(TESTED_BY, key=lambda folder: folder != mutant.folder):
         program = f"hr_test_{folder}"
         seeing = [test for test in tests if test.program.name == program and mutant.number in test.seen]
-        # An endless loop is noticed by the time that a few quick tests may take.
-        quick = sorted(seeing, key=lambda test: test.seconds)[:QUICK_TESTS]
-        for chosen in (quick, [test for test in seeing if test not in quick]):
+        by_time = sorted(seeing, key=lambda test: test.seconds)
+        for chosen in (by_time[:QUICKEST_TESTS], by_time[QUICKEST_TESTS:]):
             if not chosen:
                 continue
             seconds_max = SECONDS_AT_LEAST + SLOWER_THAN_UNFLIPPED_MAX * sum(test.seconds for test in chosen)
@@ -176,18 +175,15 @@ def main() -> int:
     options.add_argument("--preset", choices=PRESETS, default="asan", help="debug is quicker and notices a little less")
     options.add_argument("--changed", action="store_true", help="files whose flips are not those of the report")
     chosen = options.parse_args()
-    parts = chosen.only.split(",") if chosen.only else []
+    flips = [mutant for mutant in all_mutants() if any(part in mutant.file for part in chosen.only.split(","))]
+    again = {mutant.file for mutant in flips} if chosen.only else set()
     kept = committed_report().of_this_tree() if chosen.changed else []
-    kept = [entry for entry in kept if not any(part in entry.name for part in parts)]
+    kept = [entry for entry in kept if entry.name not in again]
     known = {entry.name for entry in kept}
 
     programs = build(chosen.preset, QUICK if chosen.quick else TESTED_BY)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
-    mutants = [
-        mutant
-        for mutant in all_mutants()
-        if mutant.file not in known and (not parts or any(part in mutant.file for part in parts))
-    ]
+    mutants = [mutant for mutant in flips if mutant.file not in known]
     with ThreadPoolExecutor(PROCESSES) as pool:
         tests = list(pool.map(run_unflipped, [test for program in programs for test in tests_of(program)]))
         tests = [test for test in tests if test.seconds <= TEST_SECONDS_MAX]
