@@ -102,11 +102,12 @@ def test_missing_and_wrong_encryption_keys_are_named_and_nothing_changes(tmp_pat
     assert content(directory) == before
 
 
-def test_encrypted_checkpoints_stay_encrypted(tmp_path):
+@pytest.mark.parametrize("scheme", ["", "local://"])
+def test_encrypted_checkpoints_stay_encrypted(tmp_path, scheme):
     set_key_provider({"k1": os.urandom(32)}.get)
-    directory = interrupted(tmp_path / "chk", tmp_path, **{KEY_ID: "k1"})
+    directory = interrupted(f"{scheme}{tmp_path}/chk", tmp_path, **{KEY_ID: "k1"})
     before = content(directory, without=CANARY)
-    assert erase_key(directory, CANARY).rows > 0
+    assert erase_key(f"{scheme}{directory}", CANARY).rows > 0
     assert not [path for path in directory.iterdir() if b"user-1" in path.read_bytes()]
     assert content(directory) == before
     rekey(directory, None)
@@ -253,19 +254,6 @@ def test_remote_erasure_that_breaks_off_leaves_whole_checkpoints_and_is_done_aga
         assert content(directory) == before
         assert verify_checkpoint(directory).unreferenced == []
     assert cuts >= 5, "it was not cut off in the middle"
-
-
-def test_encrypted_remote_checkpoints_stay_encrypted(tmp_path):
-    set_key_provider({"k1": os.urandom(32)}.get)
-    directory = interrupted(remote_of(tmp_path / "chk"), tmp_path, **{KEY_ID: "k1"})
-    before = content(directory, without=CANARY)
-    assert erase_key(remote_of(directory), CANARY).rows > 0
-    assert not [path for path in directory.iterdir() if b"user-1" in path.read_bytes()]
-    assert content(directory) == before
-    rekey(directory, None)
-    assert [path for path in directory.iterdir() if b"user-1" in path.read_bytes()]
-    assert files_with_canary(directory) == []
-    assert content(directory) == before
 
 
 def test_remote_savepoint_loses_a_key_by_the_command_line(tmp_path, capsys):
