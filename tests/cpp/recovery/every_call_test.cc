@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <string>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "headrace/checkpoint/protocol.h"
+#include "number_from_environment.h"
 #include "recovery/small_job.h"
 
 // One process of a real job from start to end, and one that resumes: each of their file calls
@@ -19,8 +19,7 @@ namespace headrace {
 namespace {
 
 uint64_t Stride() {
-  const char* asked = std::getenv("HEADRACE_EVERY_NTH_CALL");
-  return asked != nullptr ? std::max<uint64_t>(1, std::strtoull(asked, nullptr, 10)) : 1;
+  return std::max<uint64_t>(1, NumberFromEnvironment("HEADRACE_EVERY_NTH_CALL", 1));
 }
 
 // Which part of a process's life a call belongs to.

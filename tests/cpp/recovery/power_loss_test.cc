@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <random>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "headrace/base/hash.h"
+#include "number_from_environment.h"
 #include "recovery/small_job.h"
 
 // Every state in which a power loss may leave the disk: for each prefix of the file calls of a job,
@@ -181,8 +181,7 @@ class PowerLoss {
 
 // HEADRACE_POWER_LOSS_STATES says how many states at least.
 TEST(PowerLossStates, EachResumesFromTheNewestCheckpointOrTheOneBefore) {
-  const char* asked = std::getenv("HEADRACE_POWER_LOSS_STATES");
-  const size_t wanted = asked != nullptr ? std::strtoull(asked, nullptr, 10) : 5000;
+  const size_t wanted = NumberFromEnvironment("HEADRACE_POWER_LOSS_STATES", 5000);
   size_t states = 0;
   int one_before = 0;
   for (uint64_t seed = 1; states < wanted; ++seed) {  // all of each but the last

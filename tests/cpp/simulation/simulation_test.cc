@@ -17,13 +17,10 @@
 #include <thread>
 #include <vector>
 
+#include "number_from_environment.h"
+
 namespace headrace {
 namespace {
-
-uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 uint64_t SeedsAsked() { return NumberFromEnvironment("HEADRACE_SIM_SEEDS", 2000); }
 
